@@ -1,0 +1,36 @@
+/**
+ * How everything above `blocks/` gets blocks. The implementation (`BlockService`) looks in memory, then in the stores on
+ * this machine, then asks the want queue; every byte that comes out was verified.
+ */
+import type { CID } from 'multiformats/cid';
+import type { MaybePromise } from '../base/maybe-promise.ts';
+import type { Priority } from './priority.ts';
+
+export interface WantOptions {
+  readonly priority: Priority;
+  /** The want is dropped when its last interested caller aborts. Read only when the block must be waited for. */
+  readonly signal?: AbortSignal | undefined;
+  /** Bound on the wait; the reader's default otherwise. In milliseconds. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface BlockReader {
+  /**
+   * The block's bytes, verified; a value in the same turn where the block is on this machine. Never to be modified.
+   *
+   * @throws BLOCK_UNAVAILABLE, BLOCK_TIMEOUT, BLOCK_CORRUPT, BLOCK_TOO_LARGE, ABORTED; thrown or rejected.
+   */
+  get(cid: CID, options: WantOptions): MaybePromise<Uint8Array>;
+
+  /** Bytes `start`..`end` (exclusive) of the block, verified; DAG_INVALID where the block is shorter than `end`. */
+  getRange(cid: CID, start: number, end: number, options: WantOptions): MaybePromise<Uint8Array>;
+
+  /** True where `get` needs no source: identity CIDs, memory, local store, cache. */
+  has(cid: CID): boolean;
+
+  /**
+   * Brings the blocks between `root` and bytes `from`..`to` (inclusive) of its file to this machine, in one round trip
+   * where a source can; resolves with how many came, 0 where no source can. Never throws for what did not come.
+   */
+  fetchRange(root: CID, from: number, to: number, options: WantOptions): Promise<number>;
+}

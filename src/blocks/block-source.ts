@@ -1,0 +1,46 @@
+/**
+ * Where blocks come from: a Kubo node, a gateway, a fault-injecting source of the tests. One file a source in `sources/`.
+ *
+ * A source hands over bytes as they came. It verifies nothing; the want queue does, in one place, before anyone else
+ * sees them. A source neither retries nor hedges: it answers one question, and the queue decides what follows.
+ */
+import type { CID } from 'multiformats/cid';
+import type { Block } from './block.ts';
+import type { Priority } from './priority.ts';
+
+export interface FetchOptions {
+  /** Aborting it ends the request on the wire. */
+  readonly signal: AbortSignal;
+  readonly priority: Priority;
+}
+
+export interface BlockSource {
+  /** For logs and `status`, such as `kubo http://127.0.0.1:5001`. Never holds credentials. */
+  readonly name: string;
+
+  /**
+   * The bytes of the block as the source sent them, unverified, at most MAX_BLOCK_BYTES of them.
+   *
+   * @throws BLOCK_UNAVAILABLE where the source says that it has no such block,
+   *   BLOCK_TOO_LARGE as soon as it sends more than MAX_BLOCK_BYTES,
+   *   SOURCE_FAILED where it could not answer (the message says what happened),
+   *   ABORTED where `signal` was.
+   */
+  getBlock(cid: CID, options: FetchOptions): Promise<Uint8Array>;
+
+  /** Ends pending requests and gives back sockets. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** A source that can send the blocks of a range of a file in one answer (a CAR of a trustless gateway). */
+export interface RangeSource extends BlockSource {
+  /**
+   * The blocks on the way from `root` to bytes `from`..`to` (inclusive) of its file, in the DAG's order and unverified.
+   * May end early without an error: count what came.
+   */
+  getRange(root: CID, from: number, to: number, options: FetchOptions): AsyncIterable<Block>;
+}
+
+export function isRangeSource(source: BlockSource): source is RangeSource {
+  return 'getRange' in source;
+}

@@ -1,0 +1,33 @@
+/**
+ * Blocks kept on this machine: the local store (never evicts) and the disk cache (bounded).
+ *
+ * What a store returns is as good as verified: it was verified at admission and is checked against the checksums made
+ * then. Damage found on reading is reported once, the block forgotten, and the answer is `undefined`: as if it had
+ * never been there, so that it is fetched again.
+ */
+import type { CID } from 'multiformats/cid';
+import type { MaybePromise } from '../base/maybe-promise.ts';
+import type { BlockKey } from './block.ts';
+
+export interface BlockStore {
+  /** For logs, `status` and metrics: `local store`, `disk cache`. */
+  readonly name: string;
+
+  /** True where the block is kept. In memory or one index look-up: callable for every block of a volume. */
+  has(key: BlockKey): boolean;
+
+  /** The whole block, or `undefined` where it is absent or was found damaged. The caller may keep the bytes. */
+  get(key: BlockKey): MaybePromise<Uint8Array | undefined>;
+
+  /**
+   * Bytes `start`..`end` (exclusive) of the block without reading all of it; only the checksummed pages that hold the
+   * range are read and checked. `undefined` as in `get`, and where the block is shorter than `end`.
+   */
+  getRange(key: BlockKey, start: number, end: number): MaybePromise<Uint8Array | undefined>;
+}
+
+/** A store that takes what the want queue verified. Admission never delays the reader that waits for the block. */
+export interface BlockSink {
+  /** Takes a verified block. Returns at once; trouble (a full disk) is the sink's own to report, never the caller's. */
+  admit(cid: CID, bytes: Uint8Array): void;
+}
