@@ -1,0 +1,109 @@
+/**
+ * The daemon's own API, beside Docker's, on the same socket: what `ipfs-volume add`, `status` and the rest speak.
+ *
+ * JSON both ways, but for `import`, whose request body is the CAR. Errors are HTTP 4xx/5xx with `ControlError`; the code
+ * says what went wrong and the message is ready for people. Types alone: the routes are in `plugin/control-routes.ts`,
+ * the client in `src/cli/daemon-client.ts`.
+ */
+import type { ErrorCode } from '../base/errors.ts';
+import type { Priority } from '../blocks/priority.ts';
+
+/** Paths of the API; `:volume` and `:cid` are percent-encoded. */
+export const CONTROL_PATHS = {
+  /** GET → DaemonStatus */
+  status: '/ipfs-volume/status',
+  /** GET → Diagnosis[]: what only the daemon can check (its sources, its disk). */
+  doctor: '/ipfs-volume/doctor',
+  /**
+   * POST, body a CARv1 or CARv2 → ImportResult. With `?root=last` the CAR names no root: its last block is the root
+   * (what `add` streams, since a root is known only at the end). Kept blocks are on disk (synced) when the reply comes.
+   */
+  import: '/ipfs-volume/import',
+  /** GET → StoredRoot[] */
+  store: '/ipfs-volume/store',
+  /** DELETE → { removed: true }: forgets the root; its blocks go with the next `gc`. */
+  storeRoot: '/ipfs-volume/store/:cid',
+  /** POST → GcResult */
+  storeGc: '/ipfs-volume/store-gc',
+  /** POST → VolumeStatus: resolves when all of the volume is on this machine, or fails saying what is missing. */
+  prefetch: '/ipfs-volume/volumes/:volume/prefetch',
+  /** POST → { freedBytes: number } */
+  evict: '/ipfs-volume/volumes/:volume/evict',
+} as const;
+
+export interface ControlError {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+export type VolumeState = 'created' | 'mounted' | 'prefetching' | 'complete' | 'failing';
+
+/** One volume, as `Status` of VolumeDriver.Get and as `ipfs-volume status` show it. Sizes in bytes. */
+export interface VolumeStatus {
+  readonly name: string;
+  readonly reference: string;
+  /** The CID that the reference stands for, once resolved. */
+  readonly cid: string | null;
+  /** The path below it, '' for none. */
+  readonly path: string;
+  readonly state: VolumeState;
+  readonly mountpoint: string | null;
+  readonly mounts: number;
+  readonly createdAt: string;
+  readonly bytesTotal: number | null;
+  readonly bytesCached: number;
+  readonly blocksFetched: number;
+  readonly lastError: string | null;
+  readonly options: Readonly<Record<string, string>>;
+}
+
+export interface SourceStatus {
+  readonly name: string;
+  readonly state: 'unknown' | 'good' | 'failing';
+  readonly lastError: string | null;
+  readonly blocks: number;
+  readonly bytes: number;
+  readonly errors: number;
+  readonly inFlight: number;
+  readonly limit: number;
+}
+
+export interface DaemonStatus {
+  readonly version: string;
+  readonly uptimeSeconds: number;
+  readonly mountRoot: string;
+  readonly stateDirectory: string;
+  readonly volumes: readonly VolumeStatus[];
+  readonly sources: readonly SourceStatus[];
+  readonly store: { readonly roots: number; readonly blocks: number; readonly bytes: number };
+  readonly cache: { readonly blocks: number; readonly bytes: number; readonly limitBytes: number };
+  readonly blocksByPriority: Readonly<Record<Priority, number>>;
+}
+
+export interface Diagnosis {
+  /** What was checked, such as `kubo http://127.0.0.1:5001`. */
+  readonly check: string;
+  readonly outcome: 'ok' | 'warning' | 'failed';
+  readonly detail: string;
+  /** How to mend it; '' where nothing is to be mended. */
+  readonly advice: string;
+}
+
+export interface ImportResult {
+  /** As the CAR spells them; the last block's CID with `?root=last`. */
+  readonly roots: readonly string[];
+  readonly blocks: number;
+  readonly bytes: number;
+}
+
+export interface StoredRoot {
+  readonly cid: string;
+  readonly blocks: number;
+  readonly bytes: number;
+  readonly addedAt: string;
+}
+
+export interface GcResult {
+  readonly removedBlocks: number;
+  readonly freedBytes: number;
+}
