@@ -34,6 +34,7 @@ export type ErrorCode =
   | 'REQUEST_INVALID' // an API body that cannot be read
   | 'CAR_INVALID' // a CAR that is truncated or does not parse
   | 'USAGE' // a command line that makes no sense
+  | 'INPUT_INVALID' // a local file or directory that `add` or `import` cannot take
   // Volumes and the machine.
   | 'VOLUME_NOT_FOUND'
   | 'VOLUME_EXISTS' // created before with other options
