@@ -1,0 +1,66 @@
+/** Figures as a table for people and as JSON for programs; both say on which machine, and from which version. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { availableParallelism, cpus, release, totalmem } from 'node:os';
+import { type Figures, median } from './benchmark.ts';
+
+export interface Report {
+  readonly title: string;
+  readonly figures: readonly Figures[];
+}
+
+export interface Machine {
+  readonly processor: string;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  readonly kernel: string;
+  readonly node: string;
+  readonly revision: string;
+  readonly measuredAt: string;
+}
+
+export function describeMachine(): Machine {
+  return {
+    processor: cpus()[0]?.model ?? 'unknown',
+    cores: availableParallelism(),
+    memoryBytes: totalmem(),
+    kernel: release(),
+    node: process.version,
+    revision: revision(),
+    measuredAt: new Date().toISOString(),
+  };
+}
+
+function revision(): string {
+  try {
+    return execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim();
+  } catch {
+    return JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version as string;
+  }
+}
+
+/** A Markdown table a report: workloads down, with each contender's median and its ratio to the first contender. */
+export function table({ title, figures }: Report): string {
+  const lines = [
+    `### ${title}`,
+    '',
+    '| workload | contender | median | min | max | to ours |',
+    '| --- | --- | ---: | ---: | ---: | ---: |',
+  ];
+  for (const workload of new Set(figures.map((figure) => figure.workload))) {
+    const group = figures.filter((figure) => figure.workload === workload);
+    const ours = median(group[0]?.values ?? []);
+    for (const { contender, unit, values } of group) {
+      const middle = median(values);
+      const cells = [middle, Math.min(...values), Math.max(...values)].map((value) => `${show(value)} ${unit}`);
+      lines.push(`| ${workload} | ${contender} | ${cells.join(' | ')} | ${show(middle / ours)} |`);
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** Three digits: more would be noise. */
+function show(value: number): string {
+  if (!Number.isFinite(value)) return '–';
+  return value >= 100 ? String(Math.round(value)) : value.toPrecision(3);
+}

@@ -1,0 +1,61 @@
+/** Row 9: `tar` of 10,000 files of 5 bytes whose blocks are local: every cost but that of bytes. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Benchmark, dropKernelCaches, interleave, type Trial } from '../benchmark.ts';
+import { seconds } from '../child.ts';
+import { bindfs, type Contender, disk, LocalContent } from '../contenders.ts';
+
+const FILE_COUNT = 10_000;
+const DIRECTORY_COUNT = 100;
+
+export const smallFiles: Benchmark = {
+  name: 'small-files',
+  title: `Row 9: tar of ${FILE_COUNT} files of 5 bytes in ${DIRECTORY_COUNT} directories, blocks local`,
+  programs: ['bindfs', 'tar'],
+  async run(options) {
+    const source = join(options.workDirectory, 'source');
+    for (let index = 0; index < FILE_COUNT; index++) {
+      const directory = join(source, `d${index % DIRECTORY_COUNT}`);
+      if (index < DIRECTORY_COUNT) await mkdir(directory, { recursive: true });
+      await writeFile(join(directory, `f${index}`), String(index).padStart(5, '0'));
+    }
+    const content = new LocalContent(join(options.workDirectory, 'state'));
+    const cid = await content.add(source);
+    const contenders = [
+      content.contender(cid, join(options.workDirectory, 'kernel'), 'kernel'),
+      content.contender(cid, join(options.workDirectory, 'fuse-native'), 'fuse-native'),
+      bindfs(source, join(options.workDirectory, 'bindfs')),
+      disk(source),
+    ];
+    const cold = await interleave(
+      contenders.map((contender) => tarTrial(contender, 'cold')),
+      options,
+    );
+    const warm = await interleave(
+      contenders.map((contender) => tarTrial(contender, 'warm')),
+      options,
+    );
+    return [...cold, ...warm];
+  },
+};
+
+/** Through a pipe: GNU tar reads no file when it sees that its archive is /dev/null. */
+function tarTrial(contender: Contender, state: 'cold' | 'warm'): Trial {
+  return {
+    workload: `tar, ${state}`,
+    contender: contender.name,
+    unit: 's',
+    async run() {
+      const mounted = await contender.mount();
+      try {
+        const tar = (): Promise<number> =>
+          seconds('sh', ['-c', `tar cf - -C "$0" . | cat >/dev/null`, mounted.directory]);
+        dropKernelCaches();
+        const first = await tar();
+        return state === 'cold' ? first : await tar();
+      } finally {
+        await mounted.unmount();
+      }
+    },
+  };
+}

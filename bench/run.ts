@@ -1,0 +1,73 @@
+/**
+ * `npm run bench [-- --only NAME] [--rounds N] [--json FILE] [--list]`: the benchmarks, beside their peers.
+ *
+ * Tables go to stdout, progress to stderr. Needs root and /dev/fuse; run it on a machine that does nothing else.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Benchmark } from './benchmark.ts';
+import { describeMachine, type Report, table } from './report.ts';
+import { localReads } from './rows/local-reads.ts';
+import { smallFiles } from './rows/small-files.ts';
+import { tree } from './rows/tree.ts';
+
+const BENCHMARKS: readonly Benchmark[] = [localReads, tree, smallFiles];
+
+const { values: flags } = parseArgs({
+  options: {
+    only: { type: 'string', multiple: true },
+    rounds: { type: 'string', default: '5' },
+    json: { type: 'string' },
+    list: { type: 'boolean', default: false },
+  },
+});
+
+if (flags.list) {
+  for (const { name, title } of BENCHMARKS) console.log(`${name.padEnd(14)} ${title}`);
+} else {
+  await runAll();
+}
+
+async function runAll(): Promise<void> {
+  const rounds = Number(flags.rounds);
+  if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds ${flags.rounds}: a whole number from 1`);
+  const unknown = flags.only?.find((name) => !BENCHMARKS.some((benchmark) => benchmark.name === name));
+  if (unknown !== undefined) throw new Error(`--only ${unknown}: no such benchmark; --list shows them`);
+  if (process.getuid?.() !== 0) throw new Error('benchmarks mount file systems and drop caches: run them as root');
+
+  const reports: Report[] = [];
+  for (const benchmark of BENCHMARKS) {
+    if (flags.only && !flags.only.includes(benchmark.name)) continue;
+    const missing = benchmark.programs.find((program) => !isInstalled(program));
+    if (missing !== undefined) {
+      console.log(`${benchmark.name}: left out, this machine has no ${missing}\n`);
+      continue;
+    }
+    const workDirectory = await mkdtemp(join(tmpdir(), 'ipfs-volume-bench-'));
+    try {
+      console.error(`${benchmark.name}: ${benchmark.title}`);
+      const figures = await benchmark.run({ rounds, workDirectory, say: (line) => console.error(line) });
+      reports.push({ title: benchmark.title, figures });
+      console.log(table({ title: benchmark.title, figures }));
+    } finally {
+      await rm(workDirectory, { recursive: true, force: true });
+    }
+  }
+  const machine = describeMachine();
+  console.log(
+    `${machine.processor}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, ${machine.revision}`,
+  );
+  if (flags.json) await writeFile(flags.json, `${JSON.stringify({ machine, reports }, null, 2)}\n`);
+}
+
+function isInstalled(program: string): boolean {
+  try {
+    execFileSync('which', [program], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
