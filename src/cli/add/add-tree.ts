@@ -1,0 +1,142 @@
+/**
+ * Walks a file or directory and emits its DAG, depth first, each block once it is made and the root last.
+ *
+ * Everything is added, hidden files too (`ipfs add --hidden`). Symlinks are kept as they are, except PATH itself, which
+ * is followed as `ipfs add --dereference-args` does: a volume's root is a file or a directory. What is neither file, directory nor symlink is
+ * refused by name, or passed over where the caller says so.
+ */
+import { isUtf8 } from 'node:buffer';
+import { type BigIntStats, closeSync, lstatSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { CodedError } from '../../base/errors.ts';
+import { type DagLink, type DagRoot, type Emit, emitNode } from './dag-node.ts';
+import { emitDirectory } from './directory-dag.ts';
+import { CHUNK_BYTES, emitFile } from './file-dag.ts';
+import { openFile, readLarge, readSmall } from './read-chunks.ts';
+import { encodeUnixFs, type Metadata, UNIXFS_TYPE } from './unixfs-data.ts';
+
+export interface AddTreeOptions {
+  /** Keep mode and mtime, as `ipfs add --preserve-mode --preserve-mtime --raw-leaves=false`. */
+  readonly keepMetadata: boolean;
+  /** Told of each device, socket or fifo that is passed over; where absent, the first one is an error. */
+  readonly onSpecial?: ((path: string) => void) | undefined;
+  /** Told after each file, with the bytes it has. */
+  readonly onFile?: ((bytes: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * The root of `path`, all of whose blocks went to `emit`.
+ * @throws INPUT_INVALID naming the path that is absent, unreadable, special, changing, or not named in UTF-8.
+ */
+export async function addTree(path: string, emit: Emit, options: AddTreeOptions): Promise<DagRoot> {
+  const stat = withPath(path, () => statSync(path, { bigint: true }));
+  const root = await addEntry(path, stat, emit, options);
+  if (!root) throw special(path);
+  return root;
+}
+
+/** `undefined` for a special entry that was passed over. */
+async function addEntry(
+  path: string,
+  stat: BigIntStats,
+  emit: Emit,
+  options: AddTreeOptions,
+): Promise<DagRoot | undefined> {
+  options.signal?.throwIfAborted();
+  if (stat.isDirectory()) return addDirectory(path, stat, emit, options);
+  if (stat.isFile()) return addFile(path, emit, options);
+  if (stat.isSymbolicLink()) return addSymlink(path, stat, emit, options);
+  if (!options.onSpecial) throw special(path);
+  options.onSpecial(path);
+  return undefined;
+}
+
+async function addDirectory(path: string, stat: BigIntStats, emit: Emit, options: AddTreeOptions): Promise<DagRoot> {
+  const links: DagLink[] = [];
+  for (const name of namesIn(path)) {
+    const childPath = path.endsWith('/') ? path + name : `${path}/${name}`;
+    const childStat = withPath(childPath, () => lstatSync(childPath, { bigint: true }));
+    const root = await addEntry(childPath, childStat, emit, options);
+    if (root) links.push({ ...root, name });
+  }
+  // Kubo stores a directory's mode even where all its bits are zero: its type bits are not.
+  const metadata = options.keepMetadata ? { mode: modeOf(stat), mtime: mtimeOf(stat) } : {};
+  return emitDirectory(links, metadata, emit);
+}
+
+async function addFile(path: string, emit: Emit, options: AddTreeOptions): Promise<DagRoot> {
+  const file = withPath(path, () => openFile(path));
+  try {
+    const isSmall = file.sizeBytes <= CHUNK_BYTES;
+    const chunks = isSmall ? withPath(path, () => readSmall(file)) : readLarge(file);
+    const root = await emitFile(chunks, options.keepMetadata ? fileMetadata(file.stat) : undefined, emit);
+    options.onFile?.(file.sizeBytes);
+    return root;
+  } catch (error) {
+    throw translated(path, error);
+  } finally {
+    closeSync(file.fd);
+  }
+}
+
+/** A symlink keeps its mtime alone: the mode of a symlink means nothing on Linux, and Kubo stores none. */
+async function addSymlink(path: string, stat: BigIntStats, emit: Emit, options: AddTreeOptions): Promise<DagRoot> {
+  const data = withPath(path, () => readlinkSync(path, 'buffer'));
+  const metadata = options.keepMetadata ? { mtime: mtimeOf(stat) } : {};
+  return emitNode(encodeUnixFs({ type: UNIXFS_TYPE.symlink, data, ...metadata }), [], emit);
+}
+
+function namesIn(path: string): string[] {
+  return withPath(path, () => readdirSync(path, 'buffer')).map((name) => {
+    if (isUtf8(name)) return name.toString();
+    const shown = `${path}/${name.toString('latin1').replace(/[^ -~]/g, (c) => `\\x${c.charCodeAt(0).toString(16)}`)}`;
+    throw new CodedError('INPUT_INVALID', `${shown}: its name is not UTF-8, which IPFS requires; rename it`);
+  });
+}
+
+/** A file without any permission gets no mode: Kubo cannot tell zero from none, and its CIDs are the measure. */
+function fileMetadata(stat: BigIntStats): Metadata {
+  const mode = modeOf(stat);
+  return mode === 0 ? { mtime: mtimeOf(stat) } : { mode, mtime: mtimeOf(stat) };
+}
+
+function modeOf(stat: BigIntStats): number {
+  return Number(stat.mode & 0o7777n);
+}
+
+function mtimeOf(stat: BigIntStats): { seconds: bigint; nanoseconds: number } {
+  // Floor, so that the fraction of a time before 1970 is positive too.
+  const nanoseconds = ((stat.mtimeNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+  return { seconds: (stat.mtimeNs - nanoseconds) / 1_000_000_000n, nanoseconds: Number(nanoseconds) };
+}
+
+function special(path: string): CodedError {
+  return new CodedError(
+    'INPUT_INVALID',
+    `${path}: neither a file, a directory nor a symlink; --skip-special passes such entries over`,
+  );
+}
+
+function withPath<T>(path: string, operation: () => T): T {
+  try {
+    return operation();
+  } catch (error) {
+    throw translated(path, error);
+  }
+}
+
+/** System errors become INPUT_INVALID with the path and the kernel's words; all else passes through. */
+function translated(path: string, error: unknown): unknown {
+  const { syscall, code } = error as NodeJS.ErrnoException;
+  if (error instanceof CodedError || !syscall || !code) return error;
+  const words: Readonly<Record<string, string>> = {
+    ENOENT: 'no such file or directory',
+    EACCES: 'permission denied',
+    EPERM: 'permission denied',
+    // O_NOFOLLOW met a symlink where a file was listed.
+    ELOOP: 'changed while it was being read',
+  };
+  return new CodedError('INPUT_INVALID', `${path}: ${words[code] ?? `${syscall} failed with ${code}`}`, {
+    cause: error,
+  });
+}

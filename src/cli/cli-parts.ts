@@ -1,0 +1,55 @@
+/**
+ * What the command line is given: by the entry script, what lies above its layer (the serving process, the
+ * configuration); by the process or by a test, where to write and what the environment is.
+ *
+ * Heavy things come as functions that load them, so that `ipfs-volume status` does not wait for a FUSE implementation.
+ */
+import type { Writable } from 'node:stream';
+import type { Command } from 'commander';
+import type { ServeDirectory } from './serve-directory.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The part of the configuration that `doctor` checks, where no daemon answers. */
+export interface CheckedConfiguration {
+  readonly stateDirectory: string;
+  readonly mountRoot: string;
+  /** A URL, or `undefined` where turned off. */
+  readonly kuboRpc: string | undefined;
+  readonly kuboRpcAuth: string | undefined;
+  readonly gateways: readonly string[];
+  readonly gatewayAuth: string | undefined;
+  /** True where the gateways are the public ones that nobody chose. */
+  readonly gatewaysAreDefault: boolean;
+}
+
+export interface CliParts {
+  readonly version: string;
+  /** Commands from above this layer (`serve`), each registered like those here. */
+  readonly commands: readonly RegisterCommand[];
+  /** Reads the configuration. @throws CONFIG_INVALID naming the variable */
+  readonly readConfiguration: (env: Environment) => CheckedConfiguration | Promise<CheckedConfiguration>;
+  /** Loads what serves a directory without a daemon, for `mount`. */
+  readonly loadServeDirectory: () => Promise<ServeDirectory>;
+}
+
+/** A terminal or a pipe. */
+export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+
+/** The world of one run: `process` itself, or a test's. */
+export interface CliProcess {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly stdin: NodeJS.ReadableStream;
+  readonly env: Environment;
+}
+
+export interface CliContext {
+  readonly process: CliProcess;
+  readonly parts: CliParts;
+  /** Aborted by SIGINT or SIGTERM, from the first time that it is asked for. A second signal ends the process. */
+  readonly interrupted: () => AbortSignal;
+}
+
+/** Adds one command to the program. Its action throws CodedError; the program prints and exits. */
+export type RegisterCommand = (program: Command, context: CliContext) => void;

@@ -1,0 +1,58 @@
+/** `ipfs-volume add PATH`: a file or directory into the daemon's local store; its root CID on stdout, last. */
+import type { Command } from 'commander';
+import type { CliContext } from '../cli-parts.ts';
+import {
+  type DaemonOptions,
+  type JsonOption,
+  print,
+  printJson,
+  withDaemon,
+  withJsonOption,
+  withSocketOption,
+} from '../daemon-command.ts';
+import { transferProgress } from '../transfer-progress.ts';
+
+interface AddOptions extends DaemonOptions, JsonOption {
+  readonly metadata: boolean;
+  readonly skipSpecial?: boolean;
+}
+
+const DETAILS = `
+Everything below PATH is added, hidden files too; symlinks are kept as symlinks, except PATH itself, which is followed.
+The CID is the one of Kubo's profile unixfs-v1-2025: "ipfs add -r --hidden" gives it with --no-metadata, and
+"ipfs add -r --hidden --raw-leaves=false --preserve-mode --preserve-mtime" without.`;
+
+export function registerAdd(program: Command, context: CliContext): void {
+  const command = program
+    .command('add <path>')
+    .description("add a file or directory to the daemon's local store and print its CID")
+    .option('--no-metadata', 'leave out mode and mtime')
+    .option('--skip-special', 'pass over devices, sockets and fifos in place of refusing them')
+    .addHelpText('after', DETAILS)
+    .action((path: string, options: AddOptions) => add(path, options, context));
+  withJsonOption(withSocketOption(command));
+}
+
+async function add(path: string, options: AddOptions, context: CliContext): Promise<void> {
+  const { stderr } = context.process;
+  const signal = context.interrupted();
+  // Loaded here: hashing and codecs are of no use to the other commands.
+  const { uploadTree } = await import('../add/upload-tree.ts');
+  const { measureTree } = await import('../add/measure-tree.ts');
+  await withDaemon(options, context, async (daemon) => {
+    const progress = transferProgress(stderr, 'adding', stderr.isTTY ? measureTree(path) : undefined);
+    try {
+      const result = await uploadTree(path, daemon, {
+        keepMetadata: options.metadata,
+        onSpecial: options.skipSpecial ? (skipped) => stderr.write(`skipped ${skipped}\n`) : undefined,
+        onBytes: progress.advance,
+        signal,
+      });
+      progress.stop();
+      if (options.json) printJson(context, { cid: result.roots[0], blocks: result.blocks, bytes: result.bytes });
+      else print(context, ...result.roots);
+    } finally {
+      progress.stop();
+    }
+  });
+}

@@ -1,0 +1,79 @@
+/** `ipfs-volume import FILE.car`: a CARv1 or v2 into the local store; its roots on stdout as the CAR spells them. */
+import { createReadStream, openSync, statSync } from 'node:fs';
+import { Readable, Transform } from 'node:stream';
+import type { Command } from 'commander';
+import { CodedError, messageChain } from '../../base/errors.ts';
+import type { CliContext } from '../cli-parts.ts';
+import {
+  type DaemonOptions,
+  type JsonOption,
+  print,
+  printJson,
+  withDaemon,
+  withJsonOption,
+  withSocketOption,
+} from '../daemon-command.ts';
+import { transferProgress } from '../transfer-progress.ts';
+
+/** Reads of a file: a mebibyte, as large as a block usually is. */
+const READ_BYTES = 1024 * 1024;
+
+export function registerImport(program: Command, context: CliContext): void {
+  const command = program
+    .command('import <file>')
+    .description('import a CAR (version 1 or 2; "-" for standard input) into the local store and print its roots')
+    .action((file: string, options: DaemonOptions & JsonOption) => importCar(file, options, context));
+  withJsonOption(withSocketOption(command));
+}
+
+async function importCar(file: string, options: DaemonOptions & JsonOption, context: CliContext): Promise<void> {
+  const signal = context.interrupted();
+  const { stream, sizeBytes } = file === '-' ? standardInput(context) : openCar(file);
+  try {
+    await withDaemon(options, context, async (daemon) => {
+      const progress = transferProgress(context.process.stderr, 'importing', sizeBytes);
+      // A failing file ends the request with the file's own error, not with the broken connection that follows.
+      let readError: Error | undefined;
+      const counted = new Transform({
+        transform(chunk: Buffer, _encoding, done) {
+          progress.advance(chunk.length);
+          done(null, chunk);
+        },
+      });
+      stream.once('error', (error) => {
+        readError = new CodedError('INPUT_INVALID', `${file}: cannot be read`, { cause: error });
+        counted.destroy(readError);
+      });
+      try {
+        const result = await daemon.import(stream.pipe(counted), { signal });
+        progress.stop();
+        if (options.json) printJson(context, result);
+        else print(context, ...result.roots);
+      } catch (error) {
+        throw readError ?? error;
+      } finally {
+        progress.stop();
+      }
+    });
+  } finally {
+    stream.destroy();
+  }
+}
+
+function standardInput(context: CliContext): { stream: Readable; sizeBytes: undefined } {
+  return { stream: Readable.from(context.process.stdin), sizeBytes: undefined };
+}
+
+function openCar(file: string): { stream: Readable; sizeBytes: number } {
+  try {
+    const stat = statSync(file);
+    if (stat.isDirectory()) throw new CodedError('INPUT_INVALID', 'is a directory; "ipfs-volume add" adds directories');
+    return {
+      stream: createReadStream(file, { fd: openSync(file, 'r'), highWaterMark: READ_BYTES }),
+      sizeBytes: stat.size,
+    };
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : messageChain(error);
+    throw new CodedError('INPUT_INVALID', `${file}: ${why}`, { cause: error });
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * `ipfs-volume mount REF DIR`: one reference at one directory, without Docker, in the foreground until SIGINT or SIGTERM.
+ *
+ * Where a daemon answers and its mount root can be seen from here, DIR becomes a bind mount of a volume of its own: caches,
+ * sources and prefetch are shared with it. Elsewhere DIR is served by this process.
+ */
+import { type Stats, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { CodedError, hasCode, messageChain } from '../../base/errors.ts';
+import { bindVolume, visibleMountRoot } from '../bind-volume.ts';
+import type { CliContext } from '../cli-parts.ts';
+import { DaemonClient } from '../daemon-client.ts';
+import { type DaemonOptions, print, withSocketOption } from '../daemon-command.ts';
+import type { ServedDirectory } from '../serve-directory.ts';
+
+interface MountOptions extends DaemonOptions {
+  readonly option: Readonly<Record<string, string>>;
+  readonly daemon: boolean;
+}
+
+const DETAILS = `
+REF is a CID, a CID with a path, /ipfs/CID[/path], /ipns/NAME[/path], ipfs://... or ipns://... .
+DIR exists; for a reference to a single file it is a file. Needs root.`;
+
+export function registerMount(program: Command, context: CliContext): void {
+  const command = program
+    .command('mount <ref> <dir>')
+    .description('mount a reference at a directory, without Docker, until Ctrl-C or SIGTERM')
+    .option(
+      '-o, --option <key=value>',
+      'a volume option, as of "docker volume create -o"; may be repeated',
+      collect,
+      {},
+    )
+    .option('--no-daemon', 'serve the directory from this process even where a daemon runs')
+    .addHelpText('after', DETAILS)
+    .action((reference: string, directory: string, options: MountOptions) =>
+      mount(reference, directory, options, context),
+    );
+  withSocketOption(command);
+}
+
+/** @throws USAGE where a pair is none, or names what REF says already */
+function collect(pair: string, pairs: Readonly<Record<string, string>>): Record<string, string> {
+  const at = pair.indexOf('=');
+  const key = pair.slice(0, at);
+  if (at < 1) throw new CodedError('USAGE', `-o ${pair}: an option is KEY=VALUE`);
+  if (key === 'cid' || key === 'path') throw new CodedError('USAGE', `-o ${pair}: REF says already what to mount`);
+  return { ...pairs, [key]: pair.slice(at + 1) };
+}
+
+async function mount(reference: string, directory: string, options: MountOptions, context: CliContext): Promise<void> {
+  const target = resolve(directory);
+  const stat = existing(target);
+  const signal = context.interrupted();
+  const daemon = options.daemon ? await findVisibleDaemon(options, context) : undefined;
+  const served = daemon
+    ? await bindVolume(daemon, { reference, target, targetStat: stat, volumeOptions: options.option, signal })
+    : await serveAlone(reference, target, options, context, signal);
+  try {
+    print(context, `mounted ${reference} at ${target}${daemon ? `, through the daemon at ${daemon.socketPath}` : ''}`);
+    await Promise.race([served.ended, aborted(signal)]);
+  } finally {
+    await served.unmount();
+    await daemon?.[Symbol.asyncDispose]();
+  }
+}
+
+async function serveAlone(
+  reference: string,
+  target: string,
+  options: MountOptions,
+  context: CliContext,
+  signal: AbortSignal,
+): Promise<ServedDirectory> {
+  const serveDirectory = await context.parts.loadServeDirectory();
+  return serveDirectory(reference, target, { volumeOptions: options.option, env: context.process.env, signal });
+}
+
+/** The daemon, where one answers and what it mounts is seen here too. One that was named with --socket must answer. */
+async function findVisibleDaemon(options: MountOptions, context: CliContext): Promise<DaemonClient | undefined> {
+  let daemon: DaemonClient | undefined;
+  try {
+    daemon = await DaemonClient.find({ socket: options.socket, env: context.process.env });
+    const { mountRoot } = await daemon.status();
+    if (await visibleMountRoot(mountRoot)) return daemon;
+    context.process.stderr.write(`the daemon's mount root ${mountRoot} is not seen from here; serving without it\n`);
+  } catch (error) {
+    if (options.socket !== undefined) throw error;
+    // No daemon is the ordinary case; one that is there and fails is worth a line.
+    if (!hasCode(error, 'DAEMON_UNREACHABLE'))
+      context.process.stderr.write(`serving without the daemon: ${messageChain(error)}\n`);
+  }
+  await daemon?.[Symbol.asyncDispose]();
+  return undefined;
+}
+
+function existing(directory: string): Stats {
+  try {
+    return statSync(directory);
+  } catch {
+    throw new CodedError('INPUT_INVALID', `${directory}: no such directory; create it first`);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((done) => signal.addEventListener('abort', () => done(), { once: true }));
+}

@@ -1,0 +1,45 @@
+/** `ipfs-volume prefetch VOLUME`: fetches all of a volume now and waits until it is on this machine. */
+import type { Command } from 'commander';
+import { formatBytes } from '../../base/units.ts';
+import type { CliContext } from '../cli-parts.ts';
+import {
+  type DaemonOptions,
+  type JsonOption,
+  print,
+  printJson,
+  withDaemon,
+  withJsonOption,
+  withSocketOption,
+} from '../daemon-command.ts';
+import { watchVolumes } from '../watch-volumes.ts';
+
+export function registerPrefetch(program: Command, context: CliContext): void {
+  const command = program
+    .command('prefetch <volume>')
+    .description('fetch all of a volume now and wait; with progress on a terminal')
+    .action((volume: string, options: DaemonOptions & JsonOption) => prefetch(volume, options, context));
+  withJsonOption(withSocketOption(command));
+}
+
+async function prefetch(volume: string, options: DaemonOptions & JsonOption, context: CliContext): Promise<void> {
+  const signal = context.interrupted();
+  await withDaemon(options, context, async (daemon) => {
+    const done = new AbortController();
+    // A client of its own: the first connection is busy until all is there.
+    const watching = context.process.stderr.isTTY
+      ? withDaemon(options, context, (other) => watchVolumes(other, volume, context.process.stderr, done.signal))
+      : Promise.resolve();
+    // Watching is for the eye: where it fails, the prefetch goes on.
+    watching.catch(() => {});
+    try {
+      const status = await daemon.prefetch(volume, { signal });
+      done.abort();
+      await watching.catch(() => {});
+      if (options.json) printJson(context, status);
+      else print(context, `${status.name}: ${formatBytes(status.bytesTotal ?? status.bytesCached)} on this machine`);
+    } finally {
+      done.abort();
+      await watching.catch(() => {});
+    }
+  });
+}

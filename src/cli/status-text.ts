@@ -1,0 +1,95 @@
+/** The daemon's status as lines for people. For machines there is `--json`. */
+import { CodedError } from '../base/errors.ts';
+import { formatBytes } from '../base/units.ts';
+import type { DaemonStatus, SourceStatus, VolumeStatus } from '../volumes/control-api.ts';
+import { formatTable } from './table.ts';
+
+/** @throws VOLUME_NOT_FOUND */
+export function selectVolume(status: DaemonStatus, name: string): VolumeStatus {
+  const volume = status.volumes.find((candidate) => candidate.name === name);
+  if (!volume) throw new CodedError('VOLUME_NOT_FOUND', `no such volume: ${name}`);
+  return volume;
+}
+
+export function describeDaemon(status: DaemonStatus): string[] {
+  const { store, cache } = status;
+  const wanted = Object.entries(status.blocksByPriority).map(([priority, blocks]) => `${blocks} ${priority}`);
+  return [
+    ...formatTable([
+      ['VOLUME', 'STATE', 'MOUNTS', 'HERE', 'OF', 'REFERENCE'],
+      ...status.volumes.map((v) => [
+        v.name,
+        v.state,
+        String(v.mounts),
+        formatBytes(v.bytesCached),
+        totalOf(v),
+        v.reference,
+      ]),
+    ]),
+    '',
+    ...formatTable([
+      ['SOURCE', 'STATE', 'BLOCKS', 'BYTES', 'ERRORS', 'IN FLIGHT', 'LAST ERROR'],
+      ...status.sources.map(sourceRow),
+    ]),
+    '',
+    ...formatTable([
+      ['local store', `${formatBytes(store.bytes)} in ${store.blocks} blocks, ${store.roots} roots`],
+      ['cache', `${formatBytes(cache.bytes)} of ${formatBytes(cache.limitBytes)} in ${cache.blocks} blocks`],
+      ['blocks fetched', wanted.join(', ')],
+      ['mount root', status.mountRoot],
+      ['state', status.stateDirectory],
+      ['daemon', `version ${status.version}, up ${formatDuration(status.uptimeSeconds)}`],
+    ]),
+  ];
+}
+
+export function describeVolume(volume: VolumeStatus): string[] {
+  const options = Object.entries(volume.options).map(([key, value]) => `${key}=${value}`);
+  const rows: [string, string][] = [
+    ['volume', volume.name],
+    ['reference', volume.reference],
+    ['cid', (volume.cid ?? 'not resolved yet') + (volume.path && `, path ${volume.path}`)],
+    ['state', volume.state],
+    ['mounted', volume.mountpoint ? `${volume.mounts} times, at ${volume.mountpoint}` : 'no'],
+    ['here', `${formatBytes(volume.bytesCached)} of ${totalOf(volume)}`],
+    ['blocks fetched', String(volume.blocksFetched)],
+    ['created', volume.createdAt],
+    ['options', options.join(' ') || 'none'],
+  ];
+  if (volume.lastError) rows.push(['last error', volume.lastError]);
+  return formatTable(rows);
+}
+
+/** `1 d 2 h`, `3 min`, `12 s`: the two largest units that matter. */
+export function formatDuration(seconds: number): string {
+  const whole = Math.floor(seconds);
+  const parts: [number, string][] = [
+    [Math.floor(whole / 86_400), 'd'],
+    [Math.floor(whole / 3600) % 24, 'h'],
+    [Math.floor(whole / 60) % 60, 'min'],
+    [whole % 60, 's'],
+  ];
+  const first = parts.findIndex(([count]) => count > 0);
+  if (first < 0) return '0 s';
+  return parts
+    .slice(first, first + 2)
+    .filter(([count]) => count > 0)
+    .map(([count, unit]) => `${count} ${unit}`)
+    .join(' ');
+}
+
+function totalOf(volume: VolumeStatus): string {
+  return volume.bytesTotal === null ? 'unknown' : formatBytes(volume.bytesTotal);
+}
+
+function sourceRow(source: SourceStatus): string[] {
+  return [
+    source.name,
+    source.state,
+    String(source.blocks),
+    formatBytes(source.bytes),
+    String(source.errors),
+    `${source.inFlight} of ${source.limit}`,
+    source.lastError ?? '',
+  ];
+}
