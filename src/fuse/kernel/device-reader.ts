@@ -1,0 +1,40 @@
+/**
+ * The thread that blocks in read(2) on /dev/fuse. It understands nothing of what it reads: everything that can fail is
+ * the other thread's.
+ *
+ * ENODEV means that the file system is unmounted and ends the thread; so does anything that will not go away. A request
+ * that was withdrawn between waking us and being read gives ENOENT; EINTR and EAGAIN are nothing.
+ */
+import { readSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import { RingWriter } from './request-ring.ts';
+
+/** What the thread is started with. */
+export interface DeviceReaderData {
+  readonly descriptor: number;
+  readonly ring: SharedArrayBuffer;
+}
+
+/** What it says when it ends: the error code that ended it, ENODEV for an unmount. */
+export interface DeviceReaderEnd {
+  readonly code: string;
+}
+
+const TRANSIENT: ReadonlySet<string> = new Set(['ENOENT', 'EINTR', 'EAGAIN']);
+
+const { descriptor, ring } = workerData as DeviceReaderData;
+parentPort?.postMessage({ code: readUntilEnd(descriptor, new RingWriter(ring)) } satisfies DeviceReaderEnd);
+
+function readUntilEnd(descriptor: number, writer: RingWriter): string {
+  for (;;) {
+    try {
+      const length = readSync(descriptor, writer.reserve());
+      // The device never says end of file; what did, is not the device.
+      if (length === 0) return 'EOF';
+      writer.commit(length);
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? String(error);
+      if (!TRANSIENT.has(code)) return code;
+    }
+  }
+}

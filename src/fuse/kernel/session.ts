@@ -1,0 +1,192 @@
+/**
+ * A FUSE connection being served: requests come through the ring from the thread that reads the device, and are answered
+ * here, on the main thread, in the turn in which they come wherever the file system can.
+ *
+ * It ends when the kernel says ENODEV, which is when the mount is gone; then the thread, the descriptor and every wait
+ * are given back. It knows neither mount(8) nor how the descriptor was come by.
+ */
+import { closeSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { CodedError, messageChain } from '../../base/errors.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import { errnoOf, needsExplanation } from '../errno.ts';
+import type { MountEnd, MountOptions } from '../transport.ts';
+import { AnswerWriter } from './answer-writer.ts';
+import { EncodedRequest } from './decode-request.ts';
+import type { DeviceReaderData, DeviceReaderEnd } from './device-reader.ts';
+import { FailedReads } from './failed-reads.ts';
+import { encodeInitReply, type Negotiated, negotiate } from './negotiation.ts';
+import { answerUnknown, type Collaborators, claim, HANDLERS } from './operations.ts';
+import { PendingRequest } from './pending-request.ts';
+import { createRingMemory, RingReader } from './request-ring.ts';
+import { RequestsInFlight } from './requests-in-flight.ts';
+
+/** Requests handled in one turn before timers and sockets have theirs: a few milliseconds. */
+const REQUESTS_PER_TURN = 64;
+/**
+ * How long a turn that had requests waits for the next one. Whoever walks a tree asks again within this, and a wake-up
+ * through the event loop takes as long.
+ */
+const LINGER_MS = 0.05;
+
+export interface Connection {
+  /** An open /dev/fuse, bound to a mount. The session closes it. */
+  readonly descriptor: number;
+  /** What an earlier process negotiated on it; undefined where nobody has yet. */
+  readonly negotiated?: Negotiated;
+  /** True where another process may have left requests unanswered: they are asked for again. */
+  readonly inherited?: boolean;
+  /** Called before the answer to INIT leaves, so that what was agreed outlives this process. */
+  readonly onNegotiated?: (negotiated: Negotiated) => void;
+}
+
+export class FuseSession {
+  /** What the kernel and we agreed on. @throws MOUNT_FAILED where it could not be, or the mount ended before. */
+  readonly negotiated: Promise<Negotiated>;
+  /** 'unmounted' after `detached()`, else 'lost'. Never rejects. */
+  readonly ended: Promise<MountEnd>;
+  readonly #connection: Connection;
+  readonly #options: MountOptions;
+  readonly #to: Collaborators;
+  readonly #ring: RingReader;
+  readonly #inFlight: RequestsInFlight;
+  readonly #counts = new Map<string, number>();
+  readonly #agreed = Promise.withResolvers<Negotiated>();
+  #detached = false;
+  #gone = false;
+
+  constructor(fileSystem: FileSystem, connection: Connection, options: MountOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    const answers = new AnswerWriter(connection.descriptor, options.logger);
+    this.#to = { fileSystem, answers, failedReads: new FailedReads() };
+    this.#inFlight = new RequestsInFlight((request, errno) => {
+      if (claim(request)) answers.errno(request.unique, errno);
+    });
+    this.negotiated = this.#agreed.promise;
+    // Nobody has to wait for it.
+    this.negotiated.catch(() => undefined);
+    const memory = createRingMemory();
+    this.#ring = new RingReader(memory);
+    if (connection.inherited) answers.resend();
+    this.ended = this.#startReader(memory);
+    if (connection.negotiated) this.#agreed.resolve(connection.negotiated);
+    this.#ring.whenMore(this.#serve);
+  }
+
+  /** Requests by operation name. */
+  get requestCounts(): ReadonlyMap<string, number> {
+    return this.#counts;
+  }
+
+  /** To be called when the mount is detached on purpose: whoever waits is answered soon, and the end is no loss. */
+  detached(): void {
+    this.#detached = true;
+    this.#inFlight.detach();
+  }
+
+  #startReader(ring: SharedArrayBuffer): Promise<MountEnd> {
+    const { promise, resolve } = Promise.withResolvers<MountEnd>();
+    const file = import.meta.url.endsWith('.ts') ? './device-reader.ts' : './device-reader.js';
+    const reader = new Worker(new URL(file, import.meta.url), {
+      name: 'fuse-device-reader',
+      workerData: { descriptor: this.#connection.descriptor, ring } satisfies DeviceReaderData,
+      execArgv: [],
+      // It allocates nothing to speak of.
+      resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, codeRangeSizeMb: 4, stackSizeMb: 1 },
+    });
+    let code = 'no word';
+    reader.on('message', (end: DeviceReaderEnd) => {
+      code = end.code;
+    });
+    reader.on('error', (error) => {
+      code = messageChain(error);
+    });
+    reader.on('exit', () => resolve(this.#finish(code)));
+    return promise;
+  }
+
+  #finish(code: string): MountEnd {
+    this.#gone = true;
+    if (code !== 'ENODEV') this.#options.logger.error({ code }, 'the FUSE device cannot be read any longer');
+    this.#agreed.reject(new CodedError('MOUNT_FAILED', `the FUSE connection ended before it began: ${code}`));
+    this.#inFlight.abandon();
+    closeSync(this.#connection.descriptor);
+    return this.#detached ? 'unmounted' : 'lost';
+  }
+
+  readonly #serve = (): void => {
+    for (let handled = 0; handled < REQUESTS_PER_TURN && !this.#gone; handled++) {
+      let bytes = this.#ring.peek();
+      if (!bytes && handled > 0 && this.#ring.linger(LINGER_MS)) bytes = this.#ring.peek();
+      if (!bytes) {
+        this.#ring.whenMore(this.#serve);
+        return;
+      }
+      this.#handle(new EncodedRequest(bytes));
+      this.#ring.release();
+    }
+    if (!this.#gone) setImmediate(this.#serve);
+  };
+
+  #handle(encoded: EncodedRequest): void {
+    let request: PendingRequest | undefined;
+    try {
+      const header = encoded.header();
+      request = new PendingRequest(header);
+      const { operation } = header;
+      this.#counts.set(operation, (this.#counts.get(operation) ?? 0) + 1);
+      if (this.#handledHere(operation, request, encoded)) return;
+      const work = (HANDLERS[operation] ?? answerUnknown)(this.#to, request, encoded);
+      if (!(work instanceof Promise)) return;
+      const waiting = request;
+      this.#inFlight.add(
+        request,
+        work.catch((error: unknown) => this.#fail(waiting, error)),
+      );
+    } catch (error) {
+      if (request) this.#fail(request, error);
+      else this.#options.logger.error({ error: messageChain(error) }, 'a FUSE request that cannot be answered');
+    }
+  }
+
+  /** The operations that concern the session itself. */
+  #handledHere(operation: string, request: PendingRequest, encoded: EncodedRequest): boolean {
+    switch (operation) {
+      case 'FORGET':
+        this.#to.fileSystem.forget(request.node, encoded.forgetCount());
+        return true;
+      case 'BATCH_FORGET':
+        for (const { node, count } of encoded.batchForget()) this.#to.fileSystem.forget(node, count);
+        return true;
+      case 'INTERRUPT':
+        this.#inFlight.interrupt(encoded.interrupted());
+        return true;
+      case 'INIT':
+        this.#initialise(request, encoded);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #initialise(request: PendingRequest, encoded: EncodedRequest): void {
+    try {
+      const negotiated = negotiate(encoded.init());
+      this.#connection.onNegotiated?.(negotiated);
+      if (claim(request)) this.#to.answers.bytes(request.unique, [encodeInitReply(negotiated)]);
+      this.#agreed.resolve(negotiated);
+    } catch (error) {
+      this.#agreed.reject(error);
+      throw error;
+    }
+  }
+
+  #fail(request: PendingRequest, error: unknown): void {
+    // These have no answer: a reply would name a request that the kernel does not have.
+    if (['FORGET', 'BATCH_FORGET', 'INTERRUPT'].includes(request.operation) || !claim(request)) return;
+    const errno = errnoOf(error);
+    if (needsExplanation(errno)) this.#options.onError?.(request.operation, request.node, error);
+    this.#to.answers.errno(request.unique, errno);
+  }
+}
