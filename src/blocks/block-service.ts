@@ -1,0 +1,150 @@
+/**
+ * The way to a block, from the nearest place to the farthest: the CID itself (identity), memory, the stores on this
+ * machine in order, the want queue. What the queue brings is kept (memory, sinks) before its callers see it.
+ *
+ * What always holds: every byte handed out was verified, here or when it was admitted; what is on this machine is
+ * answered without a source, and without a promise where the place answers so.
+ */
+import type { CID } from 'multiformats/cid';
+import { CodedError } from '../base/errors.ts';
+import { chain, type MaybePromise } from '../base/maybe-promise.ts';
+import { blockKey } from './block.ts';
+import type { BlockReader, WantOptions } from './block-reader.ts';
+import type { BlockSink, BlockStore } from './block-store.ts';
+import type { Priority } from './priority.ts';
+import { checkCid, identityBytes } from './verify.ts';
+import { WantQueue, type WantQueueOptions } from './want-queue.ts';
+
+export interface BlockServiceOptions extends Omit<WantQueueOptions, 'onVerified'> {
+  /** Blocks just used (`MemoryCache`). */
+  readonly memory: BlockStore & BlockSink;
+  /** Places on this machine, fastest first. Not closed here. */
+  readonly stores: readonly BlockStore[];
+  /** Who keeps what sources send. */
+  readonly sinks: readonly BlockSink[];
+}
+
+/** Where a caller's bytes came from: the name of a source or store, `memory`, or `identity`. */
+export type OnBlock = (
+  cid: CID,
+  sizeBytes: number,
+  how: { readonly priority: Priority; readonly origin: string; readonly fetched: boolean },
+) => void;
+
+interface Found {
+  readonly bytes: Uint8Array;
+  readonly origin: string;
+}
+
+export class BlockService implements BlockReader {
+  readonly #memory: BlockStore & BlockSink;
+  readonly #stores: readonly BlockStore[];
+  readonly #queue: WantQueue;
+
+  constructor({ memory, stores, sinks, ...queueOptions }: BlockServiceOptions) {
+    this.#memory = memory;
+    this.#stores = stores;
+    this.#queue = new WantQueue({
+      ...queueOptions,
+      onVerified: (cid, bytes, priority) => {
+        // A background fill of any size must not push out what readers use, as long as something else keeps it.
+        if (priority !== 'background' || sinks.length === 0) memory.admit(cid, bytes);
+        for (const sink of sinks) sink.admit(cid, bytes);
+      },
+    });
+  }
+
+  /** The sources' state, for `status`; cheapest first. */
+  get sources() {
+    return this.#queue.sources;
+  }
+
+  /** Wants, blocks, bytes and waits by priority, for `status` and metrics. */
+  get stats() {
+    return this.#queue.stats;
+  }
+
+  /** Wants and ranges under way. */
+  get pending(): number {
+    return this.#queue.pending;
+  }
+
+  /** This reader with a caller's own account of every block (or part of one) it was given. */
+  accounted(onBlock: OnBlock): BlockReader {
+    return {
+      get: (cid, options) => this.get(cid, options, onBlock),
+      getRange: (cid, start, end, options) => this.getRange(cid, start, end, options, onBlock),
+      has: (cid) => this.has(cid),
+      fetchRange: (root, from, to, options) => this.fetchRange(root, from, to, options, onBlock),
+    };
+  }
+
+  get(cid: CID, options: WantOptions, onBlock?: OnBlock): MaybePromise<Uint8Array> {
+    const key = blockKey(cid);
+    const local = this.#local(cid, (store) => store.get(key));
+    return chain(local, (found) => {
+      if (found === undefined) return this.#fetch(cid, options, onBlock);
+      // From disk whole: an inner node or a directory, which will be read again.
+      if (this.#stores.some(({ name }) => name === found.origin)) this.#memory.admit(cid, found.bytes);
+      onBlock?.(cid, found.bytes.length, { priority: options.priority, origin: found.origin, fetched: false });
+      return found.bytes;
+    });
+  }
+
+  getRange(cid: CID, start: number, end: number, options: WantOptions, onBlock?: OnBlock): MaybePromise<Uint8Array> {
+    const key = blockKey(cid);
+    const slice = (bytes: Uint8Array) => {
+      if (bytes.length >= end) return bytes.subarray(start, end);
+      throw new CodedError('DAG_INVALID', `block ${cid} has ${bytes.length} bytes where ${end} are needed`);
+    };
+    const identity = identityBytes(cid);
+    if (identity) return slice(identity);
+    const local = this.#local(cid, (store) => store.getRange(key, start, end));
+    return chain(local, (found) => {
+      // A store says no both of a block it lacks and of one too short. The latter would be fetched for nothing.
+      if (found === undefined && this.has(cid)) return chain(this.get(cid, options, onBlock), slice);
+      if (found === undefined) return this.#fetch(cid, options, onBlock).then(slice);
+      onBlock?.(cid, found.bytes.length, { priority: options.priority, origin: found.origin, fetched: false });
+      return found.bytes;
+    });
+  }
+
+  has(cid: CID): boolean {
+    const key = blockKey(cid);
+    if (cid.multihash.code === 0 || this.#memory.has(key)) return true;
+    return this.#stores.some((store) => store.has(key));
+  }
+
+  fetchRange(root: CID, from: number, to: number, options: WantOptions, onBlock?: OnBlock): Promise<number> {
+    return this.#queue.wantRange(root, from, to, {
+      ...options,
+      onBlock: (cid, bytes, origin) =>
+        onBlock?.(cid, bytes.length, { priority: options.priority, origin, fetched: true }),
+    });
+  }
+
+  /** Ends all waits with ABORTED and closes the sources; stores and sinks are their maker's to close. Idempotent. */
+  close(): Promise<void> {
+    return this.#queue.close();
+  }
+
+  /** The first place that answers `read`. */
+  #local(cid: CID, read: (store: BlockStore) => MaybePromise<Uint8Array | undefined>): MaybePromise<Found | undefined> {
+    checkCid(cid);
+    const identity = identityBytes(cid);
+    if (identity) return { bytes: identity, origin: 'identity' };
+    const places = [this.#memory, ...this.#stores];
+    const from = (index: number): MaybePromise<Found | undefined> => {
+      const store = places[index];
+      if (store === undefined) return undefined;
+      return chain(read(store), (bytes) => (bytes ? { bytes, origin: store.name } : from(index + 1)));
+    };
+    return from(0);
+  }
+
+  async #fetch(cid: CID, options: WantOptions, onBlock: OnBlock | undefined): Promise<Uint8Array> {
+    const { bytes, origin } = await this.#queue.want(cid, options);
+    onBlock?.(cid, bytes.length, { priority: options.priority, origin, fetched: true });
+    return bytes;
+  }
+}

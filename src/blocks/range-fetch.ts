@@ -1,0 +1,189 @@
+/**
+ * Ranges of files in one answer each, from sources that can (`RangeSource`).
+ *
+ * A range brings along what it brings: each block is verified and delivered as it comes, and nothing is ever missing for
+ * good, since whoever needs a block that did not come wants it by itself. So a range is not retried, and its failure is
+ * no error. A block that does not match its CID ends it.
+ */
+import type { CID } from 'multiformats/cid';
+import { codeOf, messageChain } from '../base/errors.ts';
+import { blockKey, MAX_BLOCK_BYTES } from './block.ts';
+import type { WantOptions } from './block-reader.ts';
+import { isRangeSource } from './block-source.ts';
+import type { Clock } from './clock.ts';
+import { Job } from './job-list.ts';
+import { PRIORITIES, PRIORITY_RANK } from './priority.ts';
+import type { LaneJob, SourceLane } from './source-lane.ts';
+import { verifyBlock } from './verify.ts';
+
+export interface RangeOptions extends WantOptions {
+  /** Told of each verified block, for the caller's own accounts. */
+  readonly onBlock?: ((cid: CID, bytes: Uint8Array, origin: string) => void) | undefined;
+}
+
+interface RangeFetchOptions {
+  readonly lanes: readonly SourceLane[];
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  /** Longest silence between two blocks. */
+  readonly idleTimeoutMs: number;
+  readonly pump: (lane: SourceLane) => void;
+  readonly deliver: (cid: CID, bytes: Uint8Array, rank: number, origin: string) => void;
+}
+
+/** A range someone waits for: at a lane's list until `begin`, then on the wire. */
+class Range extends Job implements LaneJob {
+  readonly key: string;
+  readonly root: CID;
+  readonly from: number;
+  readonly to: number;
+  rank: number;
+  count = 0;
+  readonly controller = new AbortController();
+  readonly callers = new Set<{ options: RangeOptions; done: (count: number) => void }>();
+
+  constructor(key: string, root: CID, from: number, to: number, rank: number) {
+    super();
+    this.key = key;
+    this.root = root;
+    this.from = from;
+    this.to = to;
+    this.rank = rank;
+  }
+
+  /**
+   * More than this is not an answer to the question: twice the range, for the blocks that reach over its ends and the
+   * inner nodes (under 1 % of what they lead to), and four blocks' worth for ranges of a few bytes in a deep DAG.
+   */
+  get maxBytes(): number {
+    return 2 * (this.to - this.from + 1) + 4 * MAX_BLOCK_BYTES;
+  }
+}
+
+export class RangeFetch {
+  readonly #options: RangeFetchOptions;
+  readonly #ranges = new Map<string, Range>();
+
+  constructor(options: RangeFetchOptions) {
+    this.#options = options;
+  }
+
+  get pending(): number {
+    return this.#ranges.size;
+  }
+
+  /** As `WantQueue.wantRange`. */
+  fetch(root: CID, from: number, to: number, options: RangeOptions): Promise<number> {
+    const key = `${from}:${to}:${blockKey(root)}`;
+    const rank = PRIORITY_RANK[options.priority];
+    const former = this.#ranges.get(key);
+    if (former) return this.#lift(former, rank, options);
+    const lane = this.#options.lanes.find(({ source, health }) => isRangeSource(source) && health.demotion <= 1);
+    if (lane === undefined) return Promise.resolve(0);
+    const range = new Range(key, root, from, to, rank);
+    this.#ranges.set(key, range);
+    const promise = this.#join(range, options);
+    lane.enqueue(range);
+    this.#options.pump(lane);
+    return promise;
+  }
+
+  /** Sends a range that left the lane's list. */
+  begin(job: LaneJob, lane: SourceLane): void {
+    if (job instanceof Range) void this.#run(job, lane);
+  }
+
+  /** Lets go a range that waits. */
+  drop(job: LaneJob): void {
+    if (job instanceof Range) this.#finish(job);
+  }
+
+  close(): void {
+    for (const range of [...this.#ranges.values()]) this.#finish(range);
+  }
+
+  #lift(range: Range, rank: number, options: RangeOptions): Promise<number> {
+    range.rank = Math.min(range.rank, rank);
+    const promise = this.#join(range, options);
+    const lane = this.#options.lanes.find((each) => each.requeue(range));
+    if (lane) this.#options.pump(lane);
+    return promise;
+  }
+
+  #join(range: Range, options: RangeOptions): Promise<number> {
+    const { promise, resolve } = Promise.withResolvers<number>();
+    const { signal, timeoutMs = this.#options.timeoutMs } = options;
+    const leave = () => {
+      caller.done(range.count);
+      if (range.callers.size === 0) this.#finish(range);
+    };
+    const stopTimer = this.#options.clock.schedule(timeoutMs, leave);
+    const caller = {
+      options,
+      done: (count: number) => {
+        stopTimer();
+        signal?.removeEventListener('abort', leave);
+        range.callers.delete(caller);
+        resolve(count);
+      },
+    };
+    signal?.addEventListener('abort', leave, { once: true });
+    range.callers.add(caller);
+    return promise;
+  }
+
+  /** Answers whoever waits and ends the request. */
+  #finish(range: Range): void {
+    if (this.#ranges.get(range.key) === range) this.#ranges.delete(range.key);
+    range.leave();
+    range.controller.abort();
+    for (const caller of [...range.callers]) caller.done(range.count);
+  }
+
+  async #run(range: Range, lane: SourceLane): Promise<void> {
+    const { signal } = range.controller;
+    const flight = lane.begin();
+    let idle = false;
+    const watch = () =>
+      this.#options.clock.schedule(this.#options.idleTimeoutMs, () => {
+        idle = true;
+        range.controller.abort();
+      });
+    let stopWatch = watch();
+    try {
+      await this.#receive(range, lane, () => {
+        stopWatch();
+        stopWatch = watch();
+      });
+    } catch (error) {
+      const code = codeOf(error);
+      if (code === 'BLOCK_CORRUPT' || code === 'BLOCK_TOO_LARGE') lane.fault('lied', messageChain(error));
+      else if (idle) lane.health.silent();
+      else if (!signal.aborted && code !== 'BLOCK_UNAVAILABLE') lane.fault('failed', messageChain(error));
+    } finally {
+      stopWatch();
+      flight.end(undefined);
+      this.#finish(range);
+      this.#options.pump(lane);
+    }
+  }
+
+  async #receive(range: Range, lane: SourceLane, onProgress: () => void): Promise<void> {
+    const { signal } = range.controller;
+    const { source } = lane;
+    if (!isRangeSource(source)) return;
+    const priority = PRIORITIES[range.rank] ?? 'demand';
+    let bytesLeft = range.maxBytes;
+    for await (const { cid, bytes } of source.getRange(range.root, range.from, range.to, { signal, priority })) {
+      if (signal.aborted) return;
+      verifyBlock(cid, bytes);
+      bytesLeft -= bytes.length;
+      if (bytesLeft < 0) return;
+      onProgress();
+      range.count++;
+      lane.received(bytes.length);
+      this.#options.deliver(cid, bytes, range.rank, source.name);
+      for (const { options } of range.callers) options.onBlock?.(cid, bytes, source.name);
+    }
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * How a source did lately, and what follows for the next request.
+ *
+ * Three ways to do badly, each with its own consequence:
+ * - failing (refused, 500, cut off, several times in a row): nobody is sent there but one probe at a time, after a
+ *   back-off, so that a source that is down costs little and is found again within seconds of its return;
+ * - lying (bytes that are not the block): asked only after all others, for a time that doubles with each lie;
+ * - silent (slower than its usual, several times in a row): asked after the others, but never held back. A Kubo node that
+ *   searches the network for an absent block is silent and well, and must go on serving everything else.
+ *
+ * Any good answer ends failing and silence; a lie is forgotten with time only.
+ */
+import { type Backoff, backoffMs } from './backoff.ts';
+import type { Clock } from './clock.ts';
+
+/** One refused request may be about that block alone; three in a row are about the source. */
+const FAILURES_IN_A_ROW = 3;
+/** The same for silence. */
+const SILENCES_IN_A_ROW = 3;
+/** First 100 ms (a restart of the network), at most 2 s: a reader waits no longer for a source that is back. */
+const PROBE: Backoff = { firstMs: 100, maxMs: 2000 };
+/** A lie is a defect or an attack, neither of which ends in seconds. */
+const LIE: Backoff = { firstMs: 60_000, maxMs: 3_600_000 };
+
+export class SourceHealth {
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  #failures = 0;
+  #silences = 0;
+  #lies = 0;
+  #distrustedUntilMs = Number.NEGATIVE_INFINITY;
+  #probeAtMs = Number.NEGATIVE_INFINITY;
+  #answered = false;
+  #lastError: string | null = null;
+
+  constructor(clock: Clock, random: () => number) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  get lastError(): string | null {
+    return this.#lastError;
+  }
+
+  get state(): 'unknown' | 'good' | 'failing' {
+    if (this.failing || this.#distrusted) return 'failing';
+    return this.#answered ? 'good' : 'unknown';
+  }
+
+  /** Down: probes alone, the next one in `probeInMs`. */
+  get failing(): boolean {
+    return this.#failures >= FAILURES_IN_A_ROW;
+  }
+
+  get probeInMs(): number {
+    return Math.max(0, this.#probeAtMs - this.#clock.nowMs());
+  }
+
+  /** 0 for a source to prefer, more for one to ask later. */
+  get demotion(): number {
+    return (this.#distrusted ? 4 : 0) + (this.failing ? 2 : 0) + (this.#silences >= SILENCES_IN_A_ROW ? 1 : 0);
+  }
+
+  /** It answered, be it that it has no such block. */
+  good(): void {
+    this.#failures = 0;
+    this.#silences = 0;
+    this.#answered = true;
+  }
+
+  failed(message: string): void {
+    this.#failures++;
+    this.#lastError = message;
+    const beyond = this.#failures - FAILURES_IN_A_ROW + 1;
+    if (beyond > 0) this.#probeAtMs = this.#clock.nowMs() + backoffMs(PROBE, beyond, this.#random);
+  }
+
+  lied(message: string): void {
+    this.#lies++;
+    this.#lastError = message;
+    this.#distrustedUntilMs = this.#clock.nowMs() + backoffMs(LIE, this.#lies, this.#random);
+  }
+
+  silent(): void {
+    this.#silences++;
+  }
+
+  get #distrusted(): boolean {
+    return this.#clock.nowMs() < this.#distrustedUntilMs;
+  }
+}

@@ -1,0 +1,265 @@
+/**
+ * One source as the want queue sees it: the jobs that wait for it, what is in flight there, how it does.
+ *
+ * What always holds:
+ * - Readers are never held back by the rest: what nobody waits for yet starts only while all that is in flight leaves
+ *   the path unfilled (`ConcurrencyWindow`), a reader's want starts at once. As readers come, the background's requests
+ *   are simply not replaced; none is thrown away.
+ * - A request that is slower than usual stops counting as filling the path: ten absent blocks that a Kubo node searches
+ *   for must not stop the other volumes' readahead.
+ * - A failing source gets one probe at a time.
+ */
+import type { CID } from 'multiformats/cid';
+import { CodedError, codeOf } from '../base/errors.ts';
+import type { BlockSource } from './block-source.ts';
+import type { Clock } from './clock.ts';
+import { ConcurrencyWindow } from './concurrency-window.ts';
+import { type Job, JobList } from './job-list.ts';
+import { PRIORITIES, type Priority } from './priority.ts';
+import { SourceHealth } from './source-health.ts';
+import { UsualDelay } from './usual-delay.ts';
+import { verifyBlock } from './verify.ts';
+
+/** A source's line in `status` (the control API's `SourceStatus`). */
+export interface LaneStatus {
+  readonly name: string;
+  readonly state: 'unknown' | 'good' | 'failing';
+  readonly lastError: string | null;
+  readonly blocks: number;
+  readonly bytes: number;
+  readonly errors: number;
+  readonly inFlight: number;
+  readonly limit: number;
+}
+
+/** A job that can wait at a lane; 0 is demand. */
+export interface LaneJob extends Job {
+  readonly rank: number;
+}
+
+/**
+ * What became of a request. `absent` and `lied` are the source's last word on the block; `failed` (an error of the
+ * source) and `silent` (no answer in time, which a search for an absent block is too) may be tried again.
+ */
+export type Outcome =
+  | { readonly kind: 'block'; readonly bytes: Uint8Array }
+  | { readonly kind: 'absent' | 'lied' | 'failed' | 'silent'; readonly error: CodedError };
+
+/** A request in flight. `cancel` ends it on the wire, and its `ended` is not called. */
+export interface Attempt {
+  /** Slower than the source's usual. */
+  readonly slow: boolean;
+  cancel(): void;
+}
+
+/** Who is told: `slow` at most once, `ended` once unless cancelled, neither from within `fetch`. */
+export interface AttemptEvents {
+  slow(): void;
+  ended(outcome: Outcome): void;
+}
+
+/** Sockets to one source for what nobody waits for; readers have as many again to themselves. */
+const MAX_SPARE_IN_FLIGHT = 256;
+const MAX_IN_FLIGHT = 512;
+/** For the estimate of what a request will bring, before the first came: UnixFS's old chunk size. */
+const GUESSED_BLOCK_BYTES = 256 * 1024;
+
+export class SourceLane {
+  readonly source: BlockSource;
+  readonly health: SourceHealth;
+  /** Waiting jobs by rank, first come first served. */
+  readonly lists = PRIORITIES.map(() => new JobList<LaneJob>());
+  readonly #clock: Clock;
+  readonly #attemptTimeoutMs: number;
+  readonly #window = new ConcurrencyWindow();
+  readonly #delay = new UsualDelay();
+  #inFlight = 0;
+  #slow = 0;
+  #probes = 0;
+  #blocks = 0;
+  #bytes = 0;
+  #errors = 0;
+  #meanBlockBytes = GUESSED_BLOCK_BYTES;
+
+  constructor(source: BlockSource, clock: Clock, random: () => number, attemptTimeoutMs: number) {
+    this.source = source;
+    this.#clock = clock;
+    this.#attemptTimeoutMs = attemptTimeoutMs;
+    this.health = new SourceHealth(clock, random);
+  }
+
+  get waiting(): number {
+    return this.lists.reduce((sum, list) => sum + list.size, 0);
+  }
+
+  /** What a request is expected to bring. */
+  get meanBlockBytes(): number {
+    return this.#meanBlockBytes;
+  }
+
+  get status(): LaneStatus {
+    return {
+      name: this.source.name,
+      state: this.health.state,
+      lastError: this.health.lastError,
+      blocks: this.#blocks,
+      bytes: this.#bytes,
+      errors: this.#errors,
+      inFlight: this.#inFlight,
+      limit: this.#window.size,
+    };
+  }
+
+  /** Lets a job that waits nowhere wait here, behind those of its rank. */
+  enqueue(job: LaneJob): void {
+    this.lists[job.rank]?.push(job);
+  }
+
+  /** Moves a job that waits here to the list of its present rank; false where it waits elsewhere or is there already. */
+  requeue(job: LaneJob): boolean {
+    const list = this.lists.find((each) => each.holds(job));
+    if (list === undefined || list === this.lists[job.rank]) return false;
+    list.remove(job);
+    this.enqueue(job);
+    return true;
+  }
+
+  /** Whether a job of `rank` may start now. What may not at one rank may not at a later one. */
+  admits(rank: number): boolean {
+    if (this.health.failing) return this.#probes === 0 && this.health.probeInMs === 0;
+    if (rank === 0) return this.#inFlight < MAX_IN_FLIGHT;
+    if (this.#inFlight >= MAX_SPARE_IN_FLIGHT) return false;
+    return this.#filling < (rank >= 3 ? this.#window.spareSize : this.#window.size);
+  }
+
+  /** Asks for one block, and verifies it. */
+  fetch(cid: CID, priority: Priority, events: AttemptEvents): Attempt {
+    const controller = new AbortController();
+    const flight = this.begin(() => events.slow());
+    let over = false;
+    const end = (outcome: Outcome) => {
+      if (over) return;
+      over = true;
+      stopTimer();
+      flight.end(outcome.kind === 'block' ? outcome.bytes.length : undefined);
+      this.#record(outcome);
+      events.ended(outcome);
+    };
+    const stopTimer = this.#clock.schedule(this.#attemptTimeoutMs, () => {
+      controller.abort();
+      end({ kind: 'silent', error: this.#error(`no answer within ${this.#attemptTimeoutMs / 1000} s`) });
+    });
+    // An async function, so that a source that throws at once ends like one that throws later.
+    void (async () => this.source.getBlock(cid, { signal: controller.signal, priority }))().then(
+      (bytes) => end(this.#judge(cid, bytes)),
+      (error: unknown) => end(this.#outcomeOf(error)),
+    );
+    return {
+      get slow() {
+        return flight.slow;
+      },
+      cancel: () => {
+        if (over) return;
+        over = true;
+        stopTimer();
+        flight.end(undefined);
+        controller.abort();
+      },
+    };
+  }
+
+  /**
+   * Counts a request of any form as in flight until `end`, which takes the bytes of an answer that says something about
+   * the path (`undefined` for others). Without `onSlow` it never counts as slow: a range takes as long as it is large.
+   */
+  begin(onSlow?: () => void): { readonly slow: boolean; end(bytes: number | undefined): void } {
+    const startedAtMs = this.#clock.nowMs();
+    let probe = this.health.failing;
+    let slow = false;
+    this.#inFlight++;
+    if (probe) this.#probes++;
+    const stopProbe = () => {
+      if (probe) this.#probes--;
+      probe = false;
+    };
+    const stopTimer =
+      onSlow &&
+      this.#clock.schedule(this.#delay.slowAfterMs, () => {
+        slow = true;
+        this.#slow++;
+        // A silent probe must not keep the next one from finding the source alive.
+        stopProbe();
+        this.health.silent();
+        onSlow();
+      });
+    return {
+      get slow() {
+        return slow;
+      },
+      end: (bytes) => {
+        stopTimer?.();
+        const saturated = this.#filling >= this.#window.spareSize;
+        if (bytes !== undefined) {
+          const nowMs = this.#clock.nowMs();
+          this.#delay.add(nowMs - startedAtMs);
+          this.#window.answered(nowMs, bytes, nowMs - startedAtMs, this.#inFlight, saturated);
+        }
+        this.#inFlight--;
+        if (slow) this.#slow--;
+        stopProbe();
+      },
+    };
+  }
+
+  /** Books a verified block (of a range's answer). */
+  received(bytes: number): void {
+    this.#blocks++;
+    this.#bytes += bytes;
+    this.#meanBlockBytes += (bytes - this.#meanBlockBytes) / 16;
+    this.health.good();
+  }
+
+  /** Books what the source did wrong: `lied` where it sent other bytes than asked for. */
+  fault(kind: 'lied' | 'failed', message: string): void {
+    this.#errors++;
+    this.#window.failed();
+    this.health[kind](message);
+  }
+
+  get #filling(): number {
+    return this.#inFlight - this.#slow;
+  }
+
+  #judge(cid: CID, bytes: Uint8Array): Outcome {
+    try {
+      verifyBlock(cid, bytes);
+      return { kind: 'block', bytes };
+    } catch (error) {
+      return { kind: 'lied', error: this.#wrap(error) };
+    }
+  }
+
+  #outcomeOf(error: unknown): Outcome {
+    const code = codeOf(error);
+    if (code === 'BLOCK_UNAVAILABLE') return { kind: 'absent', error: this.#wrap(error) };
+    if (code === 'BLOCK_TOO_LARGE' || code === 'BLOCK_CORRUPT') return { kind: 'lied', error: this.#wrap(error) };
+    return { kind: 'failed', error: this.#wrap(error) };
+  }
+
+  #record(outcome: Outcome): void {
+    if (outcome.kind === 'block') this.received(outcome.bytes.length);
+    else if (outcome.kind === 'absent') this.health.good();
+    else if (outcome.kind === 'silent') this.health.silent();
+    else this.fault(outcome.kind, outcome.error.message);
+  }
+
+  #wrap(error: unknown): CodedError {
+    return error instanceof CodedError
+      ? error
+      : this.#error(error instanceof Error ? error.message : String(error), error);
+  }
+
+  #error(message: string, cause?: unknown): CodedError {
+    return new CodedError('SOURCE_FAILED', message, { cause });
+  }
+}

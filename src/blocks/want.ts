@@ -1,0 +1,95 @@
+/**
+ * One block that somebody wants: who waits for it, where it was asked for, and what each source said.
+ *
+ * It is as urgent as the most urgent of those who wait, and ends with the last of them.
+ */
+import type { CID } from 'multiformats/cid';
+import type { CodedError } from '../base/errors.ts';
+import { Job } from './job-list.ts';
+import type { Attempt, LaneJob, Outcome, SourceLane } from './source-lane.ts';
+
+/** A verified block and the name of the source that sent it. */
+export interface FetchedBlock {
+  readonly bytes: Uint8Array;
+  readonly origin: string;
+}
+
+/** Someone who waits. `release` takes back the timer and the listener on the signal. */
+export interface Waiter {
+  readonly rank: number;
+  readonly sinceMs: number;
+  resolve(block: FetchedBlock): void;
+  reject(error: CodedError): void;
+  release(): void;
+}
+
+/** What a source said of the block last. `final`: it will not be asked for it again. */
+export interface Answer {
+  readonly error: CodedError;
+  readonly final: boolean;
+  readonly times: number;
+}
+
+export class Want extends Job implements LaneJob {
+  readonly cid: CID;
+  readonly waiters = new Set<Waiter>();
+  readonly attempts = new Map<SourceLane, Attempt>();
+  readonly answers = new Map<SourceLane, Answer>();
+  rank = Number.POSITIVE_INFINITY;
+  /** Requests that failed, over all sources; sources that failed already are asked again no earlier than `retryAtMs`. */
+  failures = 0;
+  retryAtMs = 0;
+  /** Takes back the timer of the retry, where one runs. */
+  stopRetry: (() => void) | undefined;
+
+  constructor(cid: CID) {
+    super();
+    this.cid = cid;
+  }
+
+  /** True while a request is under way that is not slower than usual. */
+  get onItsWay(): boolean {
+    for (const attempt of this.attempts.values()) if (!attempt.slow) return true;
+    return false;
+  }
+
+  add(waiter: Waiter): void {
+    this.waiters.add(waiter);
+    this.rank = Math.min(this.rank, waiter.rank);
+  }
+
+  /** False where the waiter had left before. */
+  remove(waiter: Waiter): boolean {
+    if (!this.waiters.delete(waiter)) return false;
+    waiter.release();
+    this.rank = Number.POSITIVE_INFINITY;
+    for (const { rank } of this.waiters) this.rank = Math.min(this.rank, rank);
+    return true;
+  }
+
+  heard(lane: SourceLane, outcome: Exclude<Outcome, { kind: 'block' }>): void {
+    const times = (this.answers.get(lane)?.times ?? 0) + 1;
+    const final = outcome.kind === 'absent' || outcome.kind === 'lied';
+    this.answers.set(lane, { error: outcome.error, final, times });
+  }
+
+  /** Ends every request and timer; the waiters are the caller's to answer. */
+  stop(): void {
+    this.leave();
+    this.stopRetry?.();
+    for (const attempt of this.attempts.values()) attempt.cancel();
+    this.attempts.clear();
+  }
+
+  /** `kubo http://…: connection refused (3 times); gateway …: no answer yet`, for error messages. */
+  account(lanes: readonly SourceLane[]): string {
+    return lanes
+      .map((lane) => {
+        const answer = this.answers.get(lane);
+        const asked = this.attempts.has(lane) ? 'no answer yet' : 'not asked';
+        const said = answer ? answer.error.message + (answer.times > 1 ? ` (${answer.times} times)` : '') : asked;
+        return said.startsWith(lane.source.name) ? said : `${lane.source.name}: ${said}`;
+      })
+      .join('; ');
+  }
+}
