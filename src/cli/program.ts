@@ -55,7 +55,8 @@ function createProgram(context: CliContext): Command {
     .configureOutput({
       writeOut: (text) => process.stdout.write(text),
       writeErr: (text) => process.stderr.write(text),
-      outputError: (text, write) => write(text.replace(/^error: /, 'ipfs-volume: ')),
+      // One line, the suggestion included.
+      outputError: (text, write) => write(`ipfs-volume: ${oneLine(text.replace(/^error: /, ''))}\n`),
       getOutHelpWidth: () => process.stdout.columns ?? 100,
       getErrHelpWidth: () => process.stderr.columns ?? 100,
       getOutHasColors: () => false,

@@ -8,6 +8,7 @@
 import { isUtf8 } from 'node:buffer';
 import { type BigIntStats, closeSync, lstatSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { CodedError } from '../../base/errors.ts';
+import { inputError } from '../input-error.ts';
 import { type DagLink, type DagRoot, type Emit, emitNode } from './dag-node.ts';
 import { emitDirectory } from './directory-dag.ts';
 import { CHUNK_BYTES, emitFile } from './file-dag.ts';
@@ -73,7 +74,7 @@ async function addFile(path: string, emit: Emit, options: AddTreeOptions): Promi
     options.onFile?.(file.sizeBytes);
     return root;
   } catch (error) {
-    throw translated(path, error);
+    throw inputError(path, error);
   } finally {
     closeSync(file.fd);
   }
@@ -121,22 +122,6 @@ function withPath<T>(path: string, operation: () => T): T {
   try {
     return operation();
   } catch (error) {
-    throw translated(path, error);
+    throw inputError(path, error);
   }
-}
-
-/** System errors become INPUT_INVALID with the path and the kernel's words; all else passes through. */
-function translated(path: string, error: unknown): unknown {
-  const { syscall, code } = error as NodeJS.ErrnoException;
-  if (error instanceof CodedError || !syscall || !code) return error;
-  const words: Readonly<Record<string, string>> = {
-    ENOENT: 'no such file or directory',
-    EACCES: 'permission denied',
-    EPERM: 'permission denied',
-    // O_NOFOLLOW met a symlink where a file was listed.
-    ELOOP: 'changed while it was being read',
-  };
-  return new CodedError('INPUT_INVALID', `${path}: ${words[code] ?? `${syscall} failed with ${code}`}`, {
-    cause: error,
-  });
 }

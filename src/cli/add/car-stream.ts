@@ -6,6 +6,7 @@
  * are, uncopied. No more than a few pieces wait: `write` answers with a promise when the receiver is slower.
  */
 import { Readable } from 'node:stream';
+import { CodedError } from '../../base/errors.ts';
 import type { Block } from '../../blocks/block.ts';
 import { pushVarint } from './unixfs-data.ts';
 
@@ -31,9 +32,9 @@ export class CarStream extends Readable {
     this.on('error', () => {});
   }
 
-  /** Takes a block; a promise when the next should wait. Rejects with the reason when the stream was destroyed. */
+  /** Takes a block; a promise when the next should wait. @throws ABORTED once the receiver is gone */
   write(block: Block): Promise<void> | undefined {
-    if (this.destroyed) return Promise.reject(this.errored ?? new Error('the stream was closed'));
+    if (this.destroyed) return Promise.reject(this.#cutOff(this.errored));
     // A sparse file is one block a thousand times over; the receiver has it already.
     const key = Buffer.from(block.cid.multihash.bytes).toString('latin1');
     if (key === this.#lastKey) return undefined;
@@ -70,7 +71,11 @@ export class CarStream extends Readable {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.#waiting.reject(error ?? new Error('the stream was closed'));
+    this.#waiting.reject(this.#cutOff(error));
     done(error);
+  }
+
+  #cutOff(cause: Error | null): CodedError {
+    return new CodedError('ABORTED', 'nobody takes the blocks any more', { cause });
   }
 }

@@ -2,7 +2,7 @@
 import { createReadStream, openSync, statSync } from 'node:fs';
 import { Readable, Transform } from 'node:stream';
 import type { Command } from 'commander';
-import { CodedError, messageChain } from '../../base/errors.ts';
+import { CodedError } from '../../base/errors.ts';
 import type { CliContext } from '../cli-parts.ts';
 import {
   type DaemonOptions,
@@ -13,6 +13,7 @@ import {
   withJsonOption,
   withSocketOption,
 } from '../daemon-command.ts';
+import { inputError } from '../input-error.ts';
 import { transferProgress } from '../transfer-progress.ts';
 
 /** Reads of a file: a mebibyte, as large as a block usually is. */
@@ -41,7 +42,7 @@ async function importCar(file: string, options: DaemonOptions & JsonOption, cont
         },
       });
       stream.once('error', (error) => {
-        readError = new CodedError('INPUT_INVALID', `${file}: cannot be read`, { cause: error });
+        readError = inputError(file, error) as Error;
         counted.destroy(readError);
       });
       try {
@@ -67,13 +68,12 @@ function standardInput(context: CliContext): { stream: Readable; sizeBytes: unde
 function openCar(file: string): { stream: Readable; sizeBytes: number } {
   try {
     const stat = statSync(file);
-    if (stat.isDirectory()) throw new CodedError('INPUT_INVALID', 'is a directory; "ipfs-volume add" adds directories');
-    return {
-      stream: createReadStream(file, { fd: openSync(file, 'r'), highWaterMark: READ_BYTES }),
-      sizeBytes: stat.size,
-    };
+    if (stat.isDirectory()) {
+      throw new CodedError('INPUT_INVALID', `${file}: is a directory; "ipfs-volume add" adds directories`);
+    }
+    const fd = openSync(file, 'r');
+    return { stream: createReadStream(file, { fd, highWaterMark: READ_BYTES }), sizeBytes: stat.size };
   } catch (error) {
-    const why = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : messageChain(error);
-    throw new CodedError('INPUT_INVALID', `${file}: ${why}`, { cause: error });
+    throw inputError(file, error);
   }
 }

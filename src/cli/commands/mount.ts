@@ -12,6 +12,7 @@ import { bindVolume, visibleMountRoot } from '../bind-volume.ts';
 import type { CliContext } from '../cli-parts.ts';
 import { DaemonClient } from '../daemon-client.ts';
 import { type DaemonOptions, print, withSocketOption } from '../daemon-command.ts';
+import { inputError } from '../input-error.ts';
 import type { ServedDirectory } from '../serve-directory.ts';
 
 interface MountOptions extends DaemonOptions {
@@ -99,8 +100,8 @@ async function findVisibleDaemon(options: MountOptions, context: CliContext): Pr
 function existing(directory: string): Stats {
   try {
     return statSync(directory);
-  } catch {
-    throw new CodedError('INPUT_INVALID', `${directory}: no such directory; create it first`);
+  } catch (error) {
+    throw inputError(directory, error);
   }
 }
 

@@ -1,0 +1,217 @@
+import { execFileSync } from 'node:child_process';
+import { hash } from 'node:crypto';
+import { appendFileSync, mkdirSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { CarBlockIterator } from '@ipld/car/iterator';
+import type { CID } from 'multiformats/cid';
+import { expect, test } from 'vitest';
+import { addTree } from '../../src/cli/add/add-tree.ts';
+import { ControlServer, json, readBody } from './support/control-server.ts';
+import { runCommand } from './support/run-command.ts';
+import { Scratch } from './support/scratch.ts';
+
+/** Reads a CAR that names no root, checks every block against its CID, and answers as the daemon does. */
+async function keep(car: Buffer): Promise<{ roots: string[]; blocks: number; bytes: number; cids: CID[] }> {
+  const iterator = await CarBlockIterator.fromBytes(car);
+  expect(await iterator.getRoots()).toEqual([]);
+  const cids: CID[] = [];
+  for await (const { cid, bytes } of iterator) {
+    expect(Buffer.from(cid.multihash.digest).equals(hash('sha256', bytes, 'buffer'))).toBe(true);
+    cids.push(cid);
+  }
+  return { roots: [String(cids.at(-1))], blocks: cids.length, bytes: car.length, cids };
+}
+
+function keepingServer(): Promise<ControlServer> {
+  return ControlServer.start({
+    'POST /ipfs-volume/import': async (request, response, asked) => {
+      const { roots, blocks, bytes } = await keep(await readBody(request, asked));
+      response.end(JSON.stringify({ roots, blocks, bytes }));
+    },
+  });
+}
+
+function sampleTree(scratch: Scratch): string {
+  const tree = scratch.at('tree');
+  mkdirSync(scratch.at('tree', 'sub'), { recursive: true });
+  writeFileSync(scratch.at('tree', '.hidden'), 'hidden');
+  writeFileSync(scratch.at('tree', 'sub', 'file'), 'x'.repeat(3_000_000));
+  symlinkSync('../nowhere', scratch.at('tree', 'sub', 'link'));
+  return tree;
+}
+
+test('add streams the DAG as a CAR whose last block is the root, and prints the root', async () => {
+  using scratch = new Scratch();
+  await using server = await keepingServer();
+  const tree = sampleTree(scratch);
+  const { code, stdout, stderr } = await runCommand(['add', '--socket', server.socketPath, tree]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(server.asked[0]).toMatchObject({ method: 'POST', url: '/ipfs-volume/import?root=last' });
+
+  const { cids } = await keep(server.asked[0]?.body ?? Buffer.alloc(0));
+  expect(stdout).toBe(`${cids.at(-1)}\n`);
+  const root = await addTree(tree, () => undefined, { keepMetadata: true });
+  expect(root.cid.toString()).toBe(stdout.trim());
+});
+
+test('add --no-metadata gives the same CID whatever mode and mtime are; with metadata they count', async () => {
+  using scratch = new Scratch();
+  await using server = await keepingServer();
+  const tree = sampleTree(scratch);
+  const add = async (...options: string[]) =>
+    (await runCommand(['add', '--socket', server.socketPath, ...options, tree])).stdout;
+  const before = [await add('--no-metadata'), await add()];
+  utimesSync(scratch.at('tree', 'sub', 'file'), 1, 1);
+  const after = [await add('--no-metadata'), await add()];
+  expect(after[0]).toBe(before[0]);
+  expect(after[1]).not.toBe(before[1]);
+});
+
+test('add --json says what was kept', async () => {
+  using scratch = new Scratch();
+  await using server = await keepingServer();
+  writeFileSync(scratch.at('one'), '');
+  const { stdout } = await runCommand([
+    'add',
+    '--json',
+    '--no-metadata',
+    '--socket',
+    server.socketPath,
+    scratch.at('one'),
+  ]);
+  // The empty raw block, known everywhere.
+  expect(JSON.parse(stdout)).toMatchObject({
+    cid: 'bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku',
+    blocks: 1,
+  });
+});
+
+test('add draws progress on a terminal and only there', async () => {
+  using scratch = new Scratch();
+  await using server = await keepingServer();
+  const tree = sampleTree(scratch);
+  const { code, stderr } = await runCommand(['add', '--socket', server.socketPath, tree], { isTerminal: true });
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/adding .*2\.9 MiB/);
+});
+
+test('a PATH that is a symlink is followed', async () => {
+  using scratch = new Scratch();
+  const tree = sampleTree(scratch);
+  symlinkSync(tree, scratch.at('current'));
+  const direct = await addTree(tree, () => undefined, { keepMetadata: true });
+  const followed = await addTree(scratch.at('current'), () => undefined, { keepMetadata: true });
+  expect(followed.cid.toString()).toBe(direct.cid.toString());
+});
+
+test.each([
+  ['that is not there', (_: Scratch) => 'absent', /absent: no such file or directory$/],
+  [
+    'with a fifo inside',
+    (scratch: Scratch) => {
+      mkdirSync(scratch.at('d'));
+      execFileSync('mkfifo', [scratch.at('d', 'pipe')]);
+      return 'd';
+    },
+    /d\/pipe: neither a file, a directory nor a symlink; --skip-special/,
+  ],
+  [
+    'with a name that is not UTF-8',
+    (scratch: Scratch) => {
+      mkdirSync(scratch.at('d'));
+      writeFileSync(Buffer.concat([Buffer.from(`${scratch.at('d')}/caf`), Buffer.from([0xe9])]), '');
+      return 'd';
+    },
+    /d\/caf\\xe9: its name is not UTF-8/,
+  ],
+])('add of a PATH %s is refused by name', async (_, make, reason) => {
+  using scratch = new Scratch();
+  let isAborted = false;
+  await using server = await ControlServer.start({
+    'POST /ipfs-volume/import': async (request, _response, asked) => {
+      isAborted = await readBody(request, asked).then(
+        () => false,
+        () => true,
+      );
+    },
+  });
+  const path = scratch.at(make(scratch));
+  const { code, stdout, stderr } = await runCommand(['add', '--socket', server.socketPath, path]);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr.trimEnd()).toMatch(reason);
+  expect(stderr.split('\n')).toHaveLength(2);
+  // What was sent before was never finished: the daemon cannot take it for a whole CAR.
+  if (server.asked.length > 0) await expect.poll(() => isAborted).toBe(true);
+});
+
+test('add --skip-special passes a fifo over and says so', async () => {
+  using scratch = new Scratch();
+  await using server = await keepingServer();
+  mkdirSync(scratch.at('d'));
+  writeFileSync(scratch.at('d', 'file'), 'x');
+  const without = await runCommand(['add', '--no-metadata', '--socket', server.socketPath, scratch.at('d')]);
+  execFileSync('mkfifo', [scratch.at('d', 'pipe')]);
+  const args = ['add', '--no-metadata', '--skip-special', '--socket', server.socketPath, scratch.at('d')];
+  const { code, stdout, stderr } = await runCommand(args);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: without.stdout });
+  expect(stderr).toBe(`skipped ${scratch.at('d', 'pipe')}\n`);
+});
+
+test.each([
+  ['grows', (path: string) => appendFileSync(path, 'more')],
+  ['shrinks', (path: string) => truncateSync(path, 1_500_000)],
+  ['is touched', (path: string) => utimesSync(path, 1, 1)],
+])('a file that %s while it is read is refused', async (_, change) => {
+  using scratch = new Scratch();
+  const path = scratch.at('file');
+  writeFileSync(path, Buffer.alloc(4_000_000, 'x'));
+  let changed = false;
+  const emit = () => {
+    if (!changed) change(path);
+    changed = true;
+    return undefined;
+  };
+  await expect(addTree(path, emit, { keepMetadata: false })).rejects.toMatchObject({
+    code: 'INPUT_INVALID',
+    message: expect.stringContaining(`${path}: changed while it was being read`),
+  });
+});
+
+test("a full disk in the daemon ends add with the daemon's words, in the middle of the transfer", async () => {
+  using scratch = new Scratch();
+  await using server = await ControlServer.start({
+    'POST /ipfs-volume/import': (request, response) => {
+      request.once('data', () => {
+        response.writeHead(507, { connection: 'close' });
+        response.end(JSON.stringify({ code: 'STORE_FULL', message: 'the local store has no space left' }));
+        request.destroy();
+      });
+    },
+  });
+  writeFileSync(scratch.at('large'), Buffer.alloc(50_000_000, 'y'));
+  truncateSync(scratch.at('large'), 60_000_000);
+  const { code, stdout, stderr } = await runCommand(['add', '--socket', server.socketPath, scratch.at('large')]);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).toBe('ipfs-volume: the local store has no space left\n');
+});
+
+test('a daemon that dies in the middle of the transfer is said to have gone', async () => {
+  using scratch = new Scratch();
+  await using server = await ControlServer.start({
+    'POST /ipfs-volume/import': (request) => void request.once('data', () => request.socket.destroy()),
+  });
+  writeFileSync(scratch.at('large'), Buffer.alloc(50_000_000, 'y'));
+  const { code, stderr } = await runCommand(['add', '--socket', server.socketPath, scratch.at('large')]);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^ipfs-volume: the daemon at .* went away before it answered[^\n]*\n$/);
+});
+
+test('a daemon that kept something else is not believed', async () => {
+  using scratch = new Scratch();
+  await using server = await ControlServer.start({
+    'POST /ipfs-volume/import': json({ roots: ['bafkqaaa'], blocks: 1, bytes: 1 }),
+  });
+  writeFileSync(scratch.at('file'), 'x');
+  const { code, stderr } = await runCommand(['add', '--socket', server.socketPath, scratch.at('file')]);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/the daemon kept bafkqaaa in place of bafy/);
+});

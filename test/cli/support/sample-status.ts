@@ -1,0 +1,41 @@
+/** A daemon's status with one of everything, for the commands that show it. */
+import type { DaemonStatus, VolumeStatus } from '../../../src/volumes/control-api.ts';
+
+export const SAMPLE_VOLUME: VolumeStatus = {
+  name: 'bafybeigq5fbyt6rw5ginmma4bltjeq644xugq3icgnww3jfeo3h76vmnuy/sub',
+  reference: 'bafybeigq5fbyt6rw5ginmma4bltjeq644xugq3icgnww3jfeo3h76vmnuy/sub',
+  cid: 'bafybeibbxiesnsmg5wlm52gi7jytfm5qxmdbmn7ya2aoxu24qdvuovtq7i',
+  path: 'sub',
+  state: 'prefetching',
+  mountpoint: '/mnt/volumes/sub',
+  mounts: 2,
+  createdAt: '2026-01-02T03:04:05Z',
+  bytesTotal: 4 * 1024 ** 2,
+  bytesCached: 1024 ** 2,
+  blocksFetched: 7,
+  lastError: null,
+  options: { timeout: '30s' },
+};
+
+export const SAMPLE_STATUS: DaemonStatus = {
+  version: '9.8.7',
+  uptimeSeconds: 93_784,
+  mountRoot: '/mnt/volumes',
+  stateDirectory: '/mnt/state',
+  volumes: [SAMPLE_VOLUME],
+  sources: [
+    {
+      name: 'gateway https://gateway.example',
+      state: 'failing',
+      lastError: 'answered 500',
+      blocks: 12,
+      bytes: 12 * 1024 ** 2,
+      errors: 3,
+      inFlight: 4,
+      limit: 16,
+    },
+  ],
+  store: { roots: 1, blocks: 20, bytes: 20 * 1024 ** 2 },
+  cache: { blocks: 5, bytes: 5 * 1024 ** 2, limitBytes: 10 * 1024 ** 3 },
+  blocksByPriority: { demand: 1, readahead: 2, metadata: 3, profile: 4, background: 5 },
+};
