@@ -253,7 +253,10 @@ function isLeaf(tree: Tree | Leaf): tree is Leaf {
   return typeof tree === 'string' || tree instanceof Uint8Array || LEAF_KEYS.some((key) => Object.hasOwn(tree, key));
 }
 
-function has<K extends string>(leaf: Leaf | undefined, key: K): leaf is Extract<Leaf, { readonly [P in K]: unknown }> {
+function has<K extends string>(
+  leaf: Leaf | undefined,
+  key: K,
+): leaf is Exclude<Extract<Leaf, { readonly [P in K]: unknown }>, string> {
   return typeof leaf === 'object' && !(leaf instanceof Uint8Array) && Object.hasOwn(leaf, key);
 }
 
