@@ -15,6 +15,11 @@ export async function main(parts: CliParts, nodeVersion: string = process.versio
     process.exitCode = 1;
     return;
   }
+  // Whoever read our output has read enough (`| head`): no more to do, and nothing to complain about.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit();
+    throw error;
+  });
   const { runCli } = await import('./program.ts');
   process.exitCode = await runCli(process.argv.slice(2), parts, process);
 }

@@ -105,7 +105,15 @@ function existing(directory: string): Stats {
   }
 }
 
+/** Fulfilled at the signal. A signal handler alone would not keep the process alive; the timer that never fires does. */
 function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
-  return new Promise((done) => signal.addEventListener('abort', () => done(), { once: true }));
+  return new Promise((done) => {
+    const alive = setInterval(() => {}, 0x7fff_ffff);
+    const settle = () => {
+      clearInterval(alive);
+      done();
+    };
+    signal.addEventListener('abort', settle, { once: true });
+  });
 }

@@ -1,0 +1,112 @@
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
+import { expect, test } from 'vitest';
+import { ControlServer } from './support/control-server.ts';
+import { Scratch } from './support/scratch.ts';
+
+const ENTRY = fileURLToPath(new URL('support/entry.ts', import.meta.url));
+const SYSTEM_NODE = '/usr/bin/node';
+const run = promisify(execFile);
+
+/** What the process said, and how it ended, once it did. */
+async function ended(child: ChildProcess): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const said = { stdout: '', stderr: '' };
+  child.stdout?.on('data', (text) => {
+    said.stdout += text;
+  });
+  child.stderr?.on('data', (text) => {
+    said.stderr += text;
+  });
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { code, ...said };
+}
+
+/** As it is shipped: bundled, split at dynamic imports. */
+async function bundle(scratch: Scratch): Promise<string> {
+  await build({
+    entryPoints: { cli: ENTRY },
+    outdir: scratch.path,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node24',
+    logLevel: 'error',
+    // Some CommonJS dependencies call require of built-in modules.
+    banner: { js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);" },
+  });
+  return scratch.at('cli.mjs');
+}
+
+test('the bundle says in one line that Node is too old, and works under this one', async () => {
+  using scratch = new Scratch();
+  const cli = await bundle(scratch);
+  expect((await run(process.execPath, [cli, '--version'])).stdout).toBe('1.2.3\n');
+
+  // A real old Node where the machine has one: only that shows that nothing is parsed or linked too early.
+  const systemVersion = existsSync(SYSTEM_NODE)
+    ? execFileSync(SYSTEM_NODE, ['--version']).toString().slice(1).trim()
+    : '99';
+  const isOld = Number.parseInt(systemVersion, 10) < 24;
+  const child = isOld
+    ? spawn(SYSTEM_NODE, [cli, 'status'])
+    : spawn(process.execPath, [cli, 'status'], { env: { ...process.env, FAKE_NODE_VERSION: '20.19.2' } });
+  const { code, stdout, stderr } = await ended(child);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).toMatch(
+    new RegExp(
+      `^ipfs-volume: Node 24 or newer is needed, this is Node ${isOld ? systemVersion : '20.19.2'} \\(.*\\)\n$`,
+    ),
+  );
+}, 30_000);
+
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  '%s in the middle of add ends it, and the daemon sees it cut',
+  async (signal) => {
+    using scratch = new Scratch();
+    const arrived = Promise.withResolvers<IncomingMessage>();
+    await using server = await ControlServer.start({
+      // Nothing is taken beyond the first piece, so that the sender has to wait.
+      'POST /ipfs-volume/import': (request) => void request.once('readable', () => arrived.resolve(request)),
+    });
+    writeFileSync(scratch.at('large'), randomBytes(30_000_000));
+    const child = spawn(process.execPath, [ENTRY, 'add', '--socket', server.socketPath, scratch.path]);
+    const end = ended(child);
+    const request = await arrived.promise;
+    child.kill(signal);
+    expect(await end).toEqual({ code: 1, stdout: '', stderr: 'ipfs-volume: interrupted\n' });
+    await expect(request.resume().toArray()).rejects.toThrow('aborted');
+  },
+  30_000,
+);
+
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  'mount without a daemon serves until %s, then unmounts and exits 0',
+  async (signal) => {
+    using scratch = new Scratch();
+    const args = ['mount', '--no-daemon', '-o', 'timeout=5s', 'bafkqaaa', scratch.path];
+    const child = spawn(process.execPath, [ENTRY, ...args]);
+    const ready = new Promise<void>((resolve) => child.stdout?.once('data', () => resolve()));
+    const end = ended(child);
+    await Promise.race([ready, end]);
+    expect(JSON.parse(readFileSync(scratch.at('served'), 'utf8'))).toEqual({
+      reference: 'bafkqaaa',
+      volumeOptions: { timeout: '5s' },
+    });
+    child.kill(signal);
+    expect(await end).toEqual({ code: 0, stdout: `mounted bafkqaaa at ${scratch.path}\n`, stderr: '' });
+    expect(existsSync(scratch.at('served'))).toBe(false);
+  },
+  30_000,
+);
+
+test('output into a closed pipe ends quietly', async () => {
+  const { stdout, stderr } = await run('sh', ['-c', `"${process.execPath}" "${ENTRY}" --help | true; echo done`]);
+  expect({ stdout, stderr }).toEqual({ stdout: 'done\n', stderr: '' });
+}, 30_000);
