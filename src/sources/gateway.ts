@@ -1,0 +1,119 @@
+/**
+ * Blocks of a trustless gateway (https://specs.ipfs.tech/http-gateways/trustless-gateway/): one at a time with
+ * `format=raw`, or those of a range of a file in one answer with `format=car` (IPIP-402).
+ *
+ * "Trustless" is about us: nothing it sends is believed. A body that is plainly something else (a web page, an error
+ * in JSON) is told as a failure here, because that is an operator's trouble and not an attack; everything else is for
+ * verification to judge.
+ */
+import type { CID } from 'multiformats/cid';
+import type { CodedError } from '../base/errors.ts';
+import { type Block, MAX_BLOCK_BYTES } from '../blocks/block.ts';
+import type { FetchOptions, RangeSource } from '../blocks/block-source.ts';
+import { decodeCarBlocks } from './gateway-car.ts';
+import { retryAfterMs } from './gateway-retry-after.ts';
+import type { HttpAnswer } from './http-answer.ts';
+import { HttpClient } from './http-client.ts';
+import { parseEndpoint } from './http-endpoint.ts';
+import type { HttpTimeouts } from './http-failure.ts';
+
+export interface GatewayOptions {
+  /** Up to and without `/ipfs`. May hold credentials, which are sent as `Authorization` and shown nowhere. */
+  readonly url: string;
+  /** Value of the `Authorization` header, where the URL has no credentials. */
+  readonly authorization?: string | undefined;
+  readonly timeouts?: Partial<HttpTimeouts> | undefined;
+}
+
+/** Opens nothing until the first block is asked for. @throws CONFIG_INVALID for a URL that cannot be read. */
+export function gatewaySource(options: GatewayOptions): RangeSource {
+  return new GatewaySource(gatewayClient(options));
+}
+
+/** Requests to a gateway: for blocks here, for IPNS records in `name-record.ts`. */
+export function gatewayClient({ url, authorization, timeouts }: GatewayOptions): HttpClient {
+  const endpoint = parseEndpoint(url, authorization);
+  const base = { ...endpoint, url: endpoint.url.replace(/\/ipfs$/, '') };
+  return new HttpClient(`gateway ${base.url}`, base, { timeouts, followRedirects: true });
+}
+
+const RAW = 'application/vnd.ipld.raw';
+const CAR = 'application/vnd.ipld.car';
+
+/** Types under which a body may be what was asked for: caches and static file servers know no better one. */
+const RAW_TYPES: ReadonlySet<string> = new Set([RAW, 'application/octet-stream', '']);
+const CAR_TYPES: ReadonlySet<string> = new Set([CAR, 'application/octet-stream', '']);
+
+/** "I have no such thing", "gone", "not for legal reasons": answers, where every other status is trouble. */
+const UNAVAILABLE_STATUSES: ReadonlySet<number> = new Set([404, 410, 451]);
+
+/** The sha2-256 of nothing: the one block that is empty, and real content (an empty file with raw leaves). */
+const EMPTY_BLOCK_HASH = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
+
+class GatewaySource implements RangeSource {
+  readonly name: string;
+  readonly #http: HttpClient;
+  /** Until then, by `performance.now()`, the gateway asked to be left alone. */
+  #quietUntilMs = 0;
+
+  constructor(http: HttpClient) {
+    this.name = http.name;
+    this.#http = http;
+  }
+
+  async getBlock(cid: CID, { signal }: FetchOptions): Promise<Uint8Array> {
+    const answer = await this.#ask(cid, { format: 'raw' }, RAW, signal);
+    this.#checkType(answer, RAW_TYPES);
+    const bytes = await answer.bytes(MAX_BLOCK_BYTES);
+    if (bytes === undefined) {
+      throw this.#http.failure(`sends more than ${MAX_BLOCK_BYTES} bytes for block ${cid}`, 'BLOCK_TOO_LARGE');
+    }
+    if (bytes.length === 0 && Buffer.from(cid.multihash.digest).toString('hex') !== EMPTY_BLOCK_HASH) {
+      throw this.#http.failure(`answers 200 with an empty body for block ${cid}`);
+    }
+    return bytes;
+  }
+
+  async *getRange(root: CID, from: number, to: number, { signal }: FetchOptions): AsyncGenerator<Block> {
+    const query = { format: 'car', 'dag-scope': 'entity', 'entity-bytes': `${from}:${to}` };
+    // Depth first is the order in which the index needs them; a block that stands twice is sent once.
+    const answer = await this.#ask(root, query, `${CAR};version=1;order=dfs;dups=n`, signal);
+    this.#checkType(answer, CAR_TYPES);
+    yield* decodeCarBlocks(answer.chunks(), to - from + 1, (what) => this.#http.failure(what));
+  }
+
+  close(): Promise<void> {
+    return this.#http.close();
+  }
+
+  /** The answer with status 200 to a request for `cid`. @throws as `getBlock` does for every other. */
+  async #ask(cid: CID, query: Record<string, string>, accept: string, signal: AbortSignal): Promise<HttpAnswer> {
+    const quietMs = this.#quietUntilMs - performance.now();
+    if (quietMs > 0) throw this.#http.failure(`asked not to be asked for another ${Math.ceil(quietMs / 1000)} s`);
+    const answer = await this.#http.ask({ method: 'GET', path: `/ipfs/${cid}`, query, accept, signal });
+    if (answer.status !== 200) throw await this.#refusal(answer, cid);
+    return answer;
+  }
+
+  async #refusal(answer: HttpAnswer, cid: CID): Promise<CodedError> {
+    const { status, headers } = answer;
+    const text = await answer.text();
+    const said = text === '' ? '' : `: ${text}`;
+    if (UNAVAILABLE_STATUSES.has(status)) {
+      return this.#http.failure(`has no block ${cid} (${status})${said}`, 'BLOCK_UNAVAILABLE');
+    }
+    if (status === 429 || status === 503) {
+      const quietMs = retryAfterMs(headers['retry-after'], Date.now());
+      this.#quietUntilMs = Math.max(this.#quietUntilMs, performance.now() + quietMs);
+    }
+    if (status === 429) return this.#http.failure(`limits how often it may be asked (429)${said}`);
+    if (status === 401 || status === 403) return this.#http.failure(`refuses the authorization (${status})${said}`);
+    return this.#http.failure(`answers ${status}${said}`);
+  }
+
+  #checkType(answer: HttpAnswer, allowed: ReadonlySet<string>): void {
+    if (allowed.has(answer.type)) return;
+    answer.discard();
+    throw this.#http.failure(`answers 200 with ${answer.type}: it serves no trustless content there`);
+  }
+}

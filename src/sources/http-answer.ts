@@ -1,0 +1,82 @@
+/**
+ * One answer of an HTTP source, read within bounds. A body is read once, by exactly one of the methods; whoever has no
+ * use for it calls `discard`, or its socket stays taken.
+ */
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Dispatcher } from 'undici';
+import type { CodedError } from '../base/errors.ts';
+
+/** Of an error's body, what is read: it may be endless. Kubo's longest messages stay well below. */
+const MAX_TEXT_BYTES = 4096;
+
+export class HttpAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly #body: Dispatcher.ResponseData['body'];
+  readonly #translate: (error: unknown) => CodedError;
+
+  /** `translate` turns what the network throws into a CodedError. */
+  constructor(response: Dispatcher.ResponseData, translate: (error: unknown) => CodedError) {
+    this.status = response.statusCode;
+    this.headers = response.headers;
+    this.#body = response.body;
+    this.#translate = translate;
+    // An abort between two reads destroys the body with an error that nobody listens for.
+    this.#body.on('error', () => {});
+  }
+
+  /** The content type alone, such as `text/html`; '' where none was sent. */
+  get type(): string {
+    return (this.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  }
+
+  /** The whole body; `undefined` as soon as it turns out to be more than `maxBytes`, and the request is ended. */
+  async bytes(maxBytes: number): Promise<Uint8Array | undefined> {
+    if (Number(this.headers['content-length'] ?? 0) > maxBytes) {
+      this.discard();
+      return undefined;
+    }
+    const chunks: Uint8Array[] = [];
+    let sizeBytes = 0;
+    for await (const chunk of this.chunks()) {
+      sizeBytes += chunk.length;
+      // Leaving the loop destroys the body.
+      if (sizeBytes > maxBytes) return undefined;
+      chunks.push(chunk);
+    }
+    const only = chunks.length === 1 ? chunks[0] : undefined;
+    return only ?? Buffer.concat(chunks, sizeBytes);
+  }
+
+  /** The body as it comes. Leaving early ends the request. @throws SOURCE_FAILED where it breaks off, ABORTED. */
+  async *chunks(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* this.#body as AsyncIterable<Uint8Array>;
+    } catch (error) {
+      throw this.#translate(error);
+    }
+  }
+
+  /** The beginning of an error's body for people, on one line; '' where it is HTML, or breaks off. */
+  async text(): Promise<string> {
+    const parts: Uint8Array[] = [];
+    let sizeBytes = 0;
+    try {
+      for await (const chunk of this.chunks()) {
+        parts.push(chunk);
+        sizeBytes += chunk.length;
+        if (sizeBytes >= MAX_TEXT_BYTES) break;
+      }
+    } catch {
+      // What came is enough to show.
+    }
+    if (this.type === 'text/html') return '';
+    const text = Buffer.concat(parts).subarray(0, MAX_TEXT_BYTES).toString();
+    return text.replace(/[\p{C}\s]+/gu, ' ').trim();
+  }
+
+  /** Gives the socket back: reused where little is left to come, closed otherwise. */
+  discard(): void {
+    this.#body.dump({ limit: MAX_TEXT_BYTES }).catch(() => {});
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * Requests to one source over HTTP: authorized, bounded in time, ended on the wire when nobody waits for them.
+ *
+ * What always holds: errors are CodedErrors that name the source and never its secrets; a redirect is followed only to
+ * where the same operator answers (see `redirectTarget`), once.
+ */
+import type { Dispatcher } from 'undici';
+import { CodedError, type ErrorCode } from '../base/errors.ts';
+import { httpAgent } from './http-agent.ts';
+import { HttpAnswer } from './http-answer.ts';
+import type { HttpEndpoint } from './http-endpoint.ts';
+import { type HttpTimeouts, httpFailure } from './http-failure.ts';
+import { redirectTarget } from './http-redirect.ts';
+
+/**
+ * A connection stands within seconds or not at all. How long an answer may take is for the want's own deadline (60 s
+ * by default) to say, so the bound on it only ends what nobody else would; a body that has begun and stops is broken.
+ */
+const DEFAULT_TIMEOUTS: HttpTimeouts = { connectMs: 10_000, answerMs: 300_000, stallMs: 15_000 };
+
+/** Of what a server says about its errors: enough for Kubo's longest ones with two CIDs in them. */
+const MAX_SHOWN_CHARACTERS = 300;
+
+export interface HttpClientOptions {
+  readonly timeouts?: Partial<HttpTimeouts> | undefined;
+  /** True where redirects to the CID's own subdomain are followed; otherwise none is. */
+  readonly followRedirects?: boolean;
+}
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'POST';
+  /** Below the endpoint's URL, from its `/`. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly accept?: string;
+  readonly signal: AbortSignal;
+}
+
+export class HttpClient {
+  /** As errors call the source, such as `gateway https://host.example`. */
+  readonly name: string;
+  readonly #endpoint: HttpEndpoint;
+  readonly #url: URL;
+  readonly #agent: Dispatcher;
+  readonly #timeouts: HttpTimeouts;
+  readonly #followRedirects: boolean;
+
+  constructor(name: string, endpoint: HttpEndpoint, options: HttpClientOptions = {}) {
+    this.name = name;
+    this.#endpoint = endpoint;
+    this.#url = new URL(endpoint.url);
+    this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
+    this.#followRedirects = options.followRedirects ?? false;
+    this.#agent = httpAgent(this.#url, this.#timeouts);
+  }
+
+  /**
+   * The answer, whatever its status but a redirect; its body is the caller's to read or discard.
+   * @throws SOURCE_FAILED, ABORTED.
+   */
+  async ask(request: HttpRequest): Promise<HttpAnswer> {
+    const url = this.#locate(request);
+    const answer = await this.#send(url, request, this.#url);
+    if (answer.status < 300 || answer.status > 399) return answer;
+    answer.discard();
+    const target = this.#followRedirects ? redirectTarget(url, answer.headers.location) : undefined;
+    if (target === undefined)
+      throw this.failure(`redirects to ${shown(answer.headers.location)}, which is not followed`);
+    const second = await this.#send(target, request);
+    if (second.status < 300 || second.status > 399) return second;
+    second.discard();
+    throw this.failure('redirects for ever');
+  }
+
+  /** An error in this source's name. What servers say is cut short, and shown without our own secret if they repeat it. */
+  failure(what: string, code: ErrorCode = 'SOURCE_FAILED'): CodedError {
+    const secret = this.#endpoint.authorization?.replace(/^\S+\s+/, '');
+    const shownText = (secret ? what.replaceAll(secret, '…') : what).slice(0, MAX_SHOWN_CHARACTERS);
+    return new CodedError(code, `${this.name} ${shownText}`);
+  }
+
+  /** Ends what is in flight and closes the sockets. Idempotent. */
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+  }
+
+  #locate({ path, query }: HttpRequest): URL {
+    const url = new URL(`${this.#endpoint.url}${path}`);
+    const own = this.#endpoint.query;
+    url.search = [own, new URLSearchParams(query).toString()].filter((part) => part !== '').join('&');
+    return url;
+  }
+
+  /** `home` is given for the source's own host; a redirect's host is not worth a lasting connection: each CID has one. */
+  async #send(url: URL, { method, accept, signal }: HttpRequest, home?: URL): Promise<HttpAnswer> {
+    const headers: Record<string, string> = { 'user-agent': 'docker-volume-ipfs' };
+    if (accept !== undefined) headers.accept = accept;
+    if (this.#endpoint.authorization !== undefined) headers.authorization = this.#endpoint.authorization;
+    // Kubo's gateway sends `localhost`, and no other name of this machine, on to a subdomain: a round trip a block.
+    if (home?.hostname === 'localhost') headers.host = home.port ? `127.0.0.1:${home.port}` : '127.0.0.1';
+    const translate = (error: unknown) => httpFailure(this.name, error, signal, this.#timeouts);
+    try {
+      const path = `${url.pathname}${url.search}`;
+      const reset = home === undefined;
+      const response = await this.#agent.request({ origin: url.origin, path, method, headers, signal, reset });
+      return new HttpAnswer(response, translate);
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+}
+
+/** A redirect's target without query and credentials, on one line and short. */
+function shown(location: string | string[] | undefined): string {
+  const text = String(location ?? 'nowhere')
+    .replace(/\/\/[^/]*@/, '//')
+    .replace(/[?#].*$/s, '');
+  return text.replace(/\p{C}+/gu, ' ').slice(0, 100);
+}
