@@ -8,16 +8,21 @@
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../base/errors.ts';
 import { chain, type MaybePromise } from '../base/maybe-promise.ts';
-import { blockKey } from './block.ts';
+import { type BlockKey, blockKey } from './block.ts';
 import type { BlockReader, WantOptions } from './block-reader.ts';
 import type { BlockSink, BlockStore } from './block-store.ts';
 import type { Priority } from './priority.ts';
 import { checkCid, identityBytes } from './verify.ts';
 import { WantQueue, type WantQueueOptions } from './want-queue.ts';
 
+/** Memory answers at once. */
+interface Memory extends BlockStore, BlockSink {
+  get(key: BlockKey): Uint8Array | undefined;
+}
+
 export interface BlockServiceOptions extends Omit<WantQueueOptions, 'onVerified'> {
   /** Blocks just used (`MemoryCache`). */
-  readonly memory: BlockStore & BlockSink;
+  readonly memory: Memory;
   /** Places on this machine, fastest first. Not closed here. */
   readonly stores: readonly BlockStore[];
   /** Who keeps what sources send. */
@@ -37,7 +42,7 @@ interface Found {
 }
 
 export class BlockService implements BlockReader {
-  readonly #memory: BlockStore & BlockSink;
+  readonly #memory: Memory;
   readonly #stores: readonly BlockStore[];
   readonly #queue: WantQueue;
 
@@ -143,6 +148,9 @@ export class BlockService implements BlockReader {
   }
 
   async #fetch(cid: CID, options: WantOptions, onBlock: OnBlock | undefined): Promise<Uint8Array> {
+    // It may have come for another while the stores were asked.
+    const late = this.#memory.get(blockKey(cid));
+    if (late) return late;
     const { bytes, origin } = await this.#queue.want(cid, options);
     onBlock?.(cid, bytes.length, { priority: options.priority, origin, fetched: true });
     return bytes;

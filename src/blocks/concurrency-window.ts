@@ -21,12 +21,27 @@ export const MAX_WINDOW = 256;
 
 /** An epoch is judged on at least this many answers: fewer are noise. */
 const MIN_EPOCH_ANSWERS = 8;
-/** Epochs at rest before trying more: one try of +10 % costs its neighbours little, and one in 32 less. */
+/** Epochs at rest before trying more. */
 const REST_EPOCHS = 32;
+/** What an epoch counts towards that while readers wait beside the fill, who would feel the try: a queue of one more. */
+const SHARED_EPOCH = 1 / 16;
 /** Less throughput than this share of the former says that a smaller window is too small. */
 const KEEPS_THROUGHPUT = 0.95;
 /** At rest, a change of throughput beyond this is another link: search again. */
 const OTHER_LINK = 0.75;
+
+/** What the window learns from each answer. */
+export interface WindowSample {
+  readonly nowMs: number;
+  readonly bytes: number;
+  readonly delayMs: number;
+  /** Requests in flight when it came, itself included. */
+  readonly inFlight: number;
+  /** The window was full, that is: it is what held back. */
+  readonly saturated: boolean;
+  /** A reader waited for it. */
+  readonly forReader: boolean;
+}
 
 type Phase = 'double' | 'more' | 'less' | 'rest';
 
@@ -44,6 +59,8 @@ export class ConcurrencyWindow {
   #saturated = 0;
   #bytes = 0;
   #startedAtMs: number | undefined;
+  #firstAnswerMs: number | undefined;
+  #shared = false;
   #leastDelayMs = Number.POSITIVE_INFINITY;
 
   /** Requests that may be in flight together, whoever asks. */
@@ -56,14 +73,15 @@ export class ConcurrencyWindow {
     return this.#phase === 'double' ? Math.max(MIN_WINDOW, Math.floor(this.#window / 2)) : this.#window;
   }
 
-  /** An answer came. `saturated`: the window was full when it did, `inFlight` counts it too. */
-  answered(nowMs: number, bytes: number, delayMs: number, inFlight: number, saturated: boolean): void {
+  answered({ nowMs, bytes, delayMs, inFlight, saturated, forReader }: WindowSample): void {
     if (this.#settling > 0) {
       if (--this.#settling === 0) this.#startEpoch(nowMs);
       return;
     }
     this.#startedAtMs ??= nowMs - delayMs;
+    this.#firstAnswerMs ??= nowMs;
     this.#answers++;
+    if (forReader) this.#shared = true;
     this.#bytes += bytes;
     if (saturated) this.#saturated++;
     this.#leastDelayMs = Math.min(this.#leastDelayMs, delayMs);
@@ -82,8 +100,7 @@ export class ConcurrencyWindow {
   /** While doubling: the fourth answer already took twice the first one's time, so the rest stands in a queue. */
   #queueBuildsUp(nowMs: number, delayMs: number): boolean {
     if (this.#phase !== 'double' || this.#answers < 4 || delayMs < 2 * this.#leastDelayMs) return false;
-    const elapsedMs = nowMs - (this.#startedAtMs ?? nowMs);
-    const perMs = this.#answers / Math.max(elapsedMs, 1);
+    const perMs = (this.#answers - 1) / Math.max(nowMs - (this.#firstAnswerMs ?? nowMs), 0.001);
     const knee = Math.ceil(perMs * this.#leastDelayMs * 1.25);
     if (knee >= this.#window) return false;
     this.#base = undefined;
@@ -97,6 +114,7 @@ export class ConcurrencyWindow {
     const meanBytes = this.#bytes / this.#answers;
     // Not held back by the window, or driven past it by readers: the epoch says nothing about the window.
     const valid = this.#saturated >= 0.8 * this.#answers && inFlight <= 1.5 * this.#window + 2;
+    const rested = this.#shared ? SHARED_EPOCH : 1;
     this.#startEpoch(nowMs);
     if (!valid) return;
     const former = this.#base;
@@ -128,7 +146,8 @@ export class ConcurrencyWindow {
       }
     } else {
       const change = bytesPerMs / former.bytesPerMs;
-      if (change < OTHER_LINK || change > 1 / OTHER_LINK || ++this.#restEpochs >= REST_EPOCHS) {
+      this.#restEpochs += rested;
+      if (change < OTHER_LINK || change > 1 / OTHER_LINK || this.#restEpochs >= REST_EPOCHS) {
         this.#base = sample;
         this.#restEpochs = 0;
         this.#growth = 1.1;
@@ -143,7 +162,7 @@ export class ConcurrencyWindow {
     const at = this.#window;
     if (this.#phase === 'double') this.#set(at * 2, 'double');
     else if (this.#phase === 'more') this.#set(Math.max(at + 1, Math.floor(at * this.#growth)), 'more');
-    else if (this.#phase === 'less') this.#set(Math.min(at - 1, Math.floor(at * 0.85)), 'less');
+    else if (this.#phase === 'less') this.#set(Math.min(at - 1, Math.round(at * 0.85)), 'less');
     // Nowhere further to go: rest, and look again later.
     if (this.#phase !== 'rest' && this.#window === at) this.#phase = this.#phase === 'less' ? 'rest' : 'less';
   }
@@ -162,5 +181,7 @@ export class ConcurrencyWindow {
     this.#answers = this.#saturated = this.#bytes = 0;
     this.#leastDelayMs = Number.POSITIVE_INFINITY;
     this.#shrunkInEpoch = false;
+    this.#firstAnswerMs = undefined;
+    this.#shared = false;
   }
 }

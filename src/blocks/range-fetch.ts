@@ -142,7 +142,7 @@ export class RangeFetch {
 
   async #run(range: Range, lane: SourceLane): Promise<void> {
     const { signal } = range.controller;
-    const flight = lane.begin();
+    const flight = lane.begin(PRIORITIES[range.rank] ?? 'demand');
     let idle = false;
     const watch = () =>
       this.#options.clock.schedule(this.#options.idleTimeoutMs, () => {

@@ -135,7 +135,7 @@ export class SourceLane {
   /** Asks for one block, and verifies it. */
   fetch(cid: CID, priority: Priority, events: AttemptEvents): Attempt {
     const controller = new AbortController();
-    const flight = this.begin(() => events.slow());
+    const flight = this.begin(priority, () => events.slow());
     let over = false;
     const end = (outcome: Outcome) => {
       if (over) return;
@@ -172,7 +172,7 @@ export class SourceLane {
    * Counts a request of any form as in flight until `end`, which takes the bytes of an answer that says something about
    * the path (`undefined` for others). Without `onSlow` it never counts as slow: a range takes as long as it is large.
    */
-  begin(onSlow?: () => void): { readonly slow: boolean; end(bytes: number | undefined): void } {
+  begin(priority: Priority, onSlow?: () => void): { readonly slow: boolean; end(bytes: number | undefined): void } {
     const startedAtMs = this.#clock.nowMs();
     let probe = this.health.failing;
     let slow = false;
@@ -201,8 +201,10 @@ export class SourceLane {
         const saturated = this.#filling >= this.#window.spareSize;
         if (bytes !== undefined) {
           const nowMs = this.#clock.nowMs();
-          this.#delay.add(nowMs - startedAtMs);
-          this.#window.answered(nowMs, bytes, nowMs - startedAtMs, this.#inFlight, saturated);
+          const delayMs = nowMs - startedAtMs;
+          this.#delay.add(delayMs);
+          const forReader = priority === 'demand';
+          this.#window.answered({ nowMs, bytes, delayMs, inFlight: this.#inFlight, saturated, forReader });
         }
         this.#inFlight--;
         if (slow) this.#slow--;

@@ -1,0 +1,116 @@
+/**
+ * The want queue over modelled links: the path is filled, and the reader beside a background fill does not feel it.
+ * Times are the model's, so that what is asserted is the queueing itself, in blocks, and not this machine's speed.
+ *
+ * The blocks are scaled down a hundredfold together with the rate: what counts is blocks a round trip.
+ */
+import { describe, expect, it } from 'vitest';
+import type { Priority } from '../../src/blocks/priority.ts';
+import { WantQueue } from '../../src/blocks/want-queue.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { LinkSource } from '../support/link-source.ts';
+import { makeBlocks } from '../support/make-block.ts';
+
+interface Link {
+  readonly name: string;
+  readonly roundTripMs: number;
+  /** Time of one block on the link. */
+  readonly blockMs: number;
+}
+
+const BLOCK_BYTES = 1000;
+
+const LINKS: readonly Link[] = [
+  { name: '1 Gbit/s, 50 ms, 1 MiB', roundTripMs: 50, blockMs: 8.4 },
+  { name: '1 Gbit/s, 50 ms, 256 KiB', roundTripMs: 50, blockMs: 2.1 },
+  { name: '1 Gbit/s, 1 ms, 256 KiB', roundTripMs: 1, blockMs: 2.1 },
+  { name: '100 Mbit/s, 50 ms, 1 MiB', roundTripMs: 50, blockMs: 84 },
+  { name: '25 Mbit/s, 100 ms, 256 KiB', roundTripMs: 100, blockMs: 84 },
+];
+
+/** A queue at the end of `link`, kept full of wants of `priority`. */
+function running(link: Link, priority: Priority, blockCount: number) {
+  const clock = new FakeClock();
+  const blocks = makeBlocks(blockCount, BLOCK_BYTES);
+  const source = new LinkSource(clock, blocks, link.roundTripMs, BLOCK_BYTES / link.blockMs);
+  const queue = new WantQueue({ sources: [source], timeoutMs: 600_000, clock, random: () => 0.5 });
+  let next = 0;
+  const more = (): void => {
+    const block = blocks[next++];
+    if (block) void queue.want(block.cid, { priority }).then(more, () => {});
+  };
+  for (let index = 0; index < 300; index++) more();
+  /** Share of the link used over the next `durationMs`, and the waits of a reader that asks for a block now and then. */
+  const measure = async (durationMs: number, everyMs?: number) => {
+    const startBytes = source.bytes;
+    const waitsMs: number[] = [];
+    const endMs = clock.nowMs() + durationMs;
+    while (clock.nowMs() < endMs) {
+      const block = everyMs ? blocks.pop() : undefined;
+      if (block) {
+        const askedMs = clock.nowMs();
+        const waited = () => waitsMs.push(clock.nowMs() - askedMs);
+        void queue.want(block.cid, { priority: 'demand' }).then(waited, () => {});
+      }
+      await clock.advance(everyMs ?? durationMs);
+    }
+    return { share: ((source.bytes - startBytes) / BLOCK_BYTES) * (link.blockMs / durationMs), waitsMs };
+  };
+  return { clock, queue, source, measure };
+}
+
+function percentile(values: readonly number[], share: number): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(share * (values.length - 1))] ?? Number.NaN;
+}
+
+describe.each(LINKS)('$name', (link) => {
+  const idleMs = link.roundTripMs + link.blockMs;
+  // Long enough for hundreds of blocks and a search of the window at each.
+  const warmUpMs = 80 * idleMs;
+
+  it('background fills the link and the reader waits for about one block of it', async () => {
+    const { queue, measure } = running(link, 'background', 16_000);
+    await measure(warmUpMs);
+    // Not in step with the blocks.
+    const everyMs = 1.37 * idleMs;
+    const { share, waitsMs } = await measure(300 * everyMs, everyMs);
+    await queue.close();
+    const queuedBlocks = (percentile(waitsMs, 0.99) - idleMs) / link.blockMs;
+    expect(share).toBeGreaterThan(0.9);
+    expect(share).toBeLessThan(1.01);
+    expect(waitsMs.length).toBeGreaterThan(290);
+    // The block on the link, and the one that rounding the window up to a whole number lets in; never a full window.
+    expect(queuedBlocks).toBeLessThan(2);
+    if (link.roundTripMs > 5 * link.blockMs) expect(percentile(waitsMs, 0.99)).toBeLessThanOrEqual(1.2 * idleMs);
+  });
+
+  it('readahead reaches the link within a few round trips', async () => {
+    const { queue, measure } = running(link, 'readahead', 2000);
+    await measure(5 * Math.max(link.roundTripMs, 16 * link.blockMs));
+    const { share } = await measure(10 * idleMs);
+    await queue.close();
+    expect(share).toBeGreaterThan(0.9);
+  });
+});
+
+describe('a link that changes', () => {
+  const link = { name: '', roundTripMs: 50, blockMs: 8 };
+
+  it.each([
+    ['becomes four times as fast', 50, 2],
+    ['becomes four times as slow', 50, 32],
+    ['becomes four times as long', 200, 8],
+  ])('is filled again and not flooded when it %s', async (_change, roundTripMs, blockMs) => {
+    const { queue, source, measure } = running(link, 'background', 16_000);
+    await measure(6000);
+    source.roundTripMs = roundTripMs;
+    source.bytesPerMs = BLOCK_BYTES / blockMs;
+    await measure(18_000);
+    const { share } = await measure(3000);
+    const fitting = (roundTripMs + blockMs) / blockMs;
+    const limit = queue.sources[0]?.limit ?? 0;
+    await queue.close();
+    expect(share * (blockMs / link.blockMs)).toBeGreaterThan(0.85);
+    expect(limit).toBeLessThan(1.5 * fitting + 2);
+  });
+});

@@ -1,0 +1,470 @@
+import type { CID } from 'multiformats/cid';
+import { afterEach, describe, expect, it } from 'vitest';
+import { CodedError, codeOf } from '../../src/base/errors.ts';
+import type { Priority } from '../../src/blocks/priority.ts';
+import { WantQueue, type WantQueueOptions } from '../../src/blocks/want-queue.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
+import { FaultRangeSource, FaultSource, type Script } from '../support/fault-source.ts';
+import { makeBlock, makeBlocks } from '../support/make-block.ts';
+
+const BLOCKS = makeBlocks(600);
+const TIMEOUT_MS = 60_000;
+
+let clock = new FakeClock();
+let queue: WantQueue;
+
+function source(name: string, script?: Script): FaultSource {
+  return new FaultSource(name, clock, BLOCKS, script);
+}
+
+function build(sources: WantQueueOptions['sources'], options: Partial<WantQueueOptions> = {}): WantQueue {
+  queue = new WantQueue({ sources, timeoutMs: TIMEOUT_MS, clock, random: () => 0.5, ...options });
+  return queue;
+}
+
+function cidAt(index: number): CID {
+  return (BLOCKS[index] as (typeof BLOCKS)[number]).cid;
+}
+
+/** What a caller got: the source's name, or the error's code. */
+interface Seen {
+  result: string | undefined;
+  error: CodedError | undefined;
+}
+
+function ask(
+  cid: CID,
+  priority: Priority = 'demand',
+  options: { signal?: AbortSignal; timeoutMs?: number } = {},
+): Seen {
+  const seen: Seen = { result: undefined, error: undefined };
+  queue.want(cid, { priority, ...options }).then(
+    ({ origin }) => {
+      seen.result = origin;
+    },
+    (error: unknown) => {
+      seen.result = codeOf(error);
+      if (error instanceof CodedError) seen.error = error;
+    },
+  );
+  return seen;
+}
+
+afterEach(async () => {
+  // Whatever a test did: once all is answered nothing is left.
+  await clock.advance(2 * TIMEOUT_MS);
+  expect({ pending: queue.pending, timers: clock.timers }).toEqual({ pending: 0, timers: 0 });
+  await queue.close();
+  clock = new FakeClock();
+});
+
+describe('one want per block', () => {
+  it('asks once for callers of any priority, and answers all', async () => {
+    const a = source('a', () => ({ answer: 'block', delayMs: 50 }));
+    build([a]);
+    const seen = (['background', 'demand', 'metadata', 'demand'] as const).map((priority) => ask(cidAt(0), priority));
+    await clock.advance(50);
+    expect(seen.map(({ result }) => result)).toEqual(['a', 'a', 'a', 'a']);
+    expect(a.calls).toHaveLength(1);
+  });
+
+  it('counts waits and blocks by priority', async () => {
+    build([source('a', () => ({ answer: 'block', delayMs: 50 }))]);
+    ask(cidAt(0), 'background');
+    ask(cidAt(0), 'demand');
+    await clock.advance(50);
+    const { demand, background } = queue.stats;
+    expect(demand).toMatchObject({ wants: 1, blocks: 1, bytes: 8, failures: 0, waitSumMs: 50 });
+    expect(demand.waitBuckets[5]).toBe(1); // over 20, at most 50 ms
+    expect(background).toMatchObject({ wants: 1, blocks: 0, waitSumMs: 50 });
+  });
+});
+
+describe('priority', () => {
+  it('sends a reader at once past a full window, and the rest by urgency', async () => {
+    const a = source('a', () => ({ answer: 'block', delayMs: 50 }));
+    build([a]);
+    for (let index = 200; index < 300; index++) ask(cidAt(index), 'profile');
+    for (let index = 300; index < 332; index++) ask(cidAt(index), 'readahead');
+    for (let index = 0; index < 100; index++) ask(cidAt(index), 'background');
+    await settle();
+    const flooded = a.calls.length;
+    expect(flooded).toBe(16);
+    ask(cidAt(101), 'metadata');
+    ask(cidAt(102), 'readahead');
+    ask(cidAt(103), 'demand');
+    await clock.advance(5000);
+    const order = a.calls.map(({ priority }) => priority);
+    expect(order[flooded]).toBe('demand');
+    order.splice(flooded, 1);
+    // The first eight were let out before the more urgent ones were asked for.
+    const rest = order.slice(8);
+    const counts = { readahead: 33, metadata: 1, profile: 92, background: 100 } as const;
+    expect(rest).toEqual(
+      (['readahead', 'metadata', 'profile', 'background'] as const).flatMap((priority) =>
+        new Array<Priority>(counts[priority]).fill(priority),
+      ),
+    );
+  });
+
+  it('lifts a waiting want, and lowers it again when the reader leaves', async () => {
+    const a = source('a', () => ({ answer: 'block', delayMs: 50 }));
+    build([a]);
+    for (let index = 200; index < 216; index++) ask(cidAt(index), 'readahead');
+    for (let index = 0; index < 100; index++) ask(cidAt(index), 'background');
+    await settle();
+    const reader = new AbortController();
+    ask(cidAt(98), 'readahead', { signal: reader.signal });
+    ask(cidAt(99), 'demand');
+    await settle();
+    expect(a.calls.at(-1)).toMatchObject({ cid: cidAt(99), priority: 'demand' });
+    reader.abort();
+    await clock.advance(5000);
+    const place = a.calls.findIndex(({ cid }) => cid === cidAt(98));
+    // Lowered it stands behind those that waited before it.
+    expect(place).toBe(115);
+    expect(a.calls).toHaveLength(116);
+  });
+
+  it('bounds profile and background together by the rate, and nothing else', async () => {
+    const blocks = makeBlocks(300, 10_000);
+    const a = new FaultSource('a', clock, blocks);
+    build([a], { prefetchBytesPerSecond: 100_000 });
+    blocks.slice(0, 200).forEach(({ cid }, index) => {
+      ask(cid, index % 2 ? 'profile' : 'background');
+    });
+    await clock.advance(10_000);
+    // One second's worth at once, then ten seconds' at the rate, and what is charged before its size is known.
+    expect(a.calls.length).toBeGreaterThan(80);
+    expect(a.calls.length).toBeLessThanOrEqual(112);
+    const before = a.calls.length;
+    for (const { cid } of blocks.slice(200)) ask(cid, 'demand');
+    await settle();
+    expect(a.calls.length).toBe(before + 100);
+  });
+
+  it('does not time out what is merely held back', async () => {
+    build([source('a')], { prefetchBytesPerSecond: 8 });
+    const seen = Array.from({ length: 200 }, (_, index) => ask(cidAt(index), 'background'));
+    await clock.advance(6 * TIMEOUT_MS);
+    const results = new Set(seen.map(({ result }) => result));
+    expect(results).toEqual(new Set(['a']));
+  });
+});
+
+describe('leaving', () => {
+  it('cancels the request when the last caller leaves, not before', async () => {
+    const a = source('a', () => 'silent');
+    build([a]);
+    const [first, second] = [new AbortController(), new AbortController()];
+    const seen = [
+      ask(cidAt(0), 'demand', { signal: first.signal }),
+      ask(cidAt(0), 'background', { signal: second.signal }),
+    ];
+    await settle();
+    first.abort();
+    await settle();
+    expect([seen[0]?.result, seen[1]?.result, a.inFlight]).toEqual(['ABORTED', undefined, 1]);
+    second.abort();
+    await settle();
+    expect([seen[1]?.result, a.inFlight, queue.pending]).toEqual(['ABORTED', 0, 0]);
+  });
+
+  it('refuses a caller that left before it came, and everyone after close', async () => {
+    const a = source('a', () => 'silent');
+    build([a]);
+    expect(
+      codeOf(await queue.want(cidAt(0), { priority: 'demand', signal: AbortSignal.abort() }).catch((e) => e)),
+    ).toBe('ABORTED');
+    const waiting = ask(cidAt(1));
+    await queue.close();
+    await settle();
+    expect([waiting.result, a.inFlight, a.closed, a.calls.length]).toEqual(['ABORTED', 0, true, 1]);
+    expect(codeOf(await queue.want(cidAt(0), { priority: 'demand' }).catch((e) => e))).toBe('ABORTED');
+  });
+});
+
+describe('sources that do badly', () => {
+  it.each(['absent', 'error', 'corrupt', 'truncated', 'oversized'] as const)(
+    'goes on to the next after %s',
+    async (fault) => {
+      const [a, b] = [source('a', () => fault), source('b')];
+      build([a, b]);
+      const seen = ask(cidAt(0));
+      await clock.advance(10);
+      expect([seen.result, a.calls.length, b.calls.length]).toEqual(['b', 1, 1]);
+    },
+  );
+
+  it('fails as soon as every source has said that it has no such block', async () => {
+    build([source('a', () => 'absent'), source('b', () => 'absent')]);
+    const seen = ask(cidAt(0));
+    await clock.advance(10);
+    expect(seen.result).toBe('BLOCK_UNAVAILABLE');
+    expect(seen.error?.message).toBe(`no source has block ${cidAt(0)} (a: not found; b: not found)`);
+  });
+
+  it('says corrupt, not absent, where the only other word was a lie', async () => {
+    build([source('a', () => 'absent'), source('b', () => 'corrupt')]);
+    const seen = ask(cidAt(0));
+    await clock.advance(10);
+    expect(seen.result).toBe('BLOCK_CORRUPT');
+    expect(seen.error?.message).toContain(`${cidAt(0)}`);
+  });
+
+  it('says too large where that is what came', async () => {
+    build([source('a', () => 'oversized')]);
+    const seen = ask(cidAt(0));
+    await clock.advance(10);
+    expect(seen.result).toBe('BLOCK_TOO_LARGE');
+  });
+
+  it('times out while a source is silent, and names what each said', async () => {
+    build([source('a', () => 'silent'), source('b', () => 'absent')]);
+    const seen = ask(cidAt(0), 'demand', { timeoutMs: 15_000 });
+    await clock.advance(14_999);
+    expect(seen.result).toBeUndefined();
+    await clock.advance(1);
+    expect(seen.result).toBe('BLOCK_TIMEOUT');
+    expect(seen.error?.message).toBe(`block ${cidAt(0)} did not come within 15 s (a: no answer yet; b: not found)`);
+  });
+
+  it('gives each caller its own time-out', async () => {
+    build([source('a', () => 'silent')]);
+    const short = ask(cidAt(0), 'demand', { timeoutMs: 1000 });
+    const long = ask(cidAt(0), 'demand', { timeoutMs: 3000 });
+    await clock.advance(1000);
+    expect([short.result, long.result]).toEqual(['BLOCK_TIMEOUT', undefined]);
+    await clock.advance(2000);
+    expect(long.result).toBe('BLOCK_TIMEOUT');
+  });
+
+  it('says what to configure where there is no source', async () => {
+    build([]);
+    const seen = ask(cidAt(0));
+    await settle();
+    expect(seen.result).toBe('BLOCK_UNAVAILABLE');
+    expect(seen.error?.message).toContain('IPFS_VOLUME_KUBO_RPC');
+  });
+
+  it('asks a liar last from then on, and prefers it to nothing', async () => {
+    const [liar, b] = [source('liar', (call) => (call === 1 ? 'corrupt' : 'block')), source('b')];
+    build([liar, b]);
+    const seen = Array.from({ length: 20 }, (_, index) => ask(cidAt(index)));
+    await clock.advance(10);
+    const asked = liar.calls.length;
+    for (let index = 20; index < 40; index++) seen.push(ask(cidAt(index)));
+    await clock.advance(10);
+    expect(liar.calls).toHaveLength(asked);
+    expect(queue.sources[0]).toMatchObject({ name: 'liar', state: 'failing', errors: 1 });
+    b.script = () => 'absent';
+    const rescued = ask(cidAt(50));
+    await clock.advance(10);
+    expect(rescued.result).toBe('liar');
+  });
+
+  it('keeps a block that one source lies about apart from the others it has', async () => {
+    const bad = cidAt(3);
+    const a = source('a', (_call, cid) => (cid === bad ? 'corrupt' : 'block'));
+    build([a]);
+    const seen = Array.from({ length: 10 }, (_, index) => ask(cidAt(index)));
+    await clock.advance(100);
+    expect(seen.map(({ result }) => result)).toEqual(seen.map((_, index) => (index === 3 ? 'BLOCK_CORRUPT' : 'a')));
+    expect(a.calls).toHaveLength(10);
+  });
+
+  it('works again as soon as the source does, without a storm meanwhile', async () => {
+    const a = source('a', () => 'error');
+    build([a]);
+    const seen = Array.from({ length: 64 }, (_, index) => ask(cidAt(index), index % 2 ? 'demand' : 'background'));
+    await clock.advance(30_000);
+    // All that was sent before it was known to fail, then probes: 100 ms, doubling to 2 s, each at least half of it.
+    const sentBlindly = 64;
+    expect(a.calls.length).toBeLessThan(sentBlindly + 40);
+    const probes = a.calls.filter(({ atMs }) => atMs > clock.nowMs() - 20_000);
+    expect(probes.length).toBeLessThanOrEqual(20);
+    expect(probes.length).toBeGreaterThanOrEqual(9);
+    expect(queue.sources[0]).toMatchObject({ state: 'failing', lastError: 'a: connection refused' });
+    a.script = () => 'block';
+    await clock.advance(10_000);
+    expect(new Set(seen.map(({ result }) => result))).toEqual(new Set(['a']));
+    expect(queue.sources[0]?.state).toBe('good');
+  });
+
+  it('does not let newcomers add to the probes of a failing source', async () => {
+    const a = source('a', () => 'error');
+    build([a]);
+    ask(cidAt(0));
+    await clock.advance(10_000);
+    const before = a.calls.length;
+    for (let index = 1; index < 200; index++) ask(cidAt(index));
+    await clock.advance(10_000);
+    expect(a.calls.length - before).toBeLessThanOrEqual(10);
+  });
+
+  it('stops asking a source once in a while when it flaps, and gets everything', async () => {
+    const a = source('a', (call) => (Math.floor(call / 7) % 2 ? 'error' : 'block'));
+    build([a]);
+    const seen = Array.from({ length: 100 }, (_, index) => ask(cidAt(index), index % 3 ? 'background' : 'demand'));
+    await clock.advance(TIMEOUT_MS - 1);
+    expect(new Set(seen.map(({ result }) => result))).toEqual(new Set(['a']));
+    expect(a.calls.length).toBeLessThan(300);
+  });
+
+  it('moves what waits to the next source when one begins to fail', async () => {
+    let down = false;
+    const a = source('a', () => (down ? 'error' : { answer: 'block', delayMs: 50 }));
+    const b = source('b');
+    build([a, b]);
+    const seen = Array.from({ length: 300 }, (_, index) => ask(cidAt(index), 'background'));
+    await clock.advance(60);
+    down = true;
+    await clock.advance(2000);
+    expect(new Set(seen.map(({ result }) => result))).toEqual(new Set(['a', 'b']));
+  });
+
+  it('gives up one silent request after its own time-out, and asks again', async () => {
+    const a = source('a', (call) => (call === 1 ? 'silent' : 'block'));
+    build([a], { attemptTimeoutMs: 5000 });
+    const seen = ask(cidAt(0));
+    await clock.advance(4999);
+    expect(a.calls).toHaveLength(1);
+    await clock.advance(1000);
+    expect([seen.result, a.calls.length]).toEqual(['a', 2]);
+  });
+
+  it('is not kept from other blocks by silent ones', async () => {
+    // A Kubo node that searches for absent blocks: silent and well.
+    const a = source('a', (_call, cid) =>
+      BLOCKS.slice(0, 16).some((block) => block.cid === cid) ? 'silent' : 'block',
+    );
+    build([a]);
+    for (let index = 0; index < 16; index++) ask(cidAt(index), 'background');
+    await clock.advance(5000);
+    const seen = [ask(cidAt(100), 'demand'), ask(cidAt(101), 'readahead'), ask(cidAt(102), 'background')];
+    await clock.advance(10);
+    expect(seen.map(({ result }) => result)).toEqual(['a', 'a', 'a']);
+    expect(queue.sources[0]?.state).toBe('good');
+  });
+});
+
+describe('hedging', () => {
+  it('sends a reader to the next source when the first is slower than its usual, and ends the slower request', async () => {
+    const a = source('a', (call) => (call <= 20 ? { answer: 'block', delayMs: 20 } : 'silent'));
+    const b = source('b');
+    build([a, b]);
+    for (let index = 0; index < 20; index++) {
+      ask(cidAt(index));
+      await clock.advance(20);
+    }
+    const seen = ask(cidAt(30));
+    await clock.advance(90);
+    expect(b.calls).toHaveLength(0);
+    await clock.advance(20);
+    expect([seen.result, a.inFlight, b.calls.length]).toEqual(['b', 0, 1]);
+  });
+
+  it('does not hedge background, until a reader comes', async () => {
+    const [a, b] = [source('a', () => 'silent'), source('b')];
+    build([a, b]);
+    const background = ask(cidAt(0), 'background');
+    await clock.advance(10_000);
+    expect([background.result, b.calls.length]).toEqual([undefined, 0]);
+    const reader = ask(cidAt(0), 'demand');
+    await clock.advance(10);
+    expect([background.result, reader.result, a.calls.length, b.calls.length]).toEqual(['b', 'b', 1, 1]);
+  });
+
+  it('asks a source that is silent again and again after the others', async () => {
+    const [a, b] = [source('a', () => 'silent'), source('b')];
+    build([a, b]);
+    for (let index = 0; index < 3; index++) {
+      ask(cidAt(index));
+      await clock.advance(5000);
+    }
+    const seen = ask(cidAt(10));
+    await clock.advance(1);
+    expect([seen.result, a.calls.length]).toEqual(['b', 3]);
+  });
+});
+
+describe('ranges', () => {
+  const RANGE = BLOCKS.slice(0, 5);
+
+  function ranged(): FaultRangeSource {
+    const a = new FaultRangeSource('a', clock, BLOCKS);
+    a.range = RANGE;
+    return a;
+  }
+
+  function askRange(from: number, to: number, signal?: AbortSignal): { count: number | undefined } {
+    const seen: { count: number | undefined } = { count: undefined };
+    queue.wantRange(cidAt(0), from, to, { priority: 'readahead', signal }).then((count) => {
+      seen.count = count;
+    });
+    return seen;
+  }
+
+  it('delivers each block once to the sink and to whoever wants it', async () => {
+    const a = ranged();
+    const sunk: CID[] = [];
+    build([a], { onVerified: (cid) => sunk.push(cid) });
+    a.script = () => 'silent';
+    const waiting = ask(cidAt(3));
+    const seen = askRange(0, 99);
+    await clock.advance(10);
+    expect([seen.count, waiting.result, a.inFlight]).toEqual([5, 'a', 0]);
+    expect(sunk).toEqual(RANGE.map(({ cid }) => cid));
+  });
+
+  it('is one request for callers of the same range, cancelled with the last', async () => {
+    const a = ranged();
+    a.delayMs = 100;
+    build([a]);
+    const [first, second] = [new AbortController(), new AbortController()];
+    const seen = [askRange(0, 99, first.signal), askRange(0, 99, second.signal), askRange(1, 99)];
+    await clock.advance(250);
+    expect(a.ranges).toBe(2);
+    first.abort();
+    await settle();
+    expect([seen[0]?.count, seen[1]?.count]).toEqual([2, undefined]);
+    second.abort();
+    await clock.advance(1000);
+    expect([seen[1]?.count, seen[2]?.count]).toEqual([2, 5]);
+  });
+
+  it('stops at a block that does not match, and distrusts its source', async () => {
+    const a = ranged();
+    const liar = { cid: cidAt(2), bytes: new Uint8Array(8) };
+    a.range = [...RANGE.slice(0, 2), liar, ...RANGE.slice(3)];
+    const sunk: CID[] = [];
+    build([a], { onVerified: (cid) => sunk.push(cid) });
+    const seen = askRange(0, 99);
+    await clock.advance(10);
+    expect([seen.count, sunk.length, queue.sources[0]?.state]).toEqual([2, 2, 'failing']);
+    const next = askRange(5, 99);
+    await settle();
+    expect([next.count, a.ranges]).toEqual([0, 1]);
+  });
+
+  it('takes no more bytes than a range can hold', async () => {
+    const a = ranged();
+    a.range = Array.from({ length: 30 }, (_, index) => makeBlock(new Uint8Array(1024 * 1024).fill(index)));
+    build([a]);
+    const seen = askRange(0, 99);
+    await clock.advance(100);
+    expect(seen.count).toBe(8);
+  });
+
+  it('ends after a silence between blocks, and where no source can it is 0', async () => {
+    const a = ranged();
+    a.delayMs = 50_000;
+    build([a], { attemptTimeoutMs: 5000 });
+    const seen = askRange(0, 99);
+    await clock.advance(TIMEOUT_MS);
+    expect(seen.count).toBe(0);
+    await queue.close();
+    build([source('b')]);
+    expect(await queue.wantRange(cidAt(0), 0, 9, { priority: 'demand' })).toBe(0);
+  });
+});

@@ -1,0 +1,51 @@
+/**
+ * A source at the end of a modelled link: requests take half a round trip there, answers queue for the link's rate, first
+ * come first served, and take half a round trip back. No time passes but the clock's.
+ */
+import type { CID } from 'multiformats/cid';
+import { CodedError } from '../../src/base/errors.ts';
+import { type Block, blockKey } from '../../src/blocks/block.ts';
+import type { BlockSource, FetchOptions } from '../../src/blocks/block-source.ts';
+import type { Clock } from '../../src/blocks/clock.ts';
+
+export class LinkSource implements BlockSource {
+  readonly name = 'link';
+  /** Bytes that went over the link so far. */
+  bytes = 0;
+  inFlight = 0;
+  /** May be changed while it runs. */
+  roundTripMs: number;
+  bytesPerMs: number;
+  readonly #clock: Clock & { wait(delayMs: number): Promise<void> };
+  readonly #blocks = new Map<string, Uint8Array>();
+  #freeAtMs = 0;
+
+  constructor(clock: LinkSource['clock'], blocks: Iterable<Block>, roundTripMs: number, bytesPerMs: number) {
+    this.#clock = clock;
+    this.roundTripMs = roundTripMs;
+    this.bytesPerMs = bytesPerMs;
+    for (const { cid, bytes } of blocks) this.#blocks.set(blockKey(cid), bytes);
+  }
+
+  get clock() {
+    return this.#clock;
+  }
+
+  async getBlock(cid: CID, { signal }: FetchOptions): Promise<Uint8Array> {
+    const bytes = this.#blocks.get(blockKey(cid));
+    if (bytes === undefined) throw new CodedError('BLOCK_UNAVAILABLE', 'link: not found');
+    this.inFlight++;
+    try {
+      await this.#clock.wait(this.roundTripMs / 2);
+      this.#freeAtMs = Math.max(this.#freeAtMs, this.#clock.nowMs()) + bytes.length / this.bytesPerMs;
+      this.bytes += bytes.length;
+      await this.#clock.wait(this.#freeAtMs - this.#clock.nowMs() + this.roundTripMs / 2);
+    } finally {
+      this.inFlight--;
+    }
+    if (signal.aborted) throw new CodedError('ABORTED', 'aborted');
+    return bytes;
+  }
+
+  async close(): Promise<void> {}
+}
