@@ -1,0 +1,126 @@
+/**
+ * `mount` through a daemon: the daemon's side is played, the mounts are real.
+ *
+ * What the played daemon "mounts" is a plain folder; its mount root is a FUSE mount that nobody serves, which is enough,
+ * since the command looks at the kernel's table and never at the path.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { detach, runProgram } from '../../src/fuse/run-program.ts';
+import { describeWith } from '../support/machine.ts';
+import { type Answer, ControlServer, json } from './support/control-server.ts';
+import { SAMPLE_STATUS } from './support/sample-status.ts';
+import { Scratch } from './support/scratch.ts';
+
+const ENTRY = fileURLToPath(new URL('support/entry.ts', import.meta.url));
+
+describeWith(['root', 'fuse'], 'mount through a daemon', () => {
+  let scratch: Scratch;
+  let fuse: number;
+  let server: ControlServer;
+  let answers: Record<string, Answer>;
+
+  beforeEach(async () => {
+    scratch = new Scratch();
+    for (const name of ['root', 'content', 'target']) mkdirSync(scratch.at(name));
+    writeFileSync(scratch.at('content', 'file'), 'served');
+    fuse = openSync('/dev/fuse', 'r+');
+    const options = 'fd=3,rootmode=40000,user_id=0,group_id=0';
+    const end = await runProgram('mount', ['-i', '-t', 'fuse', '-o', options, 'cli-test', scratch.at('root')], fuse);
+    expect(end).toMatchObject({ ok: true });
+    answers = {
+      'GET /ipfs-volume/status': json({ ...SAMPLE_STATUS, mountRoot: scratch.at('root') }),
+      'POST /VolumeDriver.Create': json({ Err: '' }),
+      'POST /VolumeDriver.Mount': json({ Mountpoint: scratch.at('content'), Err: '' }),
+      'POST /VolumeDriver.Unmount': json({ Err: '' }),
+      'POST /VolumeDriver.Remove': json({ Err: '' }),
+    };
+    server = await ControlServer.start(answers);
+  });
+
+  afterEach(async () => {
+    await server[Symbol.asyncDispose]();
+    await detach(scratch.at('root'));
+    closeSync(fuse);
+    scratch[Symbol.dispose]();
+  });
+
+  /** Starts the command and waits until it says that it is mounted, or ends. */
+  async function start(...args: string[]) {
+    const child = spawn(process.execPath, [ENTRY, 'mount', '--socket', server.socketPath, ...args]);
+    let stderr = '';
+    child.stderr.on('data', (text) => {
+      stderr += text;
+    });
+    const closed = once(child, 'close');
+    const firstLine = await Promise.race([once(child.stdout, 'data').then(String), closed.then(() => '')]);
+    return { child, firstLine, ended: closed.then(([code]) => ({ code, stderr })) };
+  }
+
+  const verbs = () => server.asked.slice(1).map(({ url }) => url.replace('/VolumeDriver.', ''));
+  const bodyOf = (verb: string) => JSON.parse(String(server.asked.find(({ url }) => url.endsWith(verb))?.body));
+  const isMounted = (path: string) => readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${path} `);
+
+  test('binds the directory of a volume of its own, and leaves nothing behind', async () => {
+    const target = scratch.at('target');
+    const { child, firstLine, ended } = await start('-o', 'timeout=5s', '/ipns/docs.example/sub', target);
+    expect(firstLine).toBe(`mounted /ipns/docs.example/sub at ${target}, through the daemon at ${server.socketPath}\n`);
+    expect(readFileSync(scratch.at('target', 'file'), 'utf8')).toBe('served');
+    expect(bodyOf('Create').Opts).toEqual({ path: '/ipns/docs.example/sub', timeout: '5s' });
+    child.kill('SIGTERM');
+    expect(await ended).toEqual({ code: 0, stderr: '' });
+    expect(isMounted(target)).toBe(false);
+    expect(existsSync(scratch.at('target', 'file'))).toBe(false);
+    expect(verbs()).toEqual(['Create', 'Mount', 'Unmount', 'Remove']);
+    const names = new Set(['Create', 'Mount', 'Unmount', 'Remove'].map((verb) => bodyOf(verb).Name));
+    expect(names.size).toBe(1);
+  });
+
+  test('a CID is given as cid=', async () => {
+    const { child, ended } = await start('bafkqaaa/sub', scratch.at('target'));
+    child.kill('SIGINT');
+    expect((await ended).code).toBe(0);
+    expect(bodyOf('Create').Opts).toEqual({ cid: 'bafkqaaa/sub' });
+  });
+
+  test('a file is bound on a file, and on a directory it is refused', async () => {
+    answers['POST /VolumeDriver.Mount'] = json({ Mountpoint: scratch.at('content', 'file'), Err: '' });
+    const refused = await start('bafkqaaa', scratch.at('target'));
+    const { code, stderr } = await refused.ended;
+    expect(code).toBe(1);
+    expect(stderr).toBe(
+      `ipfs-volume: ${scratch.at('target')}: bafkqaaa is a single file: give a file to mount it on\n`,
+    );
+    expect(verbs()).toEqual(['Create', 'Mount', 'Unmount', 'Remove']);
+
+    writeFileSync(scratch.at('file-target'), '');
+    const bound = await start('bafkqaaa', scratch.at('file-target'));
+    expect(readFileSync(scratch.at('file-target'), 'utf8')).toBe('served');
+    bound.child.kill('SIGTERM');
+    expect((await bound.ended).code).toBe(0);
+    expect(readFileSync(scratch.at('file-target'), 'utf8')).toBe('');
+  });
+
+  test("a reference that the daemon refuses is the daemon's message; what was created is removed", async () => {
+    answers['POST /VolumeDriver.Mount'] = json({ Err: 'mounting x: no source has its root' }, 500);
+    const { ended } = await start('bafkqaaa', scratch.at('target'));
+    expect(await ended).toEqual({ code: 1, stderr: 'ipfs-volume: mounting x: no source has its root\n' });
+    expect(verbs()).toEqual(['Create', 'Mount', 'Remove']);
+  });
+
+  test('a mount root that is not seen from here (a plugin has its own) is said, and the directory served alone', async () => {
+    answers['GET /ipfs-volume/status'] = json({ ...SAMPLE_STATUS, mountRoot: '/mnt/volumes' });
+    const { child, firstLine, ended } = await start('bafkqaaa', scratch.at('target'));
+    expect(firstLine).toBe(`mounted bafkqaaa at ${scratch.at('target')}\n`);
+    expect(existsSync(scratch.at('target', 'served'))).toBe(true);
+    child.kill('SIGTERM');
+    expect(await ended).toEqual({
+      code: 0,
+      stderr: "the daemon's mount root /mnt/volumes is not seen from here; serving without it\n",
+    });
+    expect(verbs()).toEqual([]);
+  });
+});
