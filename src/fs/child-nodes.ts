@@ -1,0 +1,123 @@
+/**
+ * From a link to the node it stands for.
+ *
+ * A raw block needs no fetch: it is a file of the link's size, until reading shows otherwise. Of anything else the root
+ * block says what it is; met again, the node answers for itself.
+ */
+import { chain, type MaybePromise } from '../base/maybe-promise.ts';
+import { MAX_BLOCK_BYTES } from '../blocks/block.ts';
+import type { WantOptions } from '../blocks/block-reader.ts';
+import { CODEC_RAW, type ContentKey, codecOf } from '../unixfs/content-key.ts';
+import { NO_METADATA, type UnixfsEntry } from '../unixfs/unixfs-entry.ts';
+import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
+import type { NodeId, NodeKind } from './file-system.ts';
+import type { MountedVolume, Owner } from './mounted-volume.ts';
+import type { Appearance, Node, NodeTable } from './node-table.ts';
+
+/** Where a child stands: a name in a directory of a volume. */
+export interface Place {
+  readonly parent: NodeId;
+  readonly name: Uint8Array;
+  readonly volume: MountedVolume;
+}
+
+/** Linux shows symlinks so, and follows them whatever their mode. */
+const SYMLINK_MODE = 0o777;
+
+export class ChildNodes {
+  readonly #unixfs: UnixfsReader;
+  readonly #nodes: NodeTable;
+  readonly #rawAppearances = new WeakMap<Owner, Appearance>();
+
+  constructor(unixfs: UnixfsReader, nodes: NodeTable) {
+    this.#unixfs = unixfs;
+    this.#nodes = nodes;
+  }
+
+  /**
+   * The node of the child `key` at `place`, made where there is none, with this look-up counted in the same turn, so that
+   * nobody drops it in between. `claimedBytes` is its link's size. @throws DAG_INVALID, and what `blocks/` throws.
+   */
+  lookup(place: Place, key: ContentKey, claimedBytes: number | undefined, want: WantOptions): MaybePromise<Node> {
+    const known = this.known(place, key, claimedBytes);
+    if (known) return counted(known);
+    return chain(this.#unixfs.entry(key, want), (entry) => counted(this.#fromEntry(place, key, entry)));
+  }
+
+  /** The same without reading a block, nor counting: undefined where one would have to be read. */
+  known(place: Place, key: ContentKey, claimedBytes: number | undefined): Node | undefined {
+    const { volume } = place;
+    if (codecOf(key) === CODEC_RAW) {
+      // Without a believable size the block itself has to say it.
+      if (claimedBytes !== undefined && claimedBytes <= MAX_BLOCK_BYTES)
+        return this.#raw(volume, key, claimedBytes, false);
+    } else {
+      const content = this.#nodes.content(volume.owner, key);
+      if (content) {
+        content.holders = content.holders.with(volume);
+        return content;
+      }
+    }
+    const entry = this.#unixfs.known(key);
+    return entry && this.#fromEntry(place, key, entry);
+  }
+
+  #fromEntry(place: Place, key: ContentKey, entry: UnixfsEntry): Node {
+    const { volume } = place;
+    switch (entry.kind) {
+      case 'directory':
+      case 'shard':
+        return this.#directory(place, key, entry);
+      case 'symlink':
+        return this.#content(volume, key, entry.target.length, appearanceOf(entry, volume.owner, 'symlink'));
+      default:
+        if (codecOf(key) === CODEC_RAW) return this.#raw(volume, key, entry.file.sizeBytes, true);
+        return this.#content(volume, key, entry.file.sizeBytes, appearanceOf(entry, volume.owner, 'file'));
+    }
+  }
+
+  #directory(place: Place, key: ContentKey, entry: UnixfsEntry): Node {
+    const { parent, volume } = place;
+    const name = Buffer.from(place.name.buffer, place.name.byteOffset, place.name.length).toString('latin1');
+    const node = this.#nodes.directory(parent, name);
+    // In the root a name may come back with other content.
+    if (node && node.key === key && node.volume === volume) return node;
+    return this.#nodes.addDirectory(parent, name, key, appearanceOf(entry, volume.owner, 'directory'), volume);
+  }
+
+  #raw(volume: MountedVolume, key: ContentKey, sizeBytes: number, sizeVerified: boolean): Node {
+    let appearance = this.#rawAppearances.get(volume.owner);
+    if (!appearance) {
+      appearance = { kind: 'file', mode: volume.owner.fileMode, owner: volume.owner, ...NO_MTIME };
+      this.#rawAppearances.set(volume.owner, appearance);
+    }
+    return this.#content(volume, key, sizeBytes, appearance, sizeVerified);
+  }
+
+  #content(
+    volume: MountedVolume,
+    key: ContentKey,
+    sizeBytes: number,
+    appearance: Appearance,
+    sizeVerified = true,
+  ): Node {
+    const node = this.#nodes.content(volume.owner, key, sizeBytes);
+    if (!node) return this.#nodes.addContent(key, sizeBytes, sizeVerified, appearance, volume);
+    node.holders = node.holders.with(volume);
+    return node;
+  }
+}
+
+function counted(node: Node): Node {
+  node.lookups++;
+  return node;
+}
+
+const NO_MTIME = { mtimeSeconds: NO_METADATA.mtimeSeconds, mtimeNanoseconds: NO_METADATA.mtimeNanoseconds };
+
+function appearanceOf({ metadata }: UnixfsEntry, owner: Owner, kind: NodeKind): Appearance {
+  const { mode, mtimeSeconds, mtimeNanoseconds } = metadata;
+  const fallback = kind === 'directory' ? owner.dirMode : owner.fileMode;
+  const shown = kind === 'symlink' ? SYMLINK_MODE : (mode ?? fallback);
+  return { kind, mode: shown, mtimeSeconds, mtimeNanoseconds, owner };
+}

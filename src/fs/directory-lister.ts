@@ -1,0 +1,143 @@
+/**
+ * Listing a directory: its entries by cursor, and what can be said of the children without keeping the reader waiting.
+ *
+ * A cursor is the number of entries before it, in an order that depends on content alone, so it holds however often the
+ * decoded listing is evicted. With attributes, the root blocks of the children ahead are wanted all at once, and waited
+ * for no longer than one time-out for a whole pass over the directory, however many calls it takes and however many
+ * children are absent: then they go out as unknown. Without attributes nothing is waited for at all.
+ */
+import { CodedError } from '../base/errors.ts';
+import { chain, type MaybePromise } from '../base/maybe-promise.ts';
+import type { WantOptions } from '../blocks/block-reader.ts';
+import type { LinkTable } from '../unixfs/link-table.ts';
+import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
+import { entryOf } from './attributes.ts';
+import type { ChildNodes, Place } from './child-nodes.ts';
+import type { ListedEntry, RequestContext } from './file-system.ts';
+import type { DirectoryNode, NodeTable } from './node-table.ts';
+import { NodeWant } from './node-want.ts';
+
+export type Fill = (entry: ListedEntry) => boolean;
+
+/** Children waited for in one call: about what the kernel's largest usual buffer (32 KiB) holds of them. */
+const WAITED_FOR = 256;
+/** Children's blocks on their way beyond those that are waited for. */
+const WANTED_AHEAD = 2048;
+
+export class DirectoryLister {
+  readonly #unixfs: UnixfsReader;
+  readonly #nodes: NodeTable;
+  readonly #children: ChildNodes;
+  readonly #now: () => number;
+  #ahead = 0;
+
+  /** `now` is a clock in milliseconds that never goes back. */
+  constructor(unixfs: UnixfsReader, nodes: NodeTable, children: ChildNodes, now: () => number) {
+    this.#unixfs = unixfs;
+    this.#nodes = nodes;
+    this.#children = children;
+    this.#now = now;
+  }
+
+  list(
+    directory: DirectoryNode,
+    cursor: number,
+    withAttributes: boolean,
+    fill: Fill,
+    context: RequestContext,
+  ): MaybePromise<void> {
+    const { timeoutMs } = directory.volume.spec;
+    const listing = this.#unixfs.list(directory.key, new NodeWant('demand', timeoutMs, context));
+    return chain(listing, (table) => {
+      if (!withAttributes) return this.#fill(directory, table, cursor, cursor, false, fill);
+      const now = this.#now();
+      // A pass begins at 0; one that was restored in the middle begins where it is.
+      if (cursor === 0 || directory.childrenDeadlineMs === 0) directory.childrenDeadlineMs = now + timeoutMs;
+      const end = Math.min(table.count, cursor + WAITED_FOR);
+      const leftMs = directory.childrenDeadlineMs - now;
+      const pending = leftMs > 0 ? this.#want(table, cursor, end, new NodeWant('metadata', leftMs, context)) : [];
+      if (pending.length === 0) return this.#fill(directory, table, cursor, end, true, fill);
+      this.#wantAhead(table, end, timeoutMs);
+      return Promise.all(pending).then(() => {
+        if (context.signal.aborted) throw new CodedError('ABORTED', 'nobody waits for the listing any more');
+        this.#fill(directory, table, cursor, end, true, fill);
+      });
+    });
+  }
+
+  /** `known` is where entries end whose blocks were asked for already: what is not here of those will not be tried again. */
+  #fill(
+    directory: DirectoryNode,
+    table: LinkTable,
+    cursor: number,
+    known: number,
+    withAttributes: boolean,
+    fill: Fill,
+  ): void {
+    const { id: parent, volume } = directory;
+    const late: WantOptions = { priority: 'metadata', timeoutMs: volume.spec.timeoutMs };
+    for (let link = cursor; link < table.count; link++) {
+      const name = table.name(link);
+      if (!withAttributes && table.isRaw(link)) {
+        // No node is made for a mere name; its number is told where it has one.
+        const node = this.#nodes.content(volume.owner, table.key(link), table.size(link));
+        if (!fill({ name, kind: 'file', node: node?.id ?? 0, entry: undefined, nextCursor: link + 1 })) return;
+        continue;
+      }
+      if (link >= known) this.#tryEntry(table, link, late);
+      const place: Place = { parent, name, volume };
+      const node = this.#children.known(place, table.key(link), table.size(link));
+      const taken = fill({
+        name,
+        kind: node?.appearance.kind,
+        node: node?.id ?? 0,
+        entry: node && withAttributes ? entryOf(node, false) : undefined,
+        nextCursor: link + 1,
+      });
+      if (node && taken && withAttributes) node.lookups++;
+      else if (node) this.#nodes.dropUnused(node);
+      if (!taken) return;
+    }
+  }
+
+  /** Asks for the blocks of `from`..`to` that say what a child is; resolved, never rejected, where one must be waited for. */
+  #want(table: LinkTable, from: number, to: number, want: WantOptions): Promise<unknown>[] {
+    const pending: Promise<unknown>[] = [];
+    for (let link = from; link < to; link++) {
+      const entry = this.#entry(table, link, want);
+      if (entry) pending.push(entry);
+    }
+    return pending;
+  }
+
+  #wantAhead(table: LinkTable, from: number, timeoutMs: number): void {
+    const want: WantOptions = { priority: 'metadata', timeoutMs };
+    const end = Math.min(table.count, from + WANTED_AHEAD);
+    for (let link = from; link < end && this.#ahead < WANTED_AHEAD; link++) {
+      if (!table.isRaw(link) && !this.#unixfs.has(table.key(link))) this.#tryEntry(table, link, want);
+    }
+  }
+
+  /** Decodes the entry where its block is here, else has it fetched behind everyone's back, within bounds. */
+  #tryEntry(table: LinkTable, link: number, want: WantOptions): void {
+    if (this.#ahead >= WANTED_AHEAD) return;
+    const entry = this.#entry(table, link, want);
+    if (!entry) return;
+    this.#ahead++;
+    entry.then(() => {
+      this.#ahead--;
+    });
+  }
+
+  /** Undefined where nothing must be waited for: the child is a raw block of known size, decoded, or malformed. */
+  #entry(table: LinkTable, link: number, want: WantOptions): Promise<unknown> | undefined {
+    if (table.isRaw(link) && table.size(link) !== undefined) return undefined;
+    try {
+      const entry = this.#unixfs.entry(table.key(link), want);
+      return entry instanceof Promise ? entry.catch(() => undefined) : undefined;
+    } catch {
+      // The listing goes on without this child; looking it up says what is wrong with it.
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * Reading a file's bytes: clamped to its size, never short of it, all blocks of the range wanted at once.
+ *
+ * With one mount for all volumes a read names none: it counts for every mounted volume that holds the node, and waits as
+ * long as the most patient of them allows. What failed is remembered for a moment, because the kernel asks for a failed
+ * page a second time at once, and that must not wait a second time-out.
+ */
+import { LRUCache } from 'lru-cache';
+import { codeOf } from '../base/errors.ts';
+import { chain, type MaybePromise } from '../base/maybe-promise.ts';
+import { CODEC_RAW, cidOf, codecOf } from '../unixfs/content-key.ts';
+import { type FileIndex, sizeDiffers } from '../unixfs/file-index.ts';
+import { readExtents } from '../unixfs/read-extents.ts';
+import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
+import type { NodeId, RequestContext } from './file-system.ts';
+import type { MountedVolume } from './mounted-volume.ts';
+import type { ContentNode } from './node-table.ts';
+import { NodeWant } from './node-want.ts';
+import type { ReadObserver } from './read-observer.ts';
+
+/** How long the kernel's second try finds the first one's error. */
+const FAILURE_KEPT_MS = 100;
+/** Files with a failure kept, and with an index at hand. */
+const FILES_KEPT = 4096;
+
+interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** One read on its way, within the file. */
+interface Attempt extends Range {
+  readonly node: ContentNode;
+  readonly volumes: readonly MountedVolume[];
+  /** What could not be had, where that is known: the rest of the range may be asked for again at once. */
+  failed: Range | undefined;
+}
+
+interface Failure extends Range {
+  readonly untilMs: number;
+  readonly error: unknown;
+}
+
+export class FileReads {
+  readonly #unixfs: UnixfsReader;
+  readonly #now: () => number;
+  readonly #observers: readonly ReadObserver[];
+  readonly #failures = new LRUCache<NodeId, Failure>({ max: FILES_KEPT });
+  readonly #indexes = new LRUCache<NodeId, FileIndex>({ max: FILES_KEPT });
+
+  constructor(unixfs: UnixfsReader, now: () => number, observers: readonly ReadObserver[]) {
+    this.#unixfs = unixfs;
+    this.#now = now;
+    this.#observers = observers;
+  }
+
+  read(
+    node: ContentNode,
+    offset: number,
+    length: number,
+    context: RequestContext,
+  ): MaybePromise<readonly Uint8Array[]> {
+    const end = Math.min(offset + length, node.sizeBytes);
+    if (offset >= end) return [];
+    const attempt: Attempt = { node, from: offset, to: end, volumes: this.#count(node), failed: undefined };
+    const file = this.#index(node);
+    if (this.#observers.length > 0) {
+      const read = { volumes: attempt.volumes, node: node.id, file, offset, length: end - offset };
+      for (const observer of this.#observers) observer.onRead(read);
+    }
+    this.#rethrow(attempt);
+    try {
+      const pieces = this.#pieces(attempt, file, context);
+      if (!(pieces instanceof Promise)) return this.#succeeded(attempt, pieces);
+      return pieces.then(
+        (read) => this.#succeeded(attempt, read),
+        (error: unknown) => this.#failed(attempt, error),
+      );
+    } catch (error) {
+      return this.#failed(attempt, error);
+    }
+  }
+
+  #pieces(attempt: Attempt, file: FileIndex, context: RequestContext): MaybePromise<readonly Uint8Array[]> {
+    const { node, from, to } = attempt;
+    const { blocks } = this.#unixfs;
+    const want = new NodeWant('demand', node.holders.timeoutMs, context);
+    if (codecOf(node.key) === CODEC_RAW && !node.sizeVerified) {
+      // Its size is what a link claimed: the first read takes the whole block, to see. Never a silent truncation.
+      attempt.failed = { from: 0, to: node.sizeBytes };
+      return chain(blocks.get(cidOf(node.key), want), (block) => [verified(node, block).subarray(from, to)]);
+    }
+    return chain(file.locate(from, to, want), (extents) =>
+      readExtents(blocks, extents, want, ({ offset, length }) => {
+        attempt.failed ??= { from: offset, to: offset + length };
+      }),
+    );
+  }
+
+  #index(node: ContentNode): FileIndex {
+    let file = this.#indexes.get(node.id);
+    if (!file) {
+      file = this.#unixfs.file(node.key, node.sizeBytes);
+      this.#indexes.set(node.id, file);
+    }
+    return file;
+  }
+
+  #count(node: ContentNode): readonly MountedVolume[] {
+    const { volumes } = node.holders;
+    const mounted = volumes.every((volume) => volume.mounted) ? volumes : volumes.filter((volume) => volume.mounted);
+    for (const { counters } of mounted) counters.reads++;
+    return mounted;
+  }
+
+  #succeeded(attempt: Attempt, pieces: readonly Uint8Array[]): readonly Uint8Array[] {
+    for (const { counters } of attempt.volumes) counters.bytesRead += attempt.to - attempt.from;
+    return pieces;
+  }
+
+  #failed({ node, from, to, volumes, failed }: Attempt, error: unknown): never {
+    if (codeOf(error) !== 'ABORTED') {
+      const untilMs = this.#now() + FAILURE_KEPT_MS;
+      this.#failures.set(node.id, { ...(failed ?? { from, to }), untilMs, error });
+    }
+    for (const volume of volumes) volume.note(error);
+    throw error;
+  }
+
+  #rethrow({ node, from, to }: Attempt): void {
+    const failure = this.#failures.get(node.id);
+    if (failure && from < failure.to && to > failure.from && this.#now() < failure.untilMs) throw failure.error;
+  }
+}
+
+function verified(node: ContentNode, block: Uint8Array): Uint8Array {
+  if (block.length !== node.sizeBytes) throw sizeDiffers(node.sizeBytes, block.length);
+  node.sizeVerified = true;
+  return block;
+}

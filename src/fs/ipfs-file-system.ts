@@ -1,0 +1,231 @@
+/**
+ * The file system over UnixFS: every mounted volume's content by node number, and the control side that adds and
+ * removes volumes.
+ *
+ * Content never changes, so nothing here is ever invalidated. What is on this machine is answered in the same turn; what
+ * must wait is bounded by its volumes' time-outs. This file dispatches and reports errors to volumes; how things are done
+ * is in the files it names.
+ */
+import { CodedError } from '../base/errors.ts';
+import { chain, type MaybePromise } from '../base/maybe-promise.ts';
+import { cidOf } from '../unixfs/content-key.ts';
+import { MAX_NAME_BYTES } from '../unixfs/entry-name.ts';
+import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
+import { attributesOf, entryOf, ROOT_ATTRIBUTES } from './attributes.ts';
+import { ChildNodes } from './child-nodes.ts';
+import { DirectoryLister, type Fill } from './directory-lister.ts';
+import { FileReads } from './file-reads.ts';
+import {
+  type Attributes,
+  type Entry,
+  type FileSystem,
+  type FileSystemStatistics,
+  type NodeId,
+  type RequestContext,
+  ROOT_NODE,
+} from './file-system.ts';
+import type { MountedVolume, VolumeSpec } from './mounted-volume.ts';
+import {
+  type ContentNode,
+  type DirectoryNode,
+  isDirectory,
+  type Node,
+  type NodeRecord,
+  NodeTable,
+} from './node-table.ts';
+import { NodeWant } from './node-want.ts';
+import type { ReadObserver } from './read-observer.ts';
+import { RootDirectory } from './root-directory.ts';
+
+export interface IpfsFileSystemOptions {
+  /** Serves `user.ipfs.cid`; off by default, since each `ls -l` then asks twice more for each file. */
+  readonly extendedAttributes?: boolean;
+  readonly observers?: readonly ReadObserver[];
+  /** A clock in milliseconds that never goes back. */
+  readonly now?: () => number;
+}
+
+export const CID_ATTRIBUTE = 'user.ipfs.cid';
+
+/** What `stat` shows as the best size to read by, and `df` counts in. */
+const BLOCK_SIZE = 4096;
+/** How much there is to read is everybody's content; `df` and installers want a number that is not 0. */
+const NOMINAL_BYTES = 2 ** 40;
+
+/** Shared: a negative look-up is an everyday answer, and a stack trace for each costs more than the look-up. */
+const NO_ENTRY = new CodedError('ENTRY_NOT_FOUND', 'no such entry');
+
+export class IpfsFileSystem implements FileSystem {
+  readonly extendedAttributes: boolean;
+  readonly #unixfs: UnixfsReader;
+  readonly #nodes = new NodeTable();
+  readonly #root = new RootDirectory();
+  readonly #children: ChildNodes;
+  readonly #lister: DirectoryLister;
+  readonly #reads: FileReads;
+
+  constructor(unixfs: UnixfsReader, options: IpfsFileSystemOptions = {}) {
+    const now = options.now ?? (() => performance.now());
+    this.extendedAttributes = options.extendedAttributes ?? false;
+    this.#unixfs = unixfs;
+    this.#children = new ChildNodes(unixfs, this.#nodes);
+    this.#lister = new DirectoryLister(unixfs, this.#nodes, this.#children, now);
+    this.#reads = new FileReads(unixfs, now, options.observers ?? []);
+  }
+
+  /** Adds a name to the root directory: at once, whatever the network does. @throws VOLUME_EXISTS */
+  addVolume(spec: VolumeSpec): MountedVolume {
+    return this.#root.add(spec);
+  }
+
+  /** Takes the name away; who has the volume's files open goes on reading. False where there is none of that name. */
+  removeVolume(name: string): boolean {
+    return this.#root.remove(name);
+  }
+
+  volume(name: string): MountedVolume | undefined {
+    return this.#root.get(name);
+  }
+
+  volumes(): IterableIterator<MountedVolume> {
+    return this.#root.volumes();
+  }
+
+  /** Nodes that somebody holds, for metrics. */
+  get nodeCount(): number {
+    return this.#nodes.size;
+  }
+
+  /** The node table as plain data, for the process that takes over from this one. */
+  exportNodes(): Generator<NodeRecord> {
+    return this.#nodes.export();
+  }
+
+  /** Takes over what another process exported; the volumes must have been added before. */
+  restoreNodes(records: Iterable<NodeRecord>): void {
+    this.#nodes.restore(
+      records,
+      (owner) => this.#root.owner(owner),
+      (name) => this.#root.get(name),
+    );
+  }
+
+  lookup(parent: NodeId, name: Uint8Array, context: RequestContext): MaybePromise<Entry> {
+    if (name.length > MAX_NAME_BYTES) throw new CodedError('NAME_TOO_LONG', 'a name of more than 255 bytes');
+    if (parent === ROOT_NODE) return this.#lookupVolume(name, context);
+    const { volume, key } = this.#directory(parent);
+    const want = new NodeWant('demand', volume.spec.timeoutMs, context);
+    return noting(volume, () =>
+      chain(this.#unixfs.find(key, name, want), (found) => {
+        if (!found) throw NO_ENTRY;
+        const { table, link } = found;
+        const node = this.#children.lookup({ parent, name, volume }, table.key(link), table.size(link), want);
+        return chain(node, (child) => entryOf(child, false));
+      }),
+    );
+  }
+
+  forget(node: NodeId, count: number): void {
+    this.#nodes.forget(node, count);
+  }
+
+  attributes(node: NodeId, _context: RequestContext): MaybePromise<Attributes> {
+    return node === ROOT_NODE ? ROOT_ATTRIBUTES : attributesOf(this.#node(node));
+  }
+
+  readLink(id: NodeId, context: RequestContext): MaybePromise<Uint8Array> {
+    const node = id === ROOT_NODE ? undefined : this.#node(id);
+    if (node?.appearance.kind !== 'symlink') throw new CodedError('NOT_A_SYMLINK', 'not a symlink');
+    const { holders, key } = node as ContentNode;
+    const entry = this.#unixfs.entry(key, new NodeWant('demand', holders.timeoutMs, context));
+    return chain(entry, (found) => {
+      if (found.kind === 'symlink') return found.target;
+      throw new CodedError('INTERNAL', 'a symlink that is none when read again');
+    });
+  }
+
+  read(id: NodeId, offset: number, length: number, context: RequestContext): MaybePromise<readonly Uint8Array[]> {
+    const node = id === ROOT_NODE ? undefined : this.#node(id);
+    if (!node || isDirectory(node)) throw new CodedError('IS_A_DIRECTORY', 'a directory has no bytes to read');
+    if (node.appearance.kind === 'symlink') throw new CodedError('BAD_HANDLE', 'a symlink has no bytes to read');
+    return this.#reads.read(node, offset, length, context);
+  }
+
+  list(id: NodeId, cursor: number, withAttributes: boolean, fill: Fill, context: RequestContext): MaybePromise<void> {
+    if (id === ROOT_NODE) return this.#listVolumes(cursor, withAttributes, fill);
+    const directory = this.#directory(id);
+    return noting(directory.volume, () => this.#lister.list(directory, cursor, withAttributes, fill, context));
+  }
+
+  getExtendedAttribute(id: NodeId, name: string, _context: RequestContext): MaybePromise<Uint8Array> {
+    if (this.listExtendedAttributes(id).includes(name)) return Buffer.from(cidOf(this.#node(id).key).toString());
+    throw new CodedError('NO_ATTRIBUTE', `no attribute ${name}`);
+  }
+
+  listExtendedAttributes(id: NodeId): readonly string[] {
+    return this.extendedAttributes && id !== ROOT_NODE ? [CID_ATTRIBUTE] : [];
+  }
+
+  statistics(): FileSystemStatistics {
+    return { blockSize: BLOCK_SIZE, totalBytes: NOMINAL_BYTES, fileCount: this.#nodes.size + 1 };
+  }
+
+  #lookupVolume(name: Uint8Array, context: RequestContext): MaybePromise<Entry> {
+    const volume = this.#root.find(name);
+    if (!volume) throw NO_ENTRY;
+    const want = new NodeWant('demand', volume.spec.timeoutMs, context);
+    const place = { parent: ROOT_NODE, name, volume };
+    return noting(volume, () =>
+      chain(this.#children.lookup(place, volume.rootKey, undefined, want), (node) => {
+        volume.kind = node.appearance.kind === 'directory' ? 'directory' : 'file';
+        return entryOf(node, true);
+      }),
+    );
+  }
+
+  /** Cursors are the volumes' serials, so that they hold while names come and go. Waits for nothing. */
+  #listVolumes(cursor: number, withAttributes: boolean, fill: Fill): void {
+    for (const volume of this.#root.volumes()) {
+      if (volume.serial <= cursor) continue;
+      const name = Buffer.from(volume.spec.name);
+      const node = this.#children.known({ parent: ROOT_NODE, name, volume }, volume.rootKey, undefined);
+      const taken = fill({
+        name,
+        kind: node?.appearance.kind ?? volume.kind,
+        node: node?.id ?? 0,
+        entry: node && withAttributes ? entryOf(node, true) : undefined,
+        nextCursor: volume.serial,
+      });
+      if (node && taken && withAttributes) node.lookups++;
+      else if (node) this.#nodes.dropUnused(node);
+      if (!taken) return;
+    }
+  }
+
+  #node(id: NodeId): Node {
+    const node = this.#nodes.get(id);
+    if (!node) throw new CodedError('BAD_HANDLE', `no node ${id}`);
+    return node;
+  }
+
+  #directory(id: NodeId): DirectoryNode {
+    const node = this.#node(id);
+    if (!isDirectory(node)) throw new CodedError('NOT_A_DIRECTORY', 'not a directory');
+    return node;
+  }
+}
+
+/** Runs `work`, telling `volume` of what fails now or later. */
+function noting<T>(volume: MountedVolume, work: () => MaybePromise<T>): MaybePromise<T> {
+  try {
+    const result = work();
+    if (!(result instanceof Promise)) return result;
+    return result.catch((error: unknown) => {
+      volume.note(error);
+      throw error;
+    });
+  } catch (error) {
+    volume.note(error);
+    throw error;
+  }
+}

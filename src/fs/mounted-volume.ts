@@ -1,0 +1,82 @@
+/**
+ * A volume as the file system knows it: a name in the root directory, the content below it, and how that is shown.
+ */
+import type { CID } from 'multiformats/cid';
+import { codeOf, messageChain } from '../base/errors.ts';
+import { type ContentKey, contentKey } from '../unixfs/content-key.ts';
+
+export interface VolumeSpec {
+  /** One name in the root directory: what may not stand in a file name is encoded already. Unique. */
+  readonly name: string;
+  /** The content itself, behind any path of the reference (`resolvePath`). */
+  readonly root: CID;
+  /** Learned on first need where it is not given. */
+  readonly kind?: 'file' | 'directory' | undefined;
+  readonly uid: number;
+  readonly gid: number;
+  /** Permission bits of files and directories whose content has none. */
+  readonly fileMode: number;
+  readonly dirMode: number;
+  /** Bound of one read, look-up or listing. */
+  readonly timeoutMs: number;
+}
+
+/** As whom content is shown. Volumes of equal owners share their files' nodes, so this is one object for them all. */
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+  readonly fileMode: number;
+  readonly dirMode: number;
+}
+
+/** Since the volume was added. A file in several volumes counts for each. */
+export interface VolumeCounters {
+  reads: number;
+  bytesRead: number;
+  errors: number;
+}
+
+export class MountedVolume {
+  readonly spec: VolumeSpec;
+  readonly rootKey: ContentKey;
+  readonly owner: Owner;
+  /** Ascending in the order of adding: the volume's cursor in the root's listing. */
+  readonly serial: number;
+  readonly counters: VolumeCounters = { reads: 0, bytesRead: 0, errors: 0 };
+  /** As given, or as learned; undefined until then. */
+  kind: 'file' | 'directory' | undefined;
+  /** False once removed; nodes that the kernel still holds go on working. */
+  mounted = true;
+  #lastError: string | null = null;
+
+  constructor(spec: VolumeSpec, owner: Owner, serial: number) {
+    this.spec = spec;
+    this.kind = spec.kind;
+    this.rootKey = contentKey(spec.root);
+    this.owner = owner;
+    this.serial = serial;
+  }
+
+  /** The chain of causes of the latest failure, for people; null where none was. */
+  get lastError(): string | null {
+    return this.#lastError;
+  }
+
+  /** Counts a failure to have content; answers such as "no such entry", and callers who left, are none. */
+  note(error: unknown): void {
+    if (ANSWERS.has(codeOf(error))) return;
+    this.counters.errors++;
+    this.#lastError = messageChain(error);
+  }
+}
+
+const ANSWERS: ReadonlySet<string> = new Set([
+  'ENTRY_NOT_FOUND',
+  'NOT_A_DIRECTORY',
+  'IS_A_DIRECTORY',
+  'NOT_A_SYMLINK',
+  'NAME_TOO_LONG',
+  'NO_ATTRIBUTE',
+  'BAD_HANDLE',
+  'ABORTED',
+]);

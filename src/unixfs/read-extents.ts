@@ -1,0 +1,50 @@
+/**
+ * The bytes of extents: all their blocks wanted at once, in this turn where they are on the machine, nothing copied.
+ */
+import type { MaybePromise } from '../base/maybe-promise.ts';
+import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
+import { type Extent, sizeDiffers } from './file-index.ts';
+
+/**
+ * One piece an extent, in their order. `onFailure` is told of each extent that could not be had.
+ * @throws DAG_INVALID where a block is not as long as the file claims, and what `blocks/` throws.
+ */
+export function readExtents(
+  blocks: BlockReader,
+  extents: readonly Extent[],
+  options: WantOptions,
+  onFailure: (extent: Extent, error: unknown) => void,
+): MaybePromise<readonly Uint8Array[]> {
+  // A want that throws in this turn must not leave the ones before it without anybody to see them fail.
+  const pieces = extents.map((extent) => {
+    try {
+      const piece = readExtent(blocks, extent, options);
+      if (!(piece instanceof Promise)) return piece;
+      return piece.catch((error: unknown) => fail(extent, error));
+    } catch (error) {
+      return Promise.reject(error).catch((error) => fail(extent, error));
+    }
+  });
+  return pieces.some((piece) => piece instanceof Promise) ? Promise.all(pieces) : (pieces as Uint8Array[]);
+
+  function fail(extent: Extent, error: unknown): never {
+    onFailure(extent, error);
+    throw error;
+  }
+}
+
+/**
+ * All of a block is read as a whole, so that one longer than claimed is found; a part of it is read as a range, which a
+ * store answers without reading the rest.
+ */
+function readExtent(blocks: BlockReader, extent: Extent, options: WantOptions): MaybePromise<Uint8Array> {
+  const { cid, offsetInBlock, length, blockBytes } = extent;
+  if (length !== blockBytes) return blocks.getRange(cid, offsetInBlock, offsetInBlock + length, options);
+  const whole = blocks.get(cid, options);
+  return whole instanceof Promise ? whole.then((bytes) => checked(bytes, length)) : checked(whole, length);
+}
+
+function checked(bytes: Uint8Array, claimedBytes: number): Uint8Array {
+  if (bytes.length !== claimedBytes) throw sizeDiffers(claimedBytes, bytes.length);
+  return bytes;
+}

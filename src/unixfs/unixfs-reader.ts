@@ -1,0 +1,105 @@
+/**
+ * UnixFS over blocks: entries by content key, names in directories, listings, and the index of a file.
+ *
+ * One cache, bounded by bytes, holds what was decoded, so that a directory is decoded once however it is reached and a
+ * file's inner nodes are read through without parsing them again. An entry is a pure function of its block: nothing
+ * here is ever stale, and evicting costs time alone.
+ */
+import { LRUCache } from 'lru-cache';
+import { CodedError } from '../base/errors.ts';
+import { chain, type MaybePromise } from '../base/maybe-promise.ts';
+import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
+import { type ContentKey, cidOf } from './content-key.ts';
+import { isEntryName } from './entry-name.ts';
+import { FileIndex } from './file-index.ts';
+import { type FoundLink, findInShards, type LoadShard, listShards } from './hamt-directory.ts';
+import type { HamtShard } from './hamt-shard.ts';
+import type { LinkTable } from './link-table.ts';
+import { decodeUnixfsEntry, entryMemoryBytes, type UnixfsEntry } from './unixfs-entry.ts';
+
+/** Half of it holds the inner nodes of a file of 500 GB in blocks of 1 MiB, or 50,000 directories of ten entries. */
+const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
+
+export class UnixfsReader {
+  readonly blocks: BlockReader;
+  readonly #entries: LRUCache<ContentKey, UnixfsEntry>;
+  /** Listings of sharded directories: the whole of one, by the key of its root shard. */
+  readonly #listings: LRUCache<ContentKey, LinkTable>;
+  /** The latest listing too large for the cache: without it, reading it by cursor would be quadratic. */
+  #oversized: { readonly key: ContentKey; readonly listing: LinkTable } | undefined;
+
+  /** `cacheBytes` bounds what is kept decoded, half of it each for entries and for listings of sharded directories. */
+  constructor(blocks: BlockReader, { cacheBytes = DEFAULT_CACHE_BYTES }: { cacheBytes?: number } = {}) {
+    this.blocks = blocks;
+    const maxSize = Math.max(1, Math.floor(cacheBytes / 2));
+    this.#entries = new LRUCache({ maxSize, sizeCalculation: entryMemoryBytes });
+    this.#listings = new LRUCache({ maxSize, sizeCalculation: (listing) => listing.memoryBytes });
+  }
+
+  /** The entry if it is decoded already; never waits, never reads. */
+  known(key: ContentKey): UnixfsEntry | undefined {
+    return this.#entries.get(key);
+  }
+
+  /** True where `entry` will answer in this turn. */
+  has(key: ContentKey): boolean {
+    return this.#entries.has(key) || this.blocks.has(cidOf(key));
+  }
+
+  /** @throws DAG_INVALID where the block is malformed, and what `blocks/` throws. */
+  entry(key: ContentKey, options: WantOptions): MaybePromise<UnixfsEntry> {
+    const known = this.#entries.get(key);
+    if (known) return known;
+    return chain(this.blocks.get(cidOf(key), options), (bytes) => {
+      const entry = decodeUnixfsEntry(key, bytes);
+      this.#entries.set(key, entry);
+      return entry;
+    });
+  }
+
+  /**
+   * The link of that name in the directory `key`, reading no more than its path; undefined where there is none.
+   * @throws NOT_A_DIRECTORY, DAG_INVALID, and what `blocks/` throws.
+   */
+  find(key: ContentKey, name: Uint8Array, options: WantOptions): MaybePromise<FoundLink | undefined> {
+    return chain(this.entry(key, options), (entry) => {
+      if (!isEntryName(name, 0, name.length)) return undefined;
+      if (entry.kind === 'shard') return findInShards(entry.shard, name, this.#shards(options));
+      if (entry.kind !== 'directory') throw notADirectory(entry);
+      const link = entry.entries.indexOf(name);
+      return link < 0 ? undefined : { table: entry.entries, link };
+    });
+  }
+
+  /** All entries of the directory `key`, always in the same order. @throws as `find` does. */
+  list(key: ContentKey, options: WantOptions): MaybePromise<LinkTable> {
+    const kept = this.#listings.get(key) ?? (this.#oversized?.key === key ? this.#oversized.listing : undefined);
+    if (kept) return kept;
+    return chain(this.entry(key, options), (entry) => {
+      if (entry.kind === 'directory') return entry.entries;
+      if (entry.kind !== 'shard') throw notADirectory(entry);
+      return listShards(entry.shard, this.#shards(options)).then((listing) => {
+        this.#listings.set(key, listing);
+        if (!this.#listings.has(key)) this.#oversized = { key, listing };
+        return listing;
+      });
+    });
+  }
+
+  /** Where the bytes of the file `key` stand, `sizeBytes` of them. Reads nothing by itself. */
+  file(key: ContentKey, sizeBytes: number): FileIndex {
+    return new FileIndex(this, key, sizeBytes);
+  }
+
+  #shards(options: WantOptions): LoadShard {
+    return (key) =>
+      chain(this.entry(key, options), (entry): HamtShard => {
+        if (entry.kind === 'shard') return entry.shard;
+        throw new CodedError('DAG_INVALID', `not a sharded directory: a ${entry.kind} where a shard belongs`);
+      });
+  }
+}
+
+function notADirectory(entry: UnixfsEntry): CodedError {
+  return new CodedError('NOT_A_DIRECTORY', `a ${entry.kind}, not a directory`);
+}

@@ -1,0 +1,113 @@
+/**
+ * A BlockReader over a map, for tests: blocks that are here, that come later, that nobody has, and that never come.
+ *
+ * A block that is put is "here": answered in the same turn. `remote` blocks are answered in a later one and counted;
+ * `silent` ones only fail, when their caller aborts or `expire` plays the passing of their time-out.
+ */
+import type { CID } from 'multiformats/cid';
+import { CodedError } from '../../src/base/errors.ts';
+import { chain, type MaybePromise } from '../../src/base/maybe-promise.ts';
+import { type BlockKey, blockKey } from '../../src/blocks/block.ts';
+import type { BlockReader, WantOptions } from '../../src/blocks/block-reader.ts';
+
+interface Silent {
+  readonly cid: CID;
+  readonly options: WantOptions;
+  readonly expire: () => void;
+}
+
+export class BlockMap implements BlockReader {
+  readonly blocks = new Map<BlockKey, Uint8Array>();
+  /** Every block asked for that was not here, in order; with its priority. */
+  readonly fetched: { cid: CID; priority: string }[] = [];
+  readonly ranges: { root: CID; from: number; to: number }[] = [];
+  readonly rangeReads: { cid: CID; start: number; end: number }[] = [];
+  readonly #remote = new Set<BlockKey>();
+  readonly #silent = new Set<BlockKey>();
+  #waiting: Silent[] = [];
+  /** The most wants that were outstanding at once. */
+  peak = 0;
+  #outstanding = 0;
+
+  put(cid: CID, bytes: Uint8Array): CID {
+    this.blocks.set(blockKey(cid), bytes);
+    return cid;
+  }
+
+  /** Nobody has it any more. */
+  remove(cid: CID): void {
+    this.blocks.delete(blockKey(cid));
+  }
+
+  makeRemote(...cids: CID[]): void {
+    for (const cid of cids) this.#remote.add(blockKey(cid));
+  }
+
+  makeAllRemote(): void {
+    for (const key of this.blocks.keys()) this.#remote.add(key);
+  }
+
+  makeSilent(cid: CID): void {
+    this.#silent.add(blockKey(cid));
+  }
+
+  get waiting(): readonly Silent[] {
+    return this.#waiting;
+  }
+
+  /** Lets the time-out of every waiting want pass. */
+  expire(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { expire } of waiting) expire();
+  }
+
+  get(cid: CID, options: WantOptions): MaybePromise<Uint8Array> {
+    if (cid.multihash.code === 0) return cid.multihash.digest;
+    const key = blockKey(cid);
+    if (this.#silent.has(key)) return this.#wait(cid, options);
+    const bytes = this.blocks.get(key);
+    if (bytes && !this.#remote.has(key)) return bytes;
+    this.fetched.push({ cid, priority: options.priority });
+    this.peak = Math.max(this.peak, ++this.#outstanding);
+    return new Promise((resolve, reject) => {
+      setImmediate(() => {
+        this.#outstanding--;
+        if (!bytes) return reject(new CodedError('BLOCK_UNAVAILABLE', `no source has ${cid}`));
+        this.#remote.delete(key);
+        resolve(bytes);
+      });
+    });
+  }
+
+  getRange(cid: CID, start: number, end: number, options: WantOptions): MaybePromise<Uint8Array> {
+    this.rangeReads.push({ cid, start, end });
+    return chain(this.get(cid, options), (bytes) => {
+      if (end > bytes.length) throw new CodedError('DAG_INVALID', `${cid} is shorter than ${end}`);
+      return bytes.subarray(start, end);
+    });
+  }
+
+  has(cid: CID): boolean {
+    const key = blockKey(cid);
+    return cid.multihash.code === 0 || (this.blocks.has(key) && !this.#remote.has(key) && !this.#silent.has(key));
+  }
+
+  async fetchRange(root: CID, from: number, to: number): Promise<number> {
+    this.ranges.push({ root, from, to });
+    return 0;
+  }
+
+  #wait(cid: CID, options: WantOptions): Promise<Uint8Array> {
+    this.fetched.push({ cid, priority: options.priority });
+    return new Promise((_, reject) => {
+      const expire = () => reject(new CodedError('BLOCK_TIMEOUT', `${cid} did not come`));
+      const silent = { cid, options, expire };
+      this.#waiting.push(silent);
+      options.signal?.addEventListener('abort', () => {
+        this.#waiting = this.#waiting.filter((other) => other !== silent);
+        reject(new CodedError('ABORTED', 'the caller left'));
+      });
+    });
+  }
+}
