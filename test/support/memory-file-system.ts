@@ -18,26 +18,26 @@ import {
   ROOT_NODE,
 } from '../../src/fs/file-system.ts';
 
-/** What a tree is written as: a directory is an object (or a Map, for names that are not UTF-8), a file its bytes. */
+/** What a tree is written as: a directory is an object, a file its bytes; what is neither has a key that begins with $. */
 export type Tree = { readonly [name: string]: Leaf | Tree };
 
 export type Leaf =
   | string
   | Uint8Array
-  | { readonly link: string }
+  | { readonly $link: string }
   /** A file of this size whose bytes are `patternByte(offset)`. */
-  | { readonly sparse: number }
+  | { readonly $sparse: number }
   /** A file whose bytes `read` gives; `pieces` when they come. */
   | {
       readonly size: number;
-      readonly read: (offset: number, length: number, signal: () => AbortSignal) => MaybePromise<Uint8Array[]>;
+      readonly $read: (offset: number, length: number, signal: () => AbortSignal) => MaybePromise<Uint8Array[]>;
     }
   /** A name whose look-up waits until it is aborted or `arrive` is called. */
-  | { readonly absent: true }
+  | { readonly $absent: true }
   /** A name whose look-up fails. */
-  | { readonly error: ErrorCode };
+  | { readonly $error: ErrorCode };
 
-const LEAF_KEYS = ['link', 'sparse', 'read', 'absent', 'error'];
+const LEAF_KEYS = ['$link', '$sparse', '$read', '$absent', '$error'];
 
 interface MemoryNode {
   readonly id: NodeId;
@@ -48,7 +48,10 @@ interface MemoryNode {
 
 /** The byte at `offset` of a sparse file: differs between neighbouring pages, megabytes and gigabytes. */
 export function patternByte(offset: number): number {
-  return (offset ^ Math.floor(offset / 4096) ^ (Math.floor(offset / 2 ** 32) * 7)) & 0xff;
+  return (
+    (offset ^ Math.floor(offset / 4096) ^ (Math.floor(offset / 2 ** 20) * 3) ^ (Math.floor(offset / 2 ** 32) * 7)) &
+    0xff
+  );
 }
 
 export class MemoryFileSystem implements FileSystem {
@@ -99,8 +102,8 @@ export class MemoryFileSystem implements FileSystem {
       child.lookups++;
       return this.#entry(parent, child);
     };
-    if (has(child.leaf, 'error')) throw new CodedError(child.leaf.error, 'told to fail');
-    return has(child.leaf, 'absent') ? this.#wait(context, found) : found();
+    if (has(child.leaf, '$error')) throw new CodedError(child.leaf.$error, 'told to fail');
+    return has(child.leaf, '$absent') ? this.#wait(context, found) : found();
   }
 
   forget(id: NodeId, count: number): void {
@@ -114,8 +117,8 @@ export class MemoryFileSystem implements FileSystem {
 
   readLink(id: NodeId): Uint8Array {
     const { leaf } = this.#node(id);
-    if (!has(leaf, 'link')) throw new CodedError('NOT_A_SYMLINK', 'no link');
-    return Buffer.from(leaf.link);
+    if (!has(leaf, '$link')) throw new CodedError('NOT_A_SYMLINK', 'no link');
+    return Buffer.from(leaf.$link);
   }
 
   read(id: NodeId, offset: number, length: number, context: RequestContext): MaybePromise<readonly Uint8Array[]> {
@@ -124,11 +127,11 @@ export class MemoryFileSystem implements FileSystem {
     this.reads.push({ node: id, offset, length });
     const { leaf } = node;
     const due = Math.max(0, Math.min(length, this.#attributes(node).sizeBytes - offset));
-    if (has(leaf, 'read')) {
-      const pieces = leaf.read(offset, due, () => context.signal);
+    if (has(leaf, '$read')) {
+      const pieces = leaf.$read(offset, due, () => context.signal);
       return pieces;
     }
-    if (has(leaf, 'sparse')) {
+    if (has(leaf, '$sparse')) {
       const bytes = Buffer.allocUnsafe(due);
       for (let index = 0; index < due; index++) bytes[index] = patternByte(offset + index);
       return [bytes];
@@ -148,7 +151,7 @@ export class MemoryFileSystem implements FileSystem {
     const run = (): void => {
       for (let index = cursor; index < children.length; index++) {
         const [name, child] = children[index] as [string, MemoryNode];
-        const unknown = has(child.leaf, 'absent') || has(child.leaf, 'error');
+        const unknown = has(child.leaf, '$absent') || has(child.leaf, '$error');
         const taken = fill({
           name: Buffer.from(name),
           kind: unknown ? undefined : kindOf(child),
@@ -229,9 +232,9 @@ export class MemoryFileSystem implements FileSystem {
     let sizeBytes = 0;
     if (typeof leaf === 'string') sizeBytes = Buffer.byteLength(leaf);
     else if (leaf instanceof Uint8Array) sizeBytes = leaf.length;
-    else if (has(leaf, 'link')) sizeBytes = Buffer.byteLength(leaf.link);
-    else if (has(leaf, 'sparse')) sizeBytes = leaf.sparse;
-    else if (has(leaf, 'read')) sizeBytes = leaf.size;
+    else if (has(leaf, '$link')) sizeBytes = Buffer.byteLength(leaf.$link);
+    else if (has(leaf, '$sparse')) sizeBytes = leaf.$sparse;
+    else if (has(leaf, '$read')) sizeBytes = leaf.size;
     return {
       node: node.id,
       kind: kindOf(node),
@@ -262,5 +265,5 @@ function has<K extends string>(
 
 function kindOf(node: MemoryNode): NodeKind {
   if (node.children) return 'directory';
-  return has(node.leaf, 'link') ? 'symlink' : 'file';
+  return has(node.leaf, '$link') ? 'symlink' : 'file';
 }
