@@ -3,5 +3,10 @@ import { describeWith } from '../support/machine.ts';
 import { transportContract } from './transport-contract.ts';
 
 describeWith(['root', 'fuse'], 'kernel transport', () => {
-  transportContract(kernelTransport(), { interrupts: true, nanoseconds: true, keepsPages: true });
+  transportContract(kernelTransport(), {
+    interrupts: true,
+    parallelLookups: true,
+    nanoseconds: true,
+    keepsPages: true,
+  });
 });

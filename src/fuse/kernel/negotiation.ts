@@ -21,7 +21,6 @@ const WANTED_FLAGS =
   F.ASYNC_READ | // readahead while the reader goes on
   F.AUTO_INVAL_DATA | // look at a changing directory's mtime before its cached listing is used
   F.DO_READDIRPLUS | // names and attributes in one answer, always: see READDIRPLUS_AUTO below
-  F.ASYNC_DIO |
   F.NO_OPEN_SUPPORT | // ENOSYS to OPEN: no request for open and close, page cache kept
   F.PARALLEL_DIROPS | // look-ups in one directory don't wait for each other
   F.MAX_PAGES |
@@ -33,6 +32,7 @@ const WANTED_FLAGS =
 // READDIRPLUS_AUTO is not taken: it gives attributes only to readers that look at them while they list, as `ls -l` does.
 // tar and cp list first and look then, and paid a look-up for each file (1.7 s instead of 0.9 s for 10,000); a cold
 // `find`, which needs none, pays 5 µs a name for the rest.
+// Nor is ASYNC_DIO: whoever reads past the page cache would wait for its requests without a chance to be killed.
 
 /** 1 MiB an answer, the most that the kernel allows by default (fs.fuse.max_pages_limit). */
 const MAX_PAGES = 256;

@@ -63,7 +63,6 @@ export const INIT_FLAGS = {
   ASYNC_READ: 1n << 0n,
   AUTO_INVAL_DATA: 1n << 12n,
   DO_READDIRPLUS: 1n << 13n,
-  ASYNC_DIO: 1n << 15n,
   NO_OPEN_SUPPORT: 1n << 17n,
   PARALLEL_DIROPS: 1n << 18n,
   MAX_PAGES: 1n << 22n,

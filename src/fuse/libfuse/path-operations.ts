@@ -16,6 +16,8 @@ const TYPE_BITS = { file: 0o100000, directory: 0o040000, symlink: 0o120000 } as 
 /** As the kernel transport says it: see `kernel/structures.ts` for the reasons. */
 const PREFERRED_READ_BYTES = 128 * 1024;
 const LINK_COUNT = 1;
+/** d_ino where there is none (libfuse's own value): readdir takes 0 for a deleted entry and skips it. */
+const UNKNOWN_INODE = 0xffff_ffff;
 /** What `onError` is told: a path that failed may have no node. */
 const UNKNOWN_NODE = 0;
 
@@ -52,11 +54,11 @@ export class PathOperations {
     getattr: (path, done) => this.#at('GETATTR', path, done, (attributes) => done(0, statOf(attributes))),
     readdir: (path, done) =>
       this.#at('READDIR', path, done, ({ node }, context) => {
-        const names: string[] = [];
-        const stats: NativeStat[] = [];
+        const names = ['.', '..'];
+        const stats = [typeOnly('directory', node), typeOnly('directory', 0)];
         const take = (listed: ListedEntry): boolean => {
           names.push(Buffer.from(listed.name).toString('utf8'));
-          stats.push(typeOnly(listed));
+          stats.push(typeOnly(listed.kind, listed.node));
           return true;
         };
         return chain(this.#fileSystem.list(node, 0, false, take, context), () => done(0, names, stats));
@@ -154,22 +156,11 @@ function statOf(attributes: Attributes): NativeStat {
   };
 }
 
-/** For d_type; libfuse looks at nothing else of a listed entry. */
-function typeOnly(listed: ListedEntry): NativeStat {
-  const mode = listed.kind ? TYPE_BITS[listed.kind] : 0;
-  return {
-    mode,
-    size: 0,
-    blocks: 0,
-    blksize: 0,
-    nlink: LINK_COUNT,
-    uid: 0,
-    gid: 0,
-    ino: listed.node,
-    atime: 0,
-    mtime: 0,
-    ctime: 0,
-  };
+/** For d_type and d_ino; libfuse looks at nothing else of a listed entry. */
+function typeOnly(kind: NodeKind | undefined, node: NodeId): NativeStat {
+  const mode = kind ? TYPE_BITS[kind] : 0;
+  const none = { size: 0, blocks: 0, blksize: 0, nlink: LINK_COUNT, uid: 0, gid: 0, atime: 0, mtime: 0, ctime: 0 };
+  return { ...none, mode, ino: node === 0 ? UNKNOWN_INODE : node };
 }
 
 /** The fields are 32 bits wide here: the block grows until the count fits. */
