@@ -79,6 +79,11 @@ export class HttpClient {
     return new CodedError(code, `${this.name} ${shownText}`);
   }
 
+  /** What the network threw, in this source's name: see `httpFailure`. */
+  explain(error: unknown, signal: AbortSignal): CodedError {
+    return httpFailure(this.name, error, signal, this.#timeouts);
+  }
+
   /** Ends what is in flight and closes the sockets. Idempotent. */
   async close(): Promise<void> {
     await this.#agent.destroy();
@@ -98,7 +103,7 @@ export class HttpClient {
     if (this.#endpoint.authorization !== undefined) headers.authorization = this.#endpoint.authorization;
     // Kubo's gateway sends `localhost`, and no other name of this machine, on to a subdomain: a round trip a block.
     if (home?.hostname === 'localhost') headers.host = home.port ? `127.0.0.1:${home.port}` : '127.0.0.1';
-    const translate = (error: unknown) => httpFailure(this.name, error, signal, this.#timeouts);
+    const translate = (error: unknown) => this.explain(error, signal);
     try {
       const path = `${url.pathname}${url.search}`;
       const reset = home === undefined;

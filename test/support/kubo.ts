@@ -43,6 +43,16 @@ export class KuboNode {
     return (await this.run(args, input)).toString().trim();
   }
 
+  /** Stores a raw block of any size and resolves with its CID; over the RPC, because tests put hundreds. */
+  async putRawBlock(bytes: Uint8Array): Promise<string> {
+    const form = new FormData();
+    form.set('data', new Blob([new Uint8Array(bytes)]));
+    const url = `${this.rpcUrl}/api/v0/block/put?cid-codec=raw&allow-big-block=true`;
+    const response = await fetch(url, { method: 'POST', body: form });
+    if (!response.ok) throw new Error(`block put: ${await response.text()}`);
+    return ((await response.json()) as { Key: string }).Key;
+  }
+
   /** Where other nodes reach it: `/ip4/127.0.0.1/tcp/PORT/p2p/ID`. */
   async swarmAddress(): Promise<string> {
     const address = (await this.line(['id', '-f', '<addrs>']))

@@ -1,0 +1,327 @@
+/** Trustless gateways: a well-behaved server of ours, one that misbehaves in every way, and Kubo's own. */
+import { randomBytes } from 'node:crypto';
+import { CarWriter } from '@ipld/car';
+import { CID } from 'multiformats/cid';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Block } from '../../src/blocks/block.ts';
+import type { RangeSource } from '../../src/blocks/block-source.ts';
+import { verifyBlock } from '../../src/blocks/verify.ts';
+import { gatewaySource } from '../../src/sources/gateway.ts';
+import { DEFAULT_GATEWAYS } from '../../src/sources/gateway-defaults.ts';
+import {
+  type Behaviour,
+  cut,
+  drip,
+  endless,
+  type GatewayServer,
+  raw,
+  silent,
+  stalled,
+  startGatewayServer,
+  status,
+} from '../support/gateway-server.ts';
+import { type KuboNode, startKubo } from '../support/kubo.ts';
+import { describeWith } from '../support/machine.ts';
+import { demand, failureCode, rawBlock, type SourceUnderTest, sourceContract } from './source-contract.ts';
+
+const block = rawBlock(randomBytes(3000));
+const CAR_HEADERS = { 'content-type': 'application/vnd.ipld.car; version=1; order=dfs; dups=n' };
+
+/** A gateway as the specification has it, over a map. */
+function serveBlocks(blocks: ReadonlyMap<string, Uint8Array>): Behaviour {
+  return (request, response) => {
+    const cid = /^\/ipfs\/(\w+)\?format=raw$/.exec(request.url ?? '')?.[1];
+    const bytes = blocks.get(cid ?? '');
+    (bytes === undefined ? status(404) : raw(bytes))(request, response);
+  };
+}
+
+describe('a well-behaved gateway', () => {
+  const blocks = new Map<string, Uint8Array>();
+  let server: GatewayServer;
+  let subject: SourceUnderTest;
+  beforeAll(async () => {
+    server = await startGatewayServer(serveBlocks(blocks));
+    const open = () => gatewaySource({ url: server.url });
+    subject = { source: open(), open, put: async ({ cid, bytes }) => void blocks.set(cid.toString(), bytes) };
+  });
+  afterAll(async () => {
+    await subject.source.close();
+    await server.close();
+  });
+  sourceContract(() => subject);
+});
+
+describe('a gateway that misbehaves', () => {
+  let server: GatewayServer;
+  let source: RangeSource;
+  beforeEach(async () => {
+    server = await startGatewayServer();
+    source = gatewaySource({ url: server.url, timeouts: { answerMs: 200, stallMs: 200 } });
+  });
+  afterEach(async () => {
+    await source.close();
+    await server.close();
+  });
+
+  const cases: [string, Behaviour, string, RegExp][] = [
+    ['404', status(404), 'BLOCK_UNAVAILABLE', /has no block \w+ \(404\): status 404/],
+    ['410', status(410), 'BLOCK_UNAVAILABLE', /410/],
+    ['451', status(451), 'BLOCK_UNAVAILABLE', /451/],
+    ['500', status(500), 'SOURCE_FAILED', /answers 500: status 500/],
+    ['502 as HTML', status(502, { 'content-type': 'text/html' }, '<html>'), 'SOURCE_FAILED', /answers 502$/],
+    ['403', status(403), 'SOURCE_FAILED', /refuses the authorization \(403\)/],
+    ['429', status(429), 'SOURCE_FAILED', /limits how often/],
+    ['HTML as 200', status(200, { 'content-type': 'text/html' }, '<html>'), 'SOURCE_FAILED', /200 with text\/html/],
+    ['JSON as 200', status(200, { 'content-type': 'application/json' }, '{}'), 'SOURCE_FAILED', /application\/json/],
+    ['an empty body', raw(new Uint8Array()), 'SOURCE_FAILED', /empty body/],
+    ['no answer', silent, 'SOURCE_FAILED', /said nothing for 0.2 s/],
+    ['a stalled body', stalled, 'SOURCE_FAILED', /stopped sending for 0.2 s/],
+    ['a body cut off', cut, 'SOURCE_FAILED', /cut the connection/],
+    ['an endless body', endless(), 'BLOCK_TOO_LARGE', /more than 2097152 bytes/],
+    ['a body announced too large', raw(Buffer.alloc(2097153)), 'BLOCK_TOO_LARGE', /more than 2097152 bytes/],
+    [
+      'a redirect to another host',
+      status(302, { location: 'http://other.example/x?secret' }),
+      'SOURCE_FAILED',
+      /redirects to http:\/\/other.example\/x, which is not followed/,
+    ],
+    [
+      'a redirect to itself',
+      (request, response) => status(301, { location: request.url ?? '/' })(request, response),
+      'SOURCE_FAILED',
+      /for ever/,
+    ],
+    ['a redirect to nowhere', status(301), 'SOURCE_FAILED', /redirects to nowhere/],
+  ];
+  test.each(cases)('%s', async (_name, behaviour, code, message) => {
+    server.behave(behaviour);
+    const answer = source.getBlock(block.cid, demand());
+    await expect(answer).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+    await expect(answer).rejects.toThrow(server.url);
+    // Trouble leaves nothing behind: the next request is answered.
+    server.behave(raw(block.bytes));
+    expect(await source.getBlock(block.cid, demand())).toHaveLength(3000);
+  });
+
+  test('refusing the connection', async () => {
+    await server.close();
+    await expect(source.getBlock(block.cid, demand())).rejects.toThrow(/refused the connection/);
+    server = await startGatewayServer();
+  });
+
+  test('wrong bytes are delivered as they came: verifying is for the want queue', async () => {
+    server.behave(raw(Buffer.from('something else')));
+    expect(Buffer.from(await source.getBlock(block.cid, demand())).toString()).toBe('something else');
+  });
+
+  test.each([
+    ['says nothing', silent],
+    ['drips', drip],
+  ])('an abort ends the request on the wire while the server %s', async (_name, behaviour) => {
+    const patient = gatewaySource({ url: server.url });
+    server.behave(behaviour);
+    const controller = new AbortController();
+    const answer = failureCode(patient.getBlock(block.cid, demand(controller.signal)));
+    const seen = await server.request(0);
+    controller.abort();
+    expect(await answer).toBe('ABORTED');
+    expect(await seen.hungUp).toBe(true);
+    await patient.close();
+  });
+
+  test('close ends what is in flight', async () => {
+    const patient = gatewaySource({ url: server.url });
+    server.behave(silent);
+    const answer = failureCode(patient.getBlock(block.cid, demand()));
+    const seen = await server.request(0);
+    await patient.close();
+    expect(await answer).toBe('SOURCE_FAILED');
+    expect(await seen.hungUp).toBe(true);
+  });
+
+  test('Retry-After is kept: no request until then', async () => {
+    server.behave(status(429, { 'retry-after': '30' }));
+    await expect(source.getBlock(block.cid, demand())).rejects.toThrow(/limits how often/);
+    server.behave(raw(block.bytes));
+    await expect(source.getBlock(block.cid, demand())).rejects.toThrow(/not to be asked for another (29|30) s/);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test('sockets are reused, also after a 404', async () => {
+    for (let count = 0; count < 20; count++) await failureCode(source.getBlock(block.cid, demand()));
+    // A second one where a request comes in the instant before the first socket is free again.
+    expect(await server.connections()).toBeLessThanOrEqual(2);
+  });
+
+  describe('CARs', () => {
+    const inCar = [rawBlock(randomBytes(1000)), rawBlock(randomBytes(2000)), rawBlock(randomBytes(10))];
+    const collect = async () => {
+      const received: Block[] = [];
+      for await (const each of source.getRange(block.cid, 5, 20, demand())) received.push(each);
+      return received;
+    };
+
+    test('all blocks in order, from one request for the range', async () => {
+      server.behave(status(200, CAR_HEADERS, await carOf(inCar)));
+      expect((await collect()).map(({ cid }) => cid.toString())).toEqual(inCar.map(({ cid }) => cid.toString()));
+      expect(server.requests).toHaveLength(1);
+      const { url, headers } = await server.request(0);
+      expect(`${url.pathname}${url.search}`).toBe(`/ipfs/${block.cid}?format=car&dag-scope=entity&entity-bytes=5%3A20`);
+      expect(headers.accept).toBe('application/vnd.ipld.car;version=1;order=dfs;dups=n');
+    });
+
+    test('one that ends in the middle of a block gives the blocks before it, then fails', async () => {
+      const bytes = await carOf(inCar);
+      server.behave(status(200, CAR_HEADERS, bytes.subarray(0, bytes.length - 500)));
+      const received: Block[] = [];
+      const reading = (async () => {
+        for await (const each of source.getRange(block.cid, 0, 20, demand())) received.push(each);
+      })();
+      await expect(reading).rejects.toThrow(/CAR that does not parse/);
+      expect(received).toHaveLength(1);
+    });
+
+    test.each([
+      ['HTML', status(200, { 'content-type': 'text/html' }, '<html>'), 'SOURCE_FAILED'],
+      ['something else under its type', status(200, CAR_HEADERS, 'no CAR at all'), 'SOURCE_FAILED'],
+      ['nothing', status(200, CAR_HEADERS, ''), 'SOURCE_FAILED'],
+      ['an endless one', endless(CAR_HEADERS), 'SOURCE_FAILED'],
+      ['404', status(404), 'BLOCK_UNAVAILABLE'],
+      ['no answer', silent, 'SOURCE_FAILED'],
+    ] as [string, Behaviour, string][])('%s fails with a code', async (_name, behaviour, code) => {
+      server.behave(behaviour);
+      expect(await failureCode(collect())).toBe(code);
+    });
+
+    test('who leaves early ends the request on the wire', async () => {
+      const patient = gatewaySource({ url: server.url });
+      const bytes = await carOf(inCar);
+      server.behave((_request, response) => void response.writeHead(200, CAR_HEADERS).write(bytes));
+      for await (const each of patient.getRange(block.cid, 0, 20, demand())) {
+        expect(each.cid.equals(inCar[0]?.cid)).toBe(true);
+        break;
+      }
+      expect(await (await server.request(0)).hungUp).toBe(true);
+      await patient.close();
+    });
+  });
+});
+
+describe('what a gateway is sent and shown as', () => {
+  let server: GatewayServer;
+  beforeEach(async () => {
+    server = await startGatewayServer(raw(block.bytes));
+  });
+  afterEach(() => server.close());
+
+  test('credentials of a URL go into the Authorization header and nowhere else', async () => {
+    const source = gatewaySource({
+      url: `http://user:p%40ss@127.0.0.1:${server.port}/ipfs/?token=hush`,
+      authorization: 'Bearer x',
+    });
+    await source.getBlock(block.cid, demand());
+    const { url, headers } = await server.request(0);
+    expect(headers.authorization).toBe(`Basic ${Buffer.from('user:p@ss').toString('base64')}`);
+    expect(`${url.pathname}${url.search}`).toBe(`/ipfs/${block.cid}?token=hush&format=raw`);
+    expect(source.name).toBe(`gateway ${server.url}`);
+    // A server that repeats what it was sent does not bring it into our logs either.
+    server.behave((request, response) =>
+      status(500, {}, `denied: ${request.headers.authorization}`)(request, response),
+    );
+    const error = await source.getBlock(block.cid, demand()).catch((thrown) => thrown);
+    expect(error.message).toContain('denied: Basic …');
+    await source.close();
+  });
+
+  test('the authorization of the list is sent where the URL has none', async () => {
+    const source = gatewaySource({ url: server.url, authorization: 'Bearer abc' });
+    await source.getBlock(block.cid, demand());
+    expect((await server.request(0)).headers.authorization).toBe('Bearer abc');
+    await source.close();
+  });
+
+  test('a gateway on localhost is asked under the name that redirects nothing', async () => {
+    const source = gatewaySource({ url: `http://localhost:${server.port}` });
+    await source.getBlock(block.cid, demand());
+    expect((await server.request(0)).headers.host).toBe(`127.0.0.1:${server.port}`);
+    await source.close();
+  });
+
+  test('a redirect to the CID on its own subdomain is followed, with the authorization', async () => {
+    const home = `gateway.localhost:${server.port}`;
+    server.behave((request, response) => {
+      const location = `http://${block.cid}.ipfs.${home}/?format=raw`;
+      (request.headers.host === home ? status(301, { location }) : raw(block.bytes))(request, response);
+    });
+    const source = gatewaySource({ url: `http://${home}`, authorization: 'Bearer abc' });
+    expect(await source.getBlock(block.cid, demand())).toHaveLength(3000);
+    const { headers } = await server.request(1);
+    expect(headers).toMatchObject({ host: `${block.cid}.ipfs.${home}`, authorization: 'Bearer abc' });
+    await source.close();
+  });
+
+  test.each(['', 'nonsense', 'ftp://host', 'https://user:secret@'])('"%s" is refused, without its secrets', (url) => {
+    expect(() => gatewaySource({ url })).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
+    expect(() => gatewaySource({ url })).not.toThrow(/secret/);
+  });
+
+  test('the defaults can be read', () => {
+    expect(DEFAULT_GATEWAYS.map((url) => gatewaySource({ url }).name)).toEqual(
+      DEFAULT_GATEWAYS.map((url) => `gateway ${url}`),
+    );
+  });
+});
+
+describeWith(['kubo'], "Kubo's own gateway", () => {
+  let node: KuboNode;
+  let source: RangeSource;
+  const open = () => gatewaySource({ url: node.gatewayUrl });
+  beforeAll(async () => {
+    node = await startKubo({ config: { 'Gateway.NoFetch': true } });
+    source = open();
+  });
+  afterAll(async () => {
+    await source?.close();
+    await node?.stop();
+  });
+
+  const put = async ({ cid, bytes }: Block) => expect(await node.putRawBlock(bytes)).toBe(cid.toString());
+  sourceContract(() => ({ source, open, put }));
+
+  test('the same block under CIDv0, CIDv1 and raw', async () => {
+    const v0 = CID.parse(await node.line(['add', '-Q', '--cid-version=0'], 'under several names'));
+    const names = [v0, v0.toV1(), CID.createV1(0x55, v0.multihash)];
+    const all = await Promise.all(names.map((cid) => source.getBlock(cid, demand())));
+    expect(new Set(all.map((bytes) => Buffer.from(bytes).toString('hex'))).size).toBe(1);
+  });
+
+  test('the CAR of a range holds the way to it and its blocks, and no others', async () => {
+    const content = randomBytes(300_000);
+    const root = CID.parse(await node.line(['add', '-Q', '--cid-version=1', '--chunker=size-10000'], content));
+    const leaf = (index: number) => rawBlock(content.subarray(index * 10_000, (index + 1) * 10_000)).cid.toString();
+    const received: Block[] = [];
+    for await (const each of source.getRange(root, 25_000, 44_999, demand())) received.push(each);
+    for (const { cid, bytes } of received) verifyBlock(cid, bytes);
+    expect(received.map(({ cid }) => cid.toString())).toEqual([root.toString(), leaf(2), leaf(3), leaf(4)]);
+  });
+
+  test('a gateway addressed as localhost answers', async () => {
+    const here = gatewaySource({ url: node.gatewayUrl.replace('127.0.0.1', 'localhost') });
+    const v1 = await node.line(['add', '-Q', '--cid-version=1'], 'at home');
+    expect(Buffer.from(await here.getBlock(CID.parse(v1), demand())).toString()).toBe('at home');
+    await here.close();
+  });
+});
+
+async function carOf(blocks: readonly Block[]): Promise<Uint8Array> {
+  const { writer, out } = CarWriter.create(blocks.slice(0, 1).map(({ cid }) => cid));
+  const written = (async () => {
+    for (const each of blocks) await writer.put(each);
+    await writer.close();
+  })();
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of out) chunks.push(chunk);
+  await written;
+  return Buffer.concat(chunks);
+}
