@@ -54,6 +54,11 @@ export function patternByte(offset: number): number {
   );
 }
 
+/** Bytes `offset`..`offset + length` of such a file. */
+export function patternBytes(offset: number, length: number): Buffer {
+  return Buffer.from(Uint8Array.from({ length }, (_, index) => patternByte(offset + index)));
+}
+
 export class MemoryFileSystem implements FileSystem {
   readonly extendedAttributes: boolean;
   /** Requests given up by their signal. */
@@ -132,9 +137,7 @@ export class MemoryFileSystem implements FileSystem {
       return pieces;
     }
     if (has(leaf, '$sparse')) {
-      const bytes = Buffer.allocUnsafe(due);
-      for (let index = 0; index < due; index++) bytes[index] = patternByte(offset + index);
-      return [bytes];
+      return [patternBytes(offset, due)];
     }
     const bytes = typeof leaf === 'string' ? Buffer.from(leaf) : leaf instanceof Uint8Array ? leaf : Buffer.alloc(0);
     return [bytes.subarray(offset, offset + due)];

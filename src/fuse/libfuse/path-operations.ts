@@ -5,7 +5,7 @@
  */
 import { CodedError } from '../../base/errors.ts';
 import { chain, type MaybePromise } from '../../base/maybe-promise.ts';
-import type { Attributes, FileSystem, ListedEntry, NodeId, RequestContext } from '../../fs/file-system.ts';
+import type { Attributes, FileSystem, ListedEntry, NodeId, NodeKind, RequestContext } from '../../fs/file-system.ts';
 import { errnoOf, needsExplanation } from '../errno.ts';
 import type { MountOptions } from '../transport.ts';
 import type { NativeOperations, NativeStat, NativeStatFs } from './fuse-native.ts';
