@@ -14,7 +14,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface CheckedConfiguration {
   readonly stateDirectory: string;
   readonly mountRoot: string;
-  /** A URL, or `undefined` where turned off. */
+  /** A URL or multiaddr, as configured; `undefined` where turned off. */
   readonly kuboRpc: string | undefined;
   readonly kuboRpcAuth: string | undefined;
   readonly gateways: readonly string[];

@@ -80,24 +80,25 @@ test('a state directory is judged by its nearest ancestor', () => {
 });
 
 test('a Kubo that answers is ok, with its version and without its credentials', async () => {
+  const authorization = `Basic ${Buffer.from('user:hidden').toString('base64')}`;
   const results = await withSource(
     (request, response) => {
-      const isRight = request.url === '/api/v0/version' && request.headers.authorization === 'Bearer secret';
+      const isRight = request.url === '/api/v0/version' && request.headers.authorization === authorization;
       response.writeHead(isRight ? 200 : 403).end('{"Version":"0.43.1"}');
     },
     (url) => {
       const kuboRpc = url.replace('http://', 'http://user:hidden@');
-      return checkSources({ ...NO_SOURCES, kuboRpc, kuboRpcAuth: 'Bearer secret' });
+      return checkSources({ ...NO_SOURCES, kuboRpc });
     },
   );
   expect(results).toEqual([expect.objectContaining({ outcome: 'ok', detail: 'version 0.43.1' })]);
-  expect(JSON.stringify(results)).not.toMatch(/hidden|secret/);
+  expect(JSON.stringify(results)).not.toMatch(/hidden/);
 });
 
 test.each([
-  ['refuses', 403, '', 'refused (403)'],
-  ['is something else', 200, '<html>', /JSON/],
-  ['answers without a version', 200, '{}', 'answered 200, which is not Kubo'],
+  ['refuses', 403, '', /^refuses the authorization \(403\)/],
+  ['is something else', 200, '<html>', /^is not a Kubo RPC/],
+  ['answers without a version', 200, '{}', /^is not a Kubo RPC/],
 ])('a Kubo that %s is a warning that says so', async (_, status, body, detail) => {
   const results = await withSource(
     (_request, response) => response.writeHead(status).end(body),
@@ -105,7 +106,7 @@ test.each([
   );
   expect(results[0]).toMatchObject({
     outcome: 'warning',
-    detail: typeof detail === 'string' ? detail : expect.stringMatching(detail),
+    detail: expect.stringMatching(detail),
   });
   expect(results[1]).toMatchObject({ check: 'sources', outcome: 'warning' });
 });

@@ -13,7 +13,7 @@ import { type DagLink, type DagRoot, type Emit, emitNode } from './dag-node.ts';
 import { emitDirectory } from './directory-dag.ts';
 import { CHUNK_BYTES, emitFile } from './file-dag.ts';
 import { openFile, readLarge, readSmall } from './read-chunks.ts';
-import { encodeUnixFs, type Metadata, UNIXFS_TYPE } from './unixfs-data.ts';
+import { encodeUnixFs, type Metadata, UNIXFS_TYPE, type UnixFsTime } from './unixfs-data.ts';
 
 export interface AddTreeOptions {
   /** Keep mode and mtime, as `ipfs add --preserve-mode --preserve-mtime --raw-leaves=false`. */
@@ -105,7 +105,7 @@ function modeOf(stat: BigIntStats): number {
   return Number(stat.mode & 0o7777n);
 }
 
-function mtimeOf(stat: BigIntStats): { seconds: bigint; nanoseconds: number } {
+function mtimeOf(stat: BigIntStats): UnixFsTime {
   // Floor, so that the fraction of a time before 1970 is positive too.
   const nanoseconds = ((stat.mtimeNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
   return { seconds: (stat.mtimeNs - nanoseconds) / 1_000_000_000n, nanoseconds: Number(nanoseconds) };

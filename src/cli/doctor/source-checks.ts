@@ -2,9 +2,13 @@
  * Whether sources answer, asked from here: for a machine on which no daemon runs, or none that answers.
  *
  * Nothing is asked for that would tell what anybody mounts: Kubo is asked for its version, a gateway for the empty
- * identity block `bafkqaaa`, which the trustless gateway specification names as the probe.
+ * identity block `bafkqaaa`, which the trustless gateway specification names as the probe. Both go the way that blocks
+ * go, with the same proxies and authorization, so that what works here works in the daemon.
  */
-import { request } from 'undici';
+import { messageChain } from '../../base/errors.ts';
+import { HttpClient } from '../../sources/http-client.ts';
+import { parseEndpoint } from '../../sources/http-endpoint.ts';
+import { kuboControl } from '../../sources/kubo-control.ts';
 import type { Diagnosis } from '../../volumes/control-api.ts';
 import type { CheckedConfiguration } from '../cli-parts.ts';
 import { diagnosis } from './machine-checks.ts';
@@ -12,7 +16,11 @@ import { diagnosis } from './machine-checks.ts';
 /** Long enough for a TLS handshake across the world; a source slower than this would be demoted anyway. */
 const PROBE_TIMEOUT_MS = 5000;
 
-/** One diagnosis a source, asked at once. A source that does not answer is a warning: another may; none at all fails. */
+/**
+ * One diagnosis a source, all asked at once, and one more where none answers. None of them is a failure: content that
+ * was added or imported needs no source.
+ * @throws CONFIG_INVALID for an address that cannot be read
+ */
 export async function checkSources(configuration: CheckedConfiguration): Promise<Diagnosis[]> {
   const { kuboRpc, gateways } = configuration;
   const checks = [
@@ -21,12 +29,9 @@ export async function checkSources(configuration: CheckedConfiguration): Promise
   ];
   const results = await Promise.all(checks);
   if (results.some((result) => result.outcome === 'ok')) return results;
-  const advice =
-    'set IPFS_VOLUME_KUBO_RPC or IPFS_VOLUME_GATEWAYS to one that can be reached, or add and import content';
-  return [
-    ...results,
-    diagnosis('sources', 'warning', 'none answers: only what is stored on this machine can be mounted', advice),
-  ];
+  const detail = 'none answers: only what is stored on this machine can be mounted';
+  const advice = 'set IPFS_VOLUME_KUBO_RPC or IPFS_VOLUME_GATEWAYS to one that answers, or add and import content';
+  return [...results, diagnosis('sources', 'warning', detail, advice)];
 }
 
 /** Said wherever the default gateways are in use, reachable or not. */
@@ -38,54 +43,38 @@ export function checkPrivacy(configuration: CheckedConfiguration): Diagnosis[] {
   ];
 }
 
-async function checkKubo(url: string, auth: string | undefined): Promise<Diagnosis> {
-  const check = `kubo ${withoutCredentials(url)}`;
+async function checkKubo(rpc: string, authorization: string | undefined): Promise<Diagnosis> {
+  const kubo = kuboControl({ rpc, authorization });
   try {
-    const { statusCode, body } = await probe(new URL('/api/v0/version', url), 'POST', auth);
-    const text = await body.text();
-    if (statusCode === 401 || statusCode === 403) {
-      return diagnosis(check, 'warning', `refused (${statusCode})`, 'set IPFS_VOLUME_KUBO_RPC_AUTH');
-    }
-    const { Version } = JSON.parse(text) as { Version?: string };
-    if (statusCode === 200 && Version) return diagnosis(check, 'ok', `version ${Version}`);
-    throw new Error(`answered ${statusCode}, which is not Kubo`);
+    const version = await kubo.version({ signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
+    return diagnosis(kubo.name, 'ok', `version ${version}`);
   } catch (error) {
-    return unreachable(check, error, 'start Kubo, or set IPFS_VOLUME_KUBO_RPC to where it listens');
+    const advice = 'start Kubo, or set IPFS_VOLUME_KUBO_RPC (and IPFS_VOLUME_KUBO_RPC_AUTH) to one that answers';
+    return silent(kubo.name, error, advice);
+  } finally {
+    await kubo.close();
   }
 }
 
-async function checkGateway(url: string, auth: string | undefined): Promise<Diagnosis> {
-  const check = `gateway ${withoutCredentials(url)}`;
+async function checkGateway(address: string, authorization: string | undefined): Promise<Diagnosis> {
+  const endpoint = parseEndpoint(address, authorization);
+  const http = new HttpClient(`gateway ${endpoint.url}`, endpoint);
   try {
-    const base = url.endsWith('/') ? url : `${url}/`;
-    const { statusCode, body } = await probe(new URL('ipfs/bafkqaaa?format=raw', base), 'GET', auth);
-    const length = (await body.arrayBuffer()).byteLength;
-    if (statusCode === 200 && length === 0) return diagnosis(check, 'ok', 'answers');
-    throw new Error(`answered ${statusCode} with ${length} bytes, which is not a trustless gateway`);
+    const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
+    const answer = await http.ask({ method: 'GET', path: '/ipfs/bafkqaaa', query: { format: 'raw' }, signal });
+    const body = await answer.bytes(0);
+    if (answer.status === 200 && body !== undefined) return diagnosis(http.name, 'ok', 'answers');
+    throw http.failure(`answers ${answer.status} ${answer.type}, which is not a trustless gateway`);
   } catch (error) {
-    return unreachable(check, error, 'check the network and HTTPS_PROXY, or take another in IPFS_VOLUME_GATEWAYS');
+    return silent(http.name, error, 'check the network and HTTPS_PROXY, or set IPFS_VOLUME_GATEWAYS to others');
+  } finally {
+    await http.close();
   }
 }
 
-function probe(url: URL, method: 'GET' | 'POST', auth: string | undefined) {
-  return request(url, {
-    method,
-    ...(auth ? { headers: { authorization: auth } } : {}),
-    signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
-  });
-}
-
-function unreachable(check: string, error: unknown, advice: string): Diagnosis {
-  const { name, code, message } = error as NodeJS.ErrnoException;
-  const why = name === 'TimeoutError' ? `no answer in ${PROBE_TIMEOUT_MS / 1000} s` : (code ?? message);
-  return diagnosis(check, 'warning', why, advice);
-}
-
-/** Credentials in a URL are never shown. */
-function withoutCredentials(text: string): string {
-  if (!URL.canParse(text)) return text;
-  const url = new URL(text);
-  url.username = '';
-  url.password = '';
-  return url.href.replace(/\/$/, '');
+/** What a source failed with, without the name that stands before it already. */
+function silent(name: string, error: unknown, advice: string): Diagnosis {
+  const message = messageChain(error);
+  const detail = message.startsWith(`${name} `) ? message.slice(name.length + 1) : message;
+  return diagnosis(name, 'warning', detail, advice);
 }
