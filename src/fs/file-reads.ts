@@ -9,7 +9,7 @@ import { LRUCache } from 'lru-cache';
 import { codeOf } from '../base/errors.ts';
 import { chain, type MaybePromise } from '../base/maybe-promise.ts';
 import { CODEC_RAW, cidOf, codecOf } from '../unixfs/content-key.ts';
-import { type FileIndex, sizeDiffers } from '../unixfs/file-index.ts';
+import { type FileIndex, type OnFailure, sizeDiffers } from '../unixfs/file-index.ts';
 import { readExtents } from '../unixfs/read-extents.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
 import type { NodeId, RequestContext } from './file-system.ts';
@@ -90,11 +90,10 @@ export class FileReads {
       attempt.failed = { from: 0, to: node.sizeBytes };
       return chain(blocks.get(cidOf(node.key), want), (block) => [verified(node, block).subarray(from, to)]);
     }
-    return chain(file.locate(from, to, want), (extents) =>
-      readExtents(blocks, extents, want, ({ offset, length }) => {
-        attempt.failed ??= { from: offset, to: offset + length };
-      }),
-    );
+    const onFailure: OnFailure = (offset, length) => {
+      attempt.failed ??= { from: offset, to: offset + length };
+    };
+    return chain(file.locate(from, to, want, onFailure), (extents) => readExtents(blocks, extents, want, onFailure));
   }
 
   #index(node: ContentNode): FileIndex {

@@ -10,11 +10,12 @@
  */
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../base/errors.ts';
-import type { MaybePromise } from '../base/maybe-promise.ts';
+import { chain, type MaybePromise } from '../base/maybe-promise.ts';
 import { MAX_BLOCK_BYTES } from '../blocks/block.ts';
 import type { WantOptions } from '../blocks/block-reader.ts';
 import { CODEC_DAG_PB, CODEC_RAW, type ContentKey, cidOf, codecOf } from './content-key.ts';
 import { childAt, type FileNode } from './file-node.ts';
+import type { UnixfsEntry } from './unixfs-entry.ts';
 import type { UnixfsReader } from './unixfs-reader.ts';
 
 /** A range of a file that stands in one piece in one block. */
@@ -27,6 +28,9 @@ export interface Extent {
   /** What the whole block must measure, where the block is nothing but file: whoever reads all of it checks. */
   readonly blockBytes: number | undefined;
 }
+
+/** Told of the part of a file that could not be had. */
+export type OnFailure = (offset: number, length: number) => void;
 
 /** A node of the DAG whose block must be read to know more. */
 interface UnreadNode {
@@ -41,6 +45,7 @@ interface Walk {
   readonly from: number;
   readonly to: number;
   readonly options: WantOptions;
+  readonly onFailure: OnFailure | undefined;
   rangeFetched: boolean;
 }
 
@@ -62,12 +67,13 @@ export class FileIndex {
 
   /**
    * The extents of bytes `from`..`to` (exclusive, clamped to the file), in order and without gaps. Where nodes on the way
-   * are not on this machine, the whole range is asked for in one round trip first, then node by node.
+   * are not on this machine, the whole range is asked for in one round trip first, then node by node. `onFailure` is told
+   * which part an unreadable node stands for.
    *
    * @throws DAG_INVALID where the DAG contradicts itself or is no file, and what `blocks/` throws.
    */
-  locate(from: number, to: number, options: WantOptions): MaybePromise<readonly Extent[]> {
-    const walk: Walk = { from, to: Math.min(to, this.sizeBytes), options, rangeFetched: false };
+  locate(from: number, to: number, options: WantOptions, onFailure?: OnFailure): MaybePromise<readonly Extent[]> {
+    const walk: Walk = { from, to: Math.min(to, this.sizeBytes), options, onFailure, rangeFetched: false };
     if (walk.from >= walk.to) return [];
     const items: (Extent | UnreadNode)[] = [];
     if (codecOf(this.key) === CODEC_DAG_PB) {
@@ -91,12 +97,25 @@ export class FileIndex {
         const here = items;
         return fetched.then(() => this.#walk(here, walk));
       }
-      const nodes = unread.map((node) => this.#unixfs.entry(node.key, walk.options));
-      if (nodes.some((node) => node instanceof Promise)) {
+      const files = unread.map((node) => this.#file(node, walk));
+      if (files.some((file) => file instanceof Promise)) {
         const here = items;
-        return Promise.all(nodes).then((entries) => this.#walk(open(here, entries.map(fileOf), walk), walk));
+        return Promise.all(files).then((read) => this.#walk(open(here, read, walk), walk));
       }
-      items = open(items, (nodes as Awaited<(typeof nodes)[number]>[]).map(fileOf), walk);
+      items = open(items, files as FileNode[], walk);
+    }
+  }
+
+  #file(node: UnreadNode, walk: Walk): MaybePromise<FileNode> {
+    const failed = (error: unknown) => {
+      walk.onFailure?.(node.offset, node.sizeBytes);
+      throw error;
+    };
+    try {
+      const file = chain(this.#unixfs.entry(node.key, walk.options), fileOf);
+      return file instanceof Promise ? file.catch(failed) : file;
+    } catch (error) {
+      return Promise.reject(error).catch(failed);
     }
   }
 
@@ -163,7 +182,7 @@ function isUnread(item: Extent | UnreadNode): item is UnreadNode {
   return 'key' in item;
 }
 
-function fileOf(entry: Awaited<ReturnType<UnixfsReader['entry']>>): FileNode {
+function fileOf(entry: UnixfsEntry): FileNode {
   if (entry.kind === 'file') return entry.file;
   throw new CodedError('DAG_INVALID', `a ${entry.kind} inside a file`);
 }

@@ -3,7 +3,7 @@
  */
 import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
-import { type Extent, sizeDiffers } from './file-index.ts';
+import { type Extent, type OnFailure, sizeDiffers } from './file-index.ts';
 
 /**
  * One piece an extent, in their order. `onFailure` is told of each extent that could not be had.
@@ -13,7 +13,7 @@ export function readExtents(
   blocks: BlockReader,
   extents: readonly Extent[],
   options: WantOptions,
-  onFailure: (extent: Extent, error: unknown) => void,
+  onFailure: OnFailure,
 ): MaybePromise<readonly Uint8Array[]> {
   // A want that throws in this turn must not leave the ones before it without anybody to see them fail.
   const pieces = extents.map((extent) => {
@@ -28,7 +28,7 @@ export function readExtents(
   return pieces.some((piece) => piece instanceof Promise) ? Promise.all(pieces) : (pieces as Uint8Array[]);
 
   function fail(extent: Extent, error: unknown): never {
-    onFailure(extent, error);
+    onFailure(extent.offset, extent.length);
     throw error;
   }
 }
