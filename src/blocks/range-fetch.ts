@@ -88,14 +88,11 @@ export class RangeFetch {
     return promise;
   }
 
-  /** Sends a range that left the lane's list. */
+  /** Sends a range that left the lane's list; lets it go where the source began to fail while it waited. */
   begin(job: LaneJob, lane: SourceLane): void {
-    if (job instanceof Range) void this.#run(job, lane);
-  }
-
-  /** Lets go a range that waits. */
-  drop(job: LaneJob): void {
-    if (job instanceof Range) this.#finish(job);
+    if (!(job instanceof Range)) return;
+    if (lane.health.demotion > 1) this.#finish(job);
+    else void this.#run(job, lane);
   }
 
   close(): void {
@@ -157,9 +154,11 @@ export class RangeFetch {
       });
     } catch (error) {
       const code = codeOf(error);
-      if (code === 'BLOCK_CORRUPT' || code === 'BLOCK_TOO_LARGE') lane.fault('lied', messageChain(error));
+      if (code === 'BLOCK_CORRUPT' || code === 'BLOCK_TOO_LARGE')
+        lane.fault('lied', messageChain(error), flight.startedAtMs);
       else if (idle) lane.health.silent();
-      else if (!signal.aborted && code !== 'BLOCK_UNAVAILABLE') lane.fault('failed', messageChain(error));
+      else if (!signal.aborted && code !== 'BLOCK_UNAVAILABLE')
+        lane.fault('failed', messageChain(error), flight.startedAtMs);
     } finally {
       stopWatch();
       flight.end(undefined);

@@ -26,6 +26,7 @@ export class SourceHealth {
   readonly #clock: Clock;
   readonly #random: () => number;
   #failures = 0;
+  #failedProbes = 0;
   #silences = 0;
   #lies = 0;
   #distrustedUntilMs = Number.NEGATIVE_INFINITY;
@@ -68,17 +69,23 @@ export class SourceHealth {
     this.#answered = true;
   }
 
-  failed(message: string): void {
-    this.#failures++;
+  /** A request begun at `startedAtMs` failed. Those that were on their way together are one failure of the source. */
+  failed(message: string, startedAtMs: number): void {
     this.#lastError = message;
-    const beyond = this.#failures - FAILURES_IN_A_ROW + 1;
-    if (beyond > 0) this.#probeAtMs = this.#clock.nowMs() + backoffMs(PROBE, beyond, this.#random);
+    if (!this.failing) {
+      if (++this.#failures < FAILURES_IN_A_ROW) return;
+      this.#failedProbes = 0;
+    } else if (startedAtMs < this.#probeAtMs) {
+      return;
+    }
+    this.#probeAtMs = this.#clock.nowMs() + backoffMs(PROBE, ++this.#failedProbes, this.#random);
   }
 
+  /** It sent other bytes than those asked for. What else it sent in the same time is one lie. */
   lied(message: string): void {
-    this.#lies++;
     this.#lastError = message;
-    this.#distrustedUntilMs = this.#clock.nowMs() + backoffMs(LIE, this.#lies, this.#random);
+    if (this.#distrusted) return;
+    this.#distrustedUntilMs = this.#clock.nowMs() + backoffMs(LIE, ++this.#lies, this.#random);
   }
 
   silent(): void {

@@ -52,6 +52,14 @@ export interface Attempt {
   cancel(): void;
 }
 
+/** A request of any form, as the lane counts it. */
+export interface Flight {
+  readonly startedAtMs: number;
+  readonly slow: boolean;
+  /** To be called once. */
+  end(bytes: number | undefined): void;
+}
+
 /** Who is told: `slow` at most once, `ended` once unless cancelled, neither from within `fetch`. */
 export interface AttemptEvents {
   slow(): void;
@@ -142,7 +150,7 @@ export class SourceLane {
       over = true;
       stopTimer();
       flight.end(outcome.kind === 'block' ? outcome.bytes.length : undefined);
-      this.#record(outcome);
+      this.#record(outcome, flight.startedAtMs);
       events.ended(outcome);
     };
     const stopTimer = this.#clock.schedule(this.#attemptTimeoutMs, () => {
@@ -151,7 +159,7 @@ export class SourceLane {
     });
     // An async function, so that a source that throws at once ends like one that throws later.
     void (async () => this.source.getBlock(cid, { signal: controller.signal, priority }))().then(
-      (bytes) => end(this.#judge(cid, bytes)),
+      (bytes) => over || end(this.#judge(cid, bytes)),
       (error: unknown) => end(this.#outcomeOf(error)),
     );
     return {
@@ -172,7 +180,7 @@ export class SourceLane {
    * Counts a request of any form as in flight until `end`, which takes the bytes of an answer that says something about
    * the path (`undefined` for others). Without `onSlow` it never counts as slow: a range takes as long as it is large.
    */
-  begin(priority: Priority, onSlow?: () => void): { readonly slow: boolean; end(bytes: number | undefined): void } {
+  begin(priority: Priority, onSlow?: () => void): Flight {
     const startedAtMs = this.#clock.nowMs();
     let probe = this.health.failing;
     let slow = false;
@@ -193,6 +201,7 @@ export class SourceLane {
         onSlow();
       });
     return {
+      startedAtMs,
       get slow() {
         return slow;
       },
@@ -221,11 +230,12 @@ export class SourceLane {
     this.health.good();
   }
 
-  /** Books what the source did wrong: `lied` where it sent other bytes than asked for. */
-  fault(kind: 'lied' | 'failed', message: string): void {
+  /** Books what the source did wrong in a request begun at `startedAtMs`: `lied` where it sent other bytes than asked for. */
+  fault(kind: 'lied' | 'failed', message: string, startedAtMs: number): void {
     this.#errors++;
     this.#window.failed();
-    this.health[kind](message);
+    if (kind === 'lied') this.health.lied(message);
+    else this.health.failed(message, startedAtMs);
   }
 
   get #filling(): number {
@@ -248,11 +258,11 @@ export class SourceLane {
     return { kind: 'failed', error: this.#wrap(error) };
   }
 
-  #record(outcome: Outcome): void {
+  #record(outcome: Outcome, startedAtMs: number): void {
     if (outcome.kind === 'block') this.received(outcome.bytes.length);
     else if (outcome.kind === 'absent') this.health.good();
     else if (outcome.kind === 'silent') this.health.silent();
-    else this.fault(outcome.kind, outcome.error.message);
+    else this.fault(outcome.kind, outcome.error.message, startedAtMs);
   }
 
   #wrap(error: unknown): CodedError {

@@ -19,6 +19,7 @@ import { type Backoff, backoffMs } from './backoff.ts';
 import { type BlockKey, blockKey } from './block.ts';
 import type { WantOptions } from './block-reader.ts';
 import type { BlockSource } from './block-source.ts';
+import { chooseLane } from './choose-lane.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { PRIORITIES, PRIORITY_RANK, type Priority } from './priority.ts';
 import { RangeFetch, type RangeOptions } from './range-fetch.ts';
@@ -58,8 +59,6 @@ export class WantQueue {
   readonly #lanes: readonly SourceLane[];
   readonly #wants = new Map<BlockKey, Want>();
   readonly #ranges: RangeFetch;
-  /** Whether each source failed or lied when last looked at. */
-  readonly #standing = new Map<SourceLane, number>();
   readonly #wakers = new Map<SourceLane, () => void>();
   readonly #stats = new WantStats();
   readonly #bucket: TokenBucket | undefined;
@@ -171,9 +170,8 @@ export class WantQueue {
       stopTimer = this.#clock.schedule(timeoutMs, () => {
         // Held back for others and never sent: that is no fault of any source.
         if (rank >= FIRST_PREFETCH_RANK && this.#isHeldBack(want)) return startTimer();
-        const text = `block ${want.cid} did not come within ${timeoutMs / 1000} s (${want.account(this.#lanes)})`;
         if (want.waiters.has(waiter)) this.#stats.failed(rank);
-        this.#leave(want, waiter, new CodedError('BLOCK_TIMEOUT', text));
+        this.#leave(want, waiter, want.timedOut(timeoutMs, this.#lanes));
       });
     };
     const waiter: Waiter = {
@@ -214,9 +212,9 @@ export class WantQueue {
     const hedge = want.attempts.size > 0;
     // Only a reader's want is worth a second request.
     if (hedge && want.rank > 0) return;
-    const lane = this.#choose(want);
+    const lane = chooseLane(want, this.#lanes);
     if (lane === undefined) {
-      if (!hedge) this.#fail(want, this.#verdict(want));
+      if (!hedge) this.#fail(want, want.verdict(this.#lanes));
       return;
     }
     const pauseMs = want.answers.has(lane) ? want.retryAtMs - this.#clock.nowMs() : 0;
@@ -229,32 +227,14 @@ export class WantQueue {
     this.#pump(lane);
   }
 
-  /** The cheapest source that may still have the block: those in good health first, those that failed this want last. */
-  #choose(want: Want): SourceLane | undefined {
-    const hedge = want.attempts.size > 0;
-    let best: SourceLane | undefined;
-    let bestCost = Number.POSITIVE_INFINITY;
-    for (const lane of this.#lanes) {
-      const answer = want.answers.get(lane);
-      if (answer?.final || want.attempts.has(lane)) continue;
-      const { demotion } = lane.health;
-      if (hedge && (answer || demotion > 1)) continue;
-      const cost = demotion + (answer ? 8 : 0);
-      if (cost < bestCost) {
-        best = lane;
-        bestCost = cost;
-      }
-    }
-    return best;
-  }
-
   /** Starts what may start at `lane`, the most urgent first. */
   #pump(lane: SourceLane): void {
     if (this.#closed) return;
     for (let job = this.#next(lane); job; job = this.#next(lane)) {
       job.leave();
       if (!(job instanceof Want)) this.#ranges.begin(job, lane);
-      else if (this.#choose(job) === lane) this.#send(job, lane);
+      // The source may have begun to fail, or a better one to work, while it waited.
+      else if (chooseLane(job, this.#lanes) === lane) this.#send(job, lane);
       else this.#advance(job);
     }
     this.#wakeLater(lane);
@@ -314,24 +294,6 @@ export class WantQueue {
       this.#advance(want);
     }
     this.#pump(lane);
-    this.#rerouteWhereStandingChanged(lane);
-  }
-
-  /** A source that began or ceased to fail or lie: what waits, waits elsewhere, and ranges are let go. */
-  #rerouteWhereStandingChanged(changed: SourceLane): void {
-    const standing = changed.health.demotion >> 1;
-    if ((this.#standing.get(changed) ?? 0) === standing) return;
-    this.#standing.set(changed, standing);
-    for (const lane of this.#lanes) {
-      for (const job of lane.lists.flatMap((list) => [...list])) {
-        if (!(job instanceof Want)) {
-          if (lane.health.demotion > 1) this.#ranges.drop(job);
-        } else if (this.#lanes.length > 1 && job.list && this.#choose(job) !== lane) {
-          job.leave();
-          this.#advance(job);
-        }
-      }
-    }
   }
 
   /** A verified block, asked for or come along in a range: to the sink, then to whoever waits for it. */
@@ -358,13 +320,6 @@ export class WantQueue {
     }
     want.waiters.clear();
     this.#end(want);
-  }
-
-  #verdict(want: Want): CodedError {
-    const said = want.account(this.#lanes);
-    const lie = [...want.answers.values()].find(({ error }) => error.code !== 'BLOCK_UNAVAILABLE')?.error;
-    if (lie === undefined) return new CodedError('BLOCK_UNAVAILABLE', `no source has block ${want.cid} (${said})`);
-    return new CodedError(lie.code, `no source sent block ${want.cid} as it is (${said})`, { cause: lie });
   }
 
   #end(want: Want): void {

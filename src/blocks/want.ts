@@ -4,7 +4,7 @@
  * It is as urgent as the most urgent of those who wait, and ends with the last of them.
  */
 import type { CID } from 'multiformats/cid';
-import type { CodedError } from '../base/errors.ts';
+import { CodedError } from '../base/errors.ts';
 import { Job } from './job-list.ts';
 import type { Attempt, LaneJob, Outcome, SourceLane } from './source-lane.ts';
 
@@ -81,8 +81,21 @@ export class Want extends Job implements LaneJob {
     this.attempts.clear();
   }
 
-  /** `kubo http://…: connection refused (3 times); gateway …: no answer yet`, for error messages. */
-  account(lanes: readonly SourceLane[]): string {
+  /** The error once every source has said its last word: that of a lie where there was one, else BLOCK_UNAVAILABLE. */
+  verdict(lanes: readonly SourceLane[]): CodedError {
+    const lie = [...this.answers.values()].find(({ error }) => error.code !== 'BLOCK_UNAVAILABLE')?.error;
+    if (lie) return new CodedError(lie.code, `no source sent block ${this.cid} as it is (${this.#account(lanes)})`);
+    return new CodedError('BLOCK_UNAVAILABLE', `no source has block ${this.cid} (${this.#account(lanes)})`);
+  }
+
+  /** The error of a caller whose time is up. */
+  timedOut(timeoutMs: number, lanes: readonly SourceLane[]): CodedError {
+    const text = `block ${this.cid} did not come within ${timeoutMs / 1000} s (${this.#account(lanes)})`;
+    return new CodedError('BLOCK_TIMEOUT', text);
+  }
+
+  /** `kubo http://…: connection refused (3 times); gateway …: no answer yet`. */
+  #account(lanes: readonly SourceLane[]): string {
     return lanes
       .map((lane) => {
         const answer = this.answers.get(lane);

@@ -110,6 +110,7 @@ describe('want queue', () => {
   it('answers every caller once, asks no source twice at once for a block, and leaves nothing behind', async () => {
     const steps = fc.array(fc.oneof({ weight: 5, arbitrary: ask }, abort, { weight: 2, arbitrary: pass }, turn), {
       maxLength: 120,
+      size: 'max',
     });
     await fc.assert(
       fc.asyncProperty(steps, fc.integer({ min: 1, max: 3 }), async (script, sourceCount) => {
@@ -140,7 +141,7 @@ describe('want queue', () => {
     const bad = fc.constantFrom<Answer>('absent', 'error', 'silent', 'corrupt', 'oversized', 'truncated');
     await fc.assert(
       fc.asyncProperty(
-        fc.array(ask, { minLength: 1, maxLength: 60 }),
+        fc.array(ask, { minLength: 1, maxLength: 60, size: 'max' }),
         bad,
         bad,
         fc.nat(2),
@@ -160,7 +161,7 @@ describe('want queue', () => {
   });
 
   it('starts nothing while something more urgent waits, and fetches a block once', async () => {
-    const steps = fc.array(fc.oneof({ weight: 8, arbitrary: ask }, abort, pass), { maxLength: 200 });
+    const steps = fc.array(fc.oneof({ weight: 8, arbitrary: ask }, abort, pass), { maxLength: 200, size: 'max' });
     await fc.assert(
       fc.asyncProperty(steps, fc.constantFrom(1, 20, 90), async (script, delayMs) => {
         const world = new World(1);

@@ -311,6 +311,23 @@ describe('sources that do badly', () => {
     expect(a.calls.length).toBeLessThan(300);
   });
 
+  it('spaces the tries of one block that a source fails while it serves the others', async () => {
+    const bad = cidAt(0);
+    const a = source('a', (_call, cid) => (cid === bad ? 'error' : 'block'));
+    build([a]);
+    const seen = ask(bad);
+    for (let index = 1; index < 500; index++) {
+      ask(cidAt(index));
+      await clock.advance(100);
+    }
+    await clock.advance(11_000);
+    expect(seen.result).toBe('BLOCK_TIMEOUT');
+    expect(seen.error?.message).toMatch(/connection refused \(\d+ times\)/);
+    // 100 ms, doubling to 5 s, each three quarters of it with this jitter: 6 in the first 5 s, then one in 3.75 s.
+    expect(a.calls.filter(({ cid }) => cid === bad).length).toBeLessThan(24);
+    expect(a.calls.filter(({ cid }) => cid === bad).length).toBeGreaterThan(12);
+  });
+
   it('moves what waits to the next source when one begins to fail', async () => {
     let down = false;
     const a = source('a', () => (down ? 'error' : { answer: 'block', delayMs: 50 }));
@@ -454,6 +471,16 @@ describe('ranges', () => {
     const seen = askRange(0, 99);
     await clock.advance(100);
     expect(seen.count).toBe(8);
+  });
+
+  it('lets a range go whose source begins to fail while it waits', async () => {
+    const a = ranged();
+    a.script = () => ({ answer: 'error', delayMs: 30 });
+    build([a]);
+    for (let index = 100; index < 116; index++) ask(cidAt(index), 'readahead');
+    const seen = askRange(0, 99);
+    await clock.advance(500);
+    expect([seen.count, a.ranges]).toEqual([0, 0]);
   });
 
   it('ends after a silence between blocks, and where no source can it is 0', async () => {
