@@ -21,9 +21,8 @@ export function chooseLane(want: Want, lanes: readonly SourceLane[]): SourceLane
   for (const lane of lanes) {
     const answer = want.answers.get(lane);
     if (answer?.final || want.attempts.has(lane)) continue;
-    const { demotion } = lane.health;
-    if (hedge && (answer || demotion > 1)) continue;
-    const cost = demotion + (answer ? FAILED_IT_BEFORE : 0);
+    if (hedge && (answer || !lane.isWell)) continue;
+    const cost = lane.demotion + (answer ? FAILED_IT_BEFORE : 0);
     if (cost < bestCost) {
       best = lane;
       bestCost = cost;

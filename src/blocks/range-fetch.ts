@@ -78,7 +78,7 @@ export class RangeFetch {
     const rank = PRIORITY_RANK[options.priority];
     const former = this.#ranges.get(key);
     if (former) return this.#lift(former, rank, options);
-    const lane = this.#options.lanes.find(({ source, health }) => isRangeSource(source) && health.demotion <= 1);
+    const lane = this.#options.lanes.find((each) => isRangeSource(each.source) && each.isWell);
     if (lane === undefined) return Promise.resolve(0);
     const range = new Range(key, root, from, to, rank);
     this.#ranges.set(key, range);
@@ -91,8 +91,8 @@ export class RangeFetch {
   /** Sends a range that left the lane's list; lets it go where the source began to fail while it waited. */
   begin(job: LaneJob, lane: SourceLane): void {
     if (!(job instanceof Range)) return;
-    if (lane.health.demotion > 1) this.#finish(job);
-    else void this.#run(job, lane);
+    if (lane.isWell) void this.#run(job, lane);
+    else this.#finish(job);
   }
 
   close(): void {

@@ -3,7 +3,8 @@
  *
  * Three ways to do badly, each with its own consequence:
  * - failing (refused, 500, cut off, several times in a row): nobody is sent there but one probe at a time, after a
- *   back-off, so that a source that is down costs little and is found again within seconds of its return;
+ *   back-off, so that a source that is down costs little and is found again within seconds of its return. Where others
+ *   serve meanwhile it is asked after them, and revisited now and then;
  * - lying (bytes that are not the block): asked only after all others, for a time that doubles with each lie;
  * - silent (slower than its usual, several times in a row): asked after the others, but never held back. A Kubo node that
  *   searches the network for an absent block is silent and well, and must go on serving everything else.
@@ -19,6 +20,8 @@ const FAILURES_IN_A_ROW = 3;
 const SILENCES_IN_A_ROW = 3;
 /** First 100 ms (a restart of the network), at most 2 s: a reader waits no longer for a source that is back. */
 const PROBE: Backoff = { firstMs: 100, maxMs: 2000 };
+/** Where others serve, a revisit costs its want a detour, a silent one even a wait. */
+const REVISIT: Backoff = { firstMs: 10_000, maxMs: 60_000 };
 /** A lie is a defect or an attack, neither of which ends in seconds. */
 const LIE: Backoff = { firstMs: 60_000, maxMs: 3_600_000 };
 
@@ -31,6 +34,8 @@ export class SourceHealth {
   #lies = 0;
   #distrustedUntilMs = Number.NEGATIVE_INFINITY;
   #probeAtMs = Number.NEGATIVE_INFINITY;
+  #revisitAtMs = Number.NEGATIVE_INFINITY;
+  #preferredAgainAtMs = Number.NEGATIVE_INFINITY;
   #answered = false;
   #lastError: string | null = null;
 
@@ -57,15 +62,18 @@ export class SourceHealth {
     return Math.max(0, this.#probeAtMs - this.#clock.nowMs());
   }
 
-  /** 0 for a source to prefer, more for one to ask later. */
+  /** 0 for a source to prefer, more for one to ask later: 4 for a liar, 2 for one that fails, 1 for a silent one. */
   get demotion(): number {
-    return (this.#distrusted ? 4 : 0) + (this.failing ? 2 : 0) + (this.#silences >= SILENCES_IN_A_ROW ? 1 : 0);
+    const nowMs = this.#clock.nowMs();
+    const failing = this.failing && nowMs < this.#revisitAtMs;
+    return (this.#distrusted ? 4 : 0) + (failing ? 2 : 0) + (nowMs < this.#preferredAgainAtMs ? 1 : 0);
   }
 
   /** It answered, be it that it has no such block. */
   good(): void {
     this.#failures = 0;
     this.#silences = 0;
+    this.#preferredAgainAtMs = Number.NEGATIVE_INFINITY;
     this.#answered = true;
   }
 
@@ -78,7 +86,9 @@ export class SourceHealth {
     } else if (startedAtMs < this.#probeAtMs) {
       return;
     }
-    this.#probeAtMs = this.#clock.nowMs() + backoffMs(PROBE, ++this.#failedProbes, this.#random);
+    const nowMs = this.#clock.nowMs();
+    this.#probeAtMs = nowMs + backoffMs(PROBE, ++this.#failedProbes, this.#random);
+    this.#revisitAtMs = nowMs + backoffMs(REVISIT, this.#failedProbes, this.#random);
   }
 
   /** It sent other bytes than those asked for. What else it sent in the same time is one lie. */
@@ -88,8 +98,11 @@ export class SourceHealth {
     this.#distrustedUntilMs = this.#clock.nowMs() + backoffMs(LIE, ++this.#lies, this.#random);
   }
 
+  /** It is slower than its usual, or did not answer at all. */
   silent(): void {
-    this.#silences++;
+    const nowMs = this.#clock.nowMs();
+    if (++this.#silences < SILENCES_IN_A_ROW || nowMs < this.#preferredAgainAtMs) return;
+    this.#preferredAgainAtMs = nowMs + backoffMs(REVISIT, 1, this.#random);
   }
 
   get #distrusted(): boolean {

@@ -66,9 +66,13 @@ export interface AttemptEvents {
   ended(outcome: Outcome): void;
 }
 
-/** Sockets to one source for what nobody waits for; readers have as many again to themselves. */
-const MAX_SPARE_IN_FLIGHT = 256;
-const MAX_IN_FLIGHT = 512;
+/**
+ * Requests in flight at most, by rank, slow ones included: sockets to one source. What is less urgent leaves room for the
+ * rest, so that a volume full of absent blocks does not take the others' turns.
+ */
+const MAX_IN_FLIGHT_BY_RANK = [2048, 512, 512, 256, 256] as const;
+/** Readers' requests that answer in their usual time, at most: the concurrent readers we promise, twice. */
+const MAX_READING = 512;
 /** For the estimate of what a request will bring, before the first came: UnixFS's old chunk size. */
 const GUESSED_BLOCK_BYTES = 256 * 1024;
 
@@ -98,6 +102,17 @@ export class SourceLane {
 
   get waiting(): number {
     return this.lists.reduce((sum, list) => sum + list.size, 0);
+  }
+
+  /** As `SourceHealth.demotion`; a probe under way keeps the others off. */
+  get demotion(): number {
+    const { demotion, failing } = this.health;
+    return failing && this.#probes > 0 ? demotion | 2 : demotion;
+  }
+
+  /** Neither failing nor lying: worth a second request for a block that is under way elsewhere, or a range. */
+  get isWell(): boolean {
+    return !this.health.failing && this.demotion <= 1;
   }
 
   /** What a request is expected to bring. */
@@ -135,8 +150,8 @@ export class SourceLane {
   /** Whether a job of `rank` may start now. What may not at one rank may not at a later one. */
   admits(rank: number): boolean {
     if (this.health.failing) return this.#probes === 0 && this.health.probeInMs === 0;
-    if (rank === 0) return this.#inFlight < MAX_IN_FLIGHT;
-    if (this.#inFlight >= MAX_SPARE_IN_FLIGHT) return false;
+    if (this.#inFlight >= (MAX_IN_FLIGHT_BY_RANK[rank] ?? 0)) return false;
+    if (rank === 0) return this.#filling < MAX_READING;
     return this.#filling < (rank >= 3 ? this.#window.spareSize : this.#window.size);
   }
 

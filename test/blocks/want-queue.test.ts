@@ -340,6 +340,26 @@ describe('sources that do badly', () => {
     expect(new Set(seen.map(({ result }) => result))).toEqual(new Set(['a', 'b']));
   });
 
+  it.each(['error', 'silent'] as const)(
+    'returns to the first source after %s, though the second serves',
+    async (fault) => {
+      const [a, b] = [source('a', () => fault), source('b')];
+      build([a, b]);
+      const seen: Seen[] = [];
+      for (let index = 0; index < 300; index++) {
+        if (index === 150) a.script = () => 'block';
+        seen.push(ask(cidAt(index)));
+        await clock.advance(500);
+      }
+      await clock.advance(10_000);
+      expect(new Set(seen.slice(0, 150).map(({ result }) => result))).toEqual(new Set(['b']));
+      expect(seen.at(-1)?.result).toBe('a');
+      // In the 75 s of its outage: the first few, and a revisit every 7.5 s, four while it is not yet known to be silent.
+      const outage = BLOCKS.slice(0, 150);
+      expect(a.calls.filter(({ cid }) => outage.some((block) => block.cid === cid)).length).toBeLessThan(45);
+    },
+  );
+
   it('gives up one silent request after its own time-out, and asks again', async () => {
     const a = source('a', (call) => (call === 1 ? 'silent' : 'block'));
     build([a], { attemptTimeoutMs: 5000 });
