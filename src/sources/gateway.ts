@@ -10,6 +10,7 @@ import type { CID } from 'multiformats/cid';
 import type { CodedError } from '../base/errors.ts';
 import { type Block, MAX_BLOCK_BYTES } from '../blocks/block.ts';
 import type { FetchOptions, RangeSource } from '../blocks/block-source.ts';
+import { type Clock, systemClock } from '../blocks/clock.ts';
 import { decodeCarBlocks } from './gateway-car.ts';
 import { retryAfterMs } from './gateway-retry-after.ts';
 import type { HttpAnswer } from './http-answer.ts';
@@ -23,11 +24,12 @@ export interface GatewayOptions {
   /** Value of the `Authorization` header, where the URL has no credentials. */
   readonly authorization?: string | undefined;
   readonly timeouts?: Partial<HttpTimeouts> | undefined;
+  readonly clock?: Pick<Clock, 'nowMs'>;
 }
 
 /** Opens nothing until the first block is asked for. @throws CONFIG_INVALID for a URL that cannot be read. */
 export function gatewaySource(options: GatewayOptions): RangeSource {
-  return new GatewaySource(gatewayClient(options));
+  return new GatewaySource(gatewayClient(options), options.clock ?? systemClock);
 }
 
 /** Requests to a gateway: for blocks here, for IPNS records in `name-record.ts`. */
@@ -53,12 +55,14 @@ const EMPTY_BLOCK_HASH = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca49599
 class GatewaySource implements RangeSource {
   readonly name: string;
   readonly #http: HttpClient;
-  /** Until then, by `performance.now()`, the gateway asked to be left alone. */
+  readonly #clock: Pick<Clock, 'nowMs'>;
+  /** Until then the gateway asked to be left alone. */
   #quietUntilMs = 0;
 
-  constructor(http: HttpClient) {
+  constructor(http: HttpClient, clock: Pick<Clock, 'nowMs'>) {
     this.name = http.name;
     this.#http = http;
+    this.#clock = clock;
   }
 
   async getBlock(cid: CID, { signal }: FetchOptions): Promise<Uint8Array> {
@@ -88,7 +92,7 @@ class GatewaySource implements RangeSource {
 
   /** The answer with status 200 to a request for `cid`. @throws as `getBlock` does for every other. */
   async #ask(cid: CID, query: Record<string, string>, accept: string, signal: AbortSignal): Promise<HttpAnswer> {
-    const quietMs = this.#quietUntilMs - performance.now();
+    const quietMs = this.#quietUntilMs - this.#clock.nowMs();
     if (quietMs > 0) throw this.#http.failure(`asked not to be asked for another ${Math.ceil(quietMs / 1000)} s`);
     const answer = await this.#http.ask({ method: 'GET', path: `/ipfs/${cid}`, query, accept, signal });
     if (answer.status !== 200) throw await this.#refusal(answer, cid);
@@ -104,7 +108,7 @@ class GatewaySource implements RangeSource {
     }
     if (status === 429 || status === 503) {
       const quietMs = retryAfterMs(headers['retry-after'], Date.now());
-      this.#quietUntilMs = Math.max(this.#quietUntilMs, performance.now() + quietMs);
+      this.#quietUntilMs = Math.max(this.#quietUntilMs, this.#clock.nowMs() + quietMs);
     }
     if (status === 429) return this.#http.failure(`limits how often it may be asked (429)${said}`);
     if (status === 401 || status === 403) return this.#http.failure(`refuses the authorization (${status})${said}`);

@@ -54,6 +54,9 @@ function describe(error: unknown, timeouts: HttpTimeouts): string {
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
     case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
       return 'has a certificate that nobody here trusts (NODE_EXTRA_CA_CERTS names more authorities)';
+    case 'UND_ERR_ABORTED':
+      // undici's only word for a proxy that answers CONNECT with anything but 200: "Proxy response (502) !== 200 …".
+      return `is not reached through the proxy (${/\((\d+)\)/.exec(String(error))?.[1] ?? 'no status'})`;
     default:
       return `failed: ${error instanceof Error ? error.message : String(error)}`;
   }

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { CarWriter } from '@ipld/car';
 import { CID } from 'multiformats/cid';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Block } from '../../src/blocks/block.ts';
 import type { RangeSource } from '../../src/blocks/block-source.ts';
 import { verifyBlock } from '../../src/blocks/verify.ts';
@@ -140,12 +140,41 @@ describe('a gateway that misbehaves', () => {
     expect(await seen.hungUp).toBe(true);
   });
 
-  test('Retry-After is kept: no request until then', async () => {
-    server.behave(status(429, { 'retry-after': '30' }));
-    await expect(source.getBlock(block.cid, demand())).rejects.toThrow(/limits how often/);
+  test.each([
+    ['429', status(429, { 'retry-after': '30' })],
+    ['503', status(503, { 'retry-after': new Date(Date.now() + 30_500).toUTCString() })],
+  ])('the Retry-After of a %s is kept: no request until then', async (_name, behaviour) => {
+    let nowMs = 0;
+    const polite = gatewaySource({ url: server.url, clock: { nowMs: () => nowMs } });
+    server.behave(behaviour);
+    expect(await failureCode(polite.getBlock(block.cid, demand()))).toBe('SOURCE_FAILED');
     server.behave(raw(block.bytes));
-    await expect(source.getBlock(block.cid, demand())).rejects.toThrow(/not to be asked for another (29|30) s/);
+    nowMs = 20_000;
+    await expect(polite.getBlock(block.cid, demand())).rejects.toThrow(/not to be asked for another \d+ s/);
     expect(server.requests).toHaveLength(1);
+    nowMs = 31_000;
+    expect(await polite.getBlock(block.cid, demand())).toHaveLength(3000);
+    await polite.close();
+  });
+
+  test('a Retry-After of a day is kept for a minute', async () => {
+    let nowMs = 0;
+    const polite = gatewaySource({ url: server.url, clock: { nowMs: () => nowMs } });
+    server.behave(status(429, { 'retry-after': '86400' }));
+    expect(await failureCode(polite.getBlock(block.cid, demand()))).toBe('SOURCE_FAILED');
+    server.behave(raw(block.bytes));
+    nowMs = 60_001;
+    expect(await polite.getBlock(block.cid, demand())).toHaveLength(3000);
+    await polite.close();
+  });
+
+  test('close gives all sockets back', async () => {
+    server.behave(raw(block.bytes));
+    await Promise.all(Array.from({ length: 8 }, () => source.getBlock(block.cid, demand())));
+    expect(await server.connections()).toBe(8);
+    await source.close();
+    await server.disconnected();
+    expect(await server.connections()).toBe(0);
   });
 
   test('sockets are reused, also after a 404', async () => {
@@ -205,6 +234,48 @@ describe('a gateway that misbehaves', () => {
       expect(await (await server.request(0)).hungUp).toBe(true);
       await patient.close();
     });
+  });
+});
+
+describe('proxies of the environment', () => {
+  let proxy: GatewayServer;
+  beforeEach(async () => {
+    // A proxy is asked for whole URLs; this one answers by itself.
+    proxy = await startGatewayServer(raw(block.bytes));
+    vi.stubEnv('HTTP_PROXY', proxy.url.replace('//', '//me:hush@'));
+    vi.stubEnv('HTTPS_PROXY', proxy.url);
+    vi.stubEnv('NO_PROXY', 'direct.invalid');
+  });
+  afterEach(async () => {
+    vi.unstubAllEnvs();
+    await proxy.close();
+  });
+  const get = async (url: string) => {
+    const source = gatewaySource({ url });
+    try {
+      return (await source.getBlock(block.cid, demand())).length;
+    } finally {
+      await source.close();
+    }
+  };
+
+  test('HTTP_PROXY is asked, with its own credentials', async () => {
+    expect(await get('http://gateway.invalid')).toBe(3000);
+    const { url, headers } = await proxy.request(0);
+    expect(url.href).toContain('http://gateway.invalid/ipfs/');
+    expect(headers['proxy-authorization']).toBe(`Basic ${Buffer.from('me:hush').toString('base64')}`);
+  });
+
+  test('HTTPS_PROXY is asked for a tunnel, and one that refuses it is told', async () => {
+    await expect(get('https://gateway.invalid')).rejects.toThrow(/not reached through the proxy \(405\)/);
+  });
+
+  test('NO_PROXY and this machine are not', async () => {
+    await expect(get('http://direct.invalid')).rejects.toThrow(/does not resolve/);
+    const here = await startGatewayServer(raw(block.bytes));
+    expect(await get(here.url)).toBe(3000);
+    await here.close();
+    expect(proxy.requests).toHaveLength(0);
   });
 });
 

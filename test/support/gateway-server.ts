@@ -27,6 +27,8 @@ export interface GatewayServer {
   request(index: number): Promise<SeenRequest>;
   /** Sockets open at this moment. */
   connections(): Promise<number>;
+  /** Resolves once no socket is open. */
+  disconnected(): Promise<void>;
   /** Cuts all connections and stops listening. */
   close(): Promise<void>;
 }
@@ -37,14 +39,21 @@ export async function startGatewayServer(behaviour: Behaviour = status(404)): Pr
   const arrivals = new EventTarget();
   const server = createServer((request, response) => {
     const hungUp = once(response, 'close').then(() => !response.writableFinished);
+    // Absolute where we are asked as a proxy.
     const url = new URL(request.url ?? '/', `http://${request.headers.host}`);
     requests.push({ method: request.method ?? '', url, headers: request.headers, hungUp });
     arrivals.dispatchEvent(new Event('request'));
     current(request, response);
   });
+  const departures = new EventTarget();
+  server.on('connection', (socket) => socket.on('close', () => departures.dispatchEvent(new Event('socket'))));
+  // As a proxy it opens no tunnels.
+  server.on('connect', (_request, socket) => socket.end('HTTP/1.1 405 Method Not Allowed\r\n\r\n'));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
+  const connections = (): Promise<number> =>
+    new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count))));
   return {
     url: `http://127.0.0.1:${port}`,
     port,
@@ -56,10 +65,10 @@ export async function startGatewayServer(behaviour: Behaviour = status(404)): Pr
       while (requests[index] === undefined) await once(arrivals, 'request');
       return requests[index];
     },
-    connections: () =>
-      new Promise((resolve, reject) =>
-        server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
-      ),
+    connections,
+    async disconnected() {
+      while ((await connections()) > 0) await once(departures, 'socket');
+    },
     async close() {
       const closed = once(server, 'close');
       server.close();
