@@ -4,7 +4,7 @@
  *
  * Heavy things come as functions that load them, so that `ipfs-volume status` does not wait for a FUSE implementation.
  */
-import type { Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import type { Command } from 'commander';
 import type { ServeDirectory } from './serve-directory.ts';
 
@@ -40,7 +40,7 @@ export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: n
 export interface CliProcess {
   readonly stdout: Output;
   readonly stderr: Output;
-  readonly stdin: NodeJS.ReadableStream;
+  readonly stdin: Readable;
   readonly env: Environment;
 }
 

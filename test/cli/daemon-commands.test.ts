@@ -68,6 +68,26 @@ test('evict and prefetch name the volume percent-encoded', async () => {
   expect(fetched).toMatchObject({ code: 0, stdout: `${SAMPLE_VOLUME.name}: 4.0 MiB on this machine\n` });
 });
 
+test('prefetch shows the bar of its volume on a terminal while it waits', async () => {
+  const watched = Promise.withResolvers<void>();
+  let pictures = 0;
+  await using server = await ControlServer.start({
+    'GET /ipfs-volume/status': (request, response, asked) => {
+      pictures++;
+      if (pictures === 2) watched.resolve();
+      return json(SAMPLE_STATUS)(request, response, asked);
+    },
+    [`POST /ipfs-volume/volumes/${ENCODED}/prefetch`]: async (request, response, asked) => {
+      await watched.promise;
+      return json(SAMPLE_VOLUME)(request, response, asked);
+    },
+  });
+  const args = ['prefetch', '--socket', server.socketPath, SAMPLE_VOLUME.name];
+  const { code, stdout, stderr } = await runCommand(args, { isTerminal: true });
+  expect({ code, stdout }).toEqual({ code: 0, stdout: `${SAMPLE_VOLUME.name}: 4.0 MiB on this machine\n` });
+  expect(stderr).toMatch(/25% 1\.0 MiB of 4\.0 MiB/);
+});
+
 test('status shows volumes, sources, store and cache', async () => {
   const { code, stdout } = await against('GET /ipfs-volume/status', json(SAMPLE_STATUS), 'status');
   expect(code).toBe(0);

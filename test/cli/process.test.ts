@@ -110,3 +110,21 @@ test('output into a closed pipe ends quietly', async () => {
   const { stdout, stderr } = await run('sh', ['-c', `"${process.execPath}" "${ENTRY}" --help | true; echo done`]);
   expect({ stdout, stderr }).toEqual({ stdout: 'done\n', stderr: '' });
 }, 30_000);
+
+test('a failed import ends though standard input stays open', async () => {
+  await using server = await ControlServer.start({
+    'POST /ipfs-volume/import': (request, response) => {
+      request.once('data', () => {
+        response.writeHead(507, { connection: 'close' });
+        response.end(JSON.stringify({ code: 'STORE_FULL', message: 'the local store has no space left' }));
+        request.destroy();
+      });
+    },
+  });
+  const child = spawn(process.execPath, [ENTRY, 'import', '--socket', server.socketPath, '-']);
+  child.stdin.on('error', () => {});
+  child.stdin.write(randomBytes(100_000));
+  // Never ended by us.
+  const { code, stderr } = await ended(child);
+  expect({ code, stderr }).toEqual({ code: 1, stderr: 'ipfs-volume: the local store has no space left\n' });
+}, 30_000);

@@ -1,6 +1,6 @@
 /** `ipfs-volume import FILE.car`: a CARv1 or v2 into the local store; its roots on stdout as the CAR spells them. */
 import { createReadStream, openSync, statSync } from 'node:fs';
-import { Readable, Transform } from 'node:stream';
+import { type Readable, Transform } from 'node:stream';
 import type { Command } from 'commander';
 import { CodedError } from '../../base/errors.ts';
 import type { CliContext } from '../cli-parts.ts';
@@ -29,7 +29,7 @@ export function registerImport(program: Command, context: CliContext): void {
 
 async function importCar(file: string, options: DaemonOptions & JsonOption, context: CliContext): Promise<void> {
   const signal = context.interrupted();
-  const { stream, sizeBytes } = file === '-' ? standardInput(context) : openCar(file);
+  const { stream, sizeBytes } = file === '-' ? { stream: context.process.stdin, sizeBytes: undefined } : openCar(file);
   try {
     await withDaemon(options, context, async (daemon) => {
       const progress = transferProgress(context.process.stderr, 'importing', sizeBytes);
@@ -57,12 +57,9 @@ async function importCar(file: string, options: DaemonOptions & JsonOption, cont
       }
     });
   } finally {
+    // Standard input too, or a writer that is silent would keep this process.
     stream.destroy();
   }
-}
-
-function standardInput(context: CliContext): { stream: Readable; sizeBytes: undefined } {
-  return { stream: Readable.from(context.process.stdin), sizeBytes: undefined };
 }
 
 function openCar(file: string): { stream: Readable; sizeBytes: number } {
