@@ -23,6 +23,9 @@ import type { Logger } from '../src/base/log.ts';
 /** Names one call over all its attempts. */
 export const CALL_ID_HEADER = 'x-ipfs-volume-call';
 
+/** `1` where an earlier attempt of the call may have had its effect. */
+export const REPEATED_HEADER = 'x-ipfs-volume-repeated';
+
 /** Docker's bodies are a few hundred bytes; the daemon refuses API bodies above this anyway. */
 const MAX_KEPT_BODY_BYTES = 1024 * 1024;
 
@@ -58,7 +61,14 @@ async function relayCall(target: RelayTarget, request: IncomingMessage, response
   for (;;) {
     const signal = AbortSignal.any([gone.signal, AbortSignal.timeout(MAX_WAIT_FOR_DAEMON_MS)]);
     const socketPath = await target.nextDaemon(signal, deadSocket);
-    const outcome = await attempt(socketPath, callId, request, body, response, gone.signal);
+    const outcome = await attempt(
+      socketPath,
+      { callId, repeated: deadSocket !== undefined },
+      request,
+      body,
+      response,
+      gone.signal,
+    );
     if (outcome === 'answered') target.answered(socketPath);
     if (outcome !== 'unanswered') return;
     if (body === 'streamed') throw new Error('it stopped in the middle of the transfer; start the command again');
@@ -81,7 +91,7 @@ type Outcome = 'answered' | 'broken' | 'unanswered';
 
 function attempt(
   socketPath: string,
-  callId: string,
+  { callId, repeated }: { readonly callId: string; readonly repeated: boolean },
   request: IncomingMessage,
   body: Buffer | 'streamed',
   response: ServerResponse,
@@ -92,7 +102,12 @@ function attempt(
       socketPath,
       method: request.method,
       path: request.url,
-      headers: { ...request.headers, [CALL_ID_HEADER]: callId, connection: 'close' },
+      headers: {
+        ...request.headers,
+        [CALL_ID_HEADER]: callId,
+        [REPEATED_HEADER]: repeated ? '1' : '0',
+        connection: 'close',
+      },
       agent: false,
     });
     const end = (outcome: Outcome): void => {

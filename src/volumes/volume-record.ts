@@ -1,0 +1,30 @@
+/** A volume as it is remembered, in memory and, as JSON, in the state file. */
+
+export interface VolumeRecord {
+  readonly name: string;
+  /** The options as they were written. */
+  readonly options: Readonly<Record<string, string>>;
+  /** RFC 3339. */
+  readonly createdAt: string;
+  /** What the reference led to when the volume was mounted; kept while it is. */
+  resolved: ResolvedContent | null;
+  /** Docker's mounts by their ID, each counted: `docker cp` mounts again with the ID of the running container. */
+  mounts: Record<string, MountCount>;
+}
+
+export interface ResolvedContent {
+  /** The content itself, behind any path. */
+  readonly cid: string;
+  readonly kind: 'file' | 'directory';
+}
+
+export interface MountCount {
+  count: number;
+  /** The last call that changed it, so that one that is relayed twice counts once. */
+  lastCall: string | null;
+}
+
+/** Mounts of a volume, over all IDs. */
+export function mountsOf(record: VolumeRecord): number {
+  return Object.values(record.mounts).reduce((sum, { count }) => sum + count, 0);
+}

@@ -1,0 +1,214 @@
+/**
+ * The volumes: created, mounted, counted, remembered. Docker's verbs end here, and know nothing of HTTP.
+ *
+ * What always holds:
+ * - `get`, `list`, `create`, `unmount` and `remove` ask no network: trouble with IPFS never makes Docker forget a volume.
+ * - A call has its effect on the disk before it returns; one that fails has none.
+ * - The file system shows exactly the volumes with a mount count above zero.
+ * - Mounts are counted by Docker's mount ID, and belong to one FUSE connection: a new one starts at zero.
+ */
+import { join } from 'node:path';
+import { CID } from 'multiformats/cid';
+import { CodedError, messageChain } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { VolumeSpec } from '../fs/mounted-volume.ts';
+import type { ContentResolver } from './content-resolver.ts';
+import { waitFor } from './shared-wait.ts';
+import type { StateFile } from './state-file.ts';
+import { directoryNameOf } from './volume-name.ts';
+import { differences, type OptionDefaults, parseVolumeOptions } from './volume-options.ts';
+import { mountsOf, type ResolvedContent, type VolumeRecord } from './volume-record.ts';
+
+/** The file system's control side. */
+export interface VolumeTree {
+  addVolume(spec: VolumeSpec): unknown;
+  removeVolume(name: string): boolean;
+}
+
+export interface RegistryOptions {
+  readonly state: StateFile;
+  /** Names the FUSE connection that this process serves. */
+  readonly connection: string;
+  /** Where the file system is mounted, as Docker is to be told. */
+  readonly mountRoot: string;
+  readonly tree: VolumeTree;
+  readonly content: ContentResolver;
+  readonly defaults: OptionDefaults;
+  readonly logger: Logger;
+  readonly now?: () => Date;
+}
+
+export interface MountCall {
+  /** Aborted when the caller has gone: what was begun is rolled back. */
+  readonly signal: AbortSignal;
+  /** Names the call: one that is relayed twice counts once. */
+  readonly call?: string | undefined;
+  /** True where an earlier attempt of this call may have had its effect already. */
+  readonly repeated?: boolean;
+}
+
+/** A mount waits for the root block at the most, and less than the 30 s after which a second call would come. */
+const MOUNT_LIMIT_MS = 25_000;
+
+export class VolumeRegistry {
+  readonly #options: RegistryOptions;
+  readonly #records = new Map<string, VolumeRecord>();
+  readonly #resolving = new Map<string, Promise<ResolvedContent>>();
+  readonly #mountErrors = new Map<string, string>();
+
+  /** Loads the state, and shows what was mounted on this connection. @throws as `StateFile.load` and `save` */
+  constructor(options: RegistryOptions) {
+    this.#options = options;
+    const { connection, volumes } = options.state.load();
+    for (const record of volumes) {
+      if (connection !== options.connection) record.mounts = {};
+      this.#records.set(record.name, record);
+      if (mountsOf(record) > 0) this.#show(record);
+    }
+    this.#save();
+  }
+
+  /** Idempotent for equal options. @throws OPTION_INVALID, REFERENCE_INVALID, VOLUME_EXISTS with the differences */
+  create(name: string, options: Readonly<Record<string, string>>): void {
+    if (name === '') throw new CodedError('REQUEST_INVALID', 'the volume has no name');
+    const known = this.#records.get(name);
+    if (known) {
+      const different = differences(known.options, options);
+      if (different === '') return;
+      throw new CodedError(
+        'VOLUME_EXISTS',
+        `the volume "${name}" exists with other options: ${different}; remove it first`,
+      );
+    }
+    parseVolumeOptions(name, options, this.#options.defaults);
+    const createdAt = (this.#options.now?.() ?? new Date()).toISOString();
+    this.#records.set(name, { name, options: { ...options }, createdAt, resolved: null, mounts: {} });
+    this.#saveOr(() => this.#records.delete(name));
+  }
+
+  /** @throws VOLUME_NOT_FOUND, VOLUME_IN_USE */
+  remove(name: string): void {
+    const record = this.get(name);
+    const mounts = mountsOf(record);
+    if (mounts > 0) throw new CodedError('VOLUME_IN_USE', `the volume "${name}" is mounted ${mounts} times`);
+    this.#records.delete(name);
+    this.#saveOr(() => this.#records.set(name, record));
+    this.#mountErrors.delete(name);
+  }
+
+  /**
+   * Counts a mount under Docker's `mountId` ('' where it gave none) and gives the mountpoint. Waits for the root block
+   * where that is not known yet, for MOUNT_LIMIT_MS at the most.
+   * @throws VOLUME_NOT_FOUND, ABORTED, and why the content cannot be had; nothing is counted then.
+   */
+  async mount(name: string, mountId: string, { signal, call }: MountCall): Promise<string> {
+    const record = this.get(name);
+    const content = record.resolved ?? (await this.#resolve(record, signal));
+    if (this.#records.get(name) !== record) throw notFound(name);
+    if (signal.aborted) throw new CodedError('ABORTED', 'the caller went away', { cause: signal.reason });
+    const before = structuredClone(record.mounts);
+    const known = record.mounts[mountId];
+    if (known && call !== undefined && known.lastCall === call) return this.mountpoint(name);
+    const first = mountsOf(record) === 0;
+    record.resolved = content;
+    record.mounts[mountId] = { count: (known?.count ?? 0) + 1, lastCall: call ?? null };
+    if (first) this.#show(record);
+    this.#saveOr(() => {
+      record.mounts = before;
+      if (first) this.#options.tree.removeVolume(directoryNameOf(name));
+    });
+    this.#mountErrors.delete(name);
+    return this.mountpoint(name);
+  }
+
+  /** Takes one mount back. An unknown ID is no error. @throws VOLUME_NOT_FOUND */
+  unmount(name: string, mountId: string, call?: string): void {
+    const record = this.get(name);
+    const known = record.mounts[mountId];
+    if (!known || (call !== undefined && known.lastCall === call)) return;
+    const before = { mounts: structuredClone(record.mounts), resolved: record.resolved };
+    if (known.count > 1) record.mounts[mountId] = { count: known.count - 1, lastCall: call ?? null };
+    else delete record.mounts[mountId];
+    const last = mountsOf(record) === 0;
+    // A name may lead elsewhere at the next mount; a CID never does, and is remembered.
+    if (last && this.#parse(record).reference.space === 'ipns') record.resolved = null;
+    this.#saveOr(() => Object.assign(record, before));
+    if (last) this.#options.tree.removeVolume(directoryNameOf(name));
+  }
+
+  has(name: string): boolean {
+    return this.#records.has(name);
+  }
+
+  /** @throws VOLUME_NOT_FOUND */
+  get(name: string): VolumeRecord {
+    const record = this.#records.get(name);
+    if (!record) throw notFound(name);
+    return record;
+  }
+
+  list(): VolumeRecord[] {
+    return [...this.#records.values()];
+  }
+
+  /** Why the latest Mount failed; null where it did not. */
+  mountError(name: string): string | null {
+    return this.#mountErrors.get(name) ?? null;
+  }
+
+  /** Where the volume is mounted, or would be. */
+  mountpoint(name: string): string {
+    return join(this.#options.mountRoot, directoryNameOf(name));
+  }
+
+  /** One look-up of the content for all who wait for it. */
+  #resolve(record: VolumeRecord, signal: AbortSignal): Promise<ResolvedContent> {
+    const { name } = record;
+    let shared = this.#resolving.get(name);
+    if (!shared) {
+      shared = this.#options.content
+        .resolve(this.#parse(record), AbortSignal.timeout(MOUNT_LIMIT_MS))
+        .catch((error: unknown) => {
+          const timedOut = error instanceof Error && error.name === 'TimeoutError';
+          const cause = timedOut
+            ? new CodedError('BLOCK_TIMEOUT', `no answer within ${MOUNT_LIMIT_MS / 1000} s`)
+            : error;
+          this.#mountErrors.set(name, messageChain(cause));
+          throw cause;
+        })
+        .finally(() => this.#resolving.delete(name));
+      this.#resolving.set(name, shared);
+    }
+    return waitFor(shared, signal);
+  }
+
+  #show(record: VolumeRecord): void {
+    if (!record.resolved) return;
+    const { uid, gid, fileMode, dirMode, timeoutMs } = this.#parse(record);
+    const { cid, kind } = record.resolved;
+    const name = directoryNameOf(record.name);
+    this.#options.tree.addVolume({ name, root: CID.parse(cid), kind, uid, gid, fileMode, dirMode, timeoutMs });
+  }
+
+  #parse(record: VolumeRecord): ReturnType<typeof parseVolumeOptions> {
+    return parseVolumeOptions(record.name, record.options, this.#options.defaults);
+  }
+
+  #save(): void {
+    this.#options.state.save({ connection: this.#options.connection, volumes: this.list() });
+  }
+
+  #saveOr(rollBack: () => void): void {
+    try {
+      this.#save();
+    } catch (error) {
+      rollBack();
+      throw error;
+    }
+  }
+}
+
+function notFound(name: string): CodedError {
+  // The engine looks for these words.
+  return new CodedError('VOLUME_NOT_FOUND', `no such volume: ${name}`);
+}

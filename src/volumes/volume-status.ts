@@ -1,0 +1,82 @@
+/**
+ * What a volume is doing, put together from those who know: the registry (options, mounts), the file system (errors), and
+ * whoever counts its blocks. Asks no network, so that `docker volume inspect` answers whatever the sources do.
+ */
+import type { VolumeStatus } from './control-api.ts';
+import { formatReference } from './reference.ts';
+import { directoryNameOf } from './volume-name.ts';
+import type { OptionDefaults } from './volume-options.ts';
+import { parseVolumeOptions } from './volume-options.ts';
+import { mountsOf } from './volume-record.ts';
+import type { VolumeRegistry } from './volume-registry.ts';
+
+/** What the file system knows of a mounted volume. */
+export interface MountedView {
+  readonly lastError: string | null;
+}
+
+/** What is known of a volume's content on this machine. Sizes in bytes. */
+export interface ContentProgress {
+  readonly bytesTotal: number | null;
+  readonly bytesCached: number;
+  readonly blocksFetched: number;
+  /** True while a background fetch runs. */
+  readonly prefetching: boolean;
+  /** True once every block is on this machine. */
+  readonly complete: boolean;
+}
+
+export interface StatusSources {
+  readonly registry: VolumeRegistry;
+  readonly defaults: OptionDefaults;
+  /** By the volume's name in the mount root. */
+  readonly mounted: (directoryName: string) => MountedView | undefined;
+  /** By the volume's name. */
+  readonly progress: (name: string) => ContentProgress;
+}
+
+export class VolumeStatuses {
+  readonly #sources: StatusSources;
+
+  constructor(sources: StatusSources) {
+    this.#sources = sources;
+  }
+
+  /** @throws VOLUME_NOT_FOUND */
+  of(name: string): VolumeStatus {
+    const { registry, defaults, mounted, progress } = this.#sources;
+    const record = registry.get(name);
+    const { reference } = parseVolumeOptions(name, record.options, defaults);
+    const mounts = mountsOf(record);
+    const { bytesTotal, bytesCached, blocksFetched, prefetching, complete } = progress(name);
+    const lastError = registry.mountError(name) ?? mounted(directoryNameOf(name))?.lastError ?? null;
+    return {
+      name,
+      reference: formatReference(reference),
+      cid:
+        record.resolved?.cid ??
+        (reference.space === 'ipfs' && reference.path.length === 0 ? reference.cid.toString() : null),
+      path: reference.path.join('/'),
+      state: stateOf(lastError !== null, mounts > 0, prefetching, complete),
+      mountpoint: mounts > 0 ? registry.mountpoint(name) : null,
+      mounts,
+      createdAt: record.createdAt,
+      bytesTotal,
+      bytesCached,
+      blocksFetched,
+      lastError,
+      options: record.options,
+    };
+  }
+
+  all(): VolumeStatus[] {
+    return this.#sources.registry.list().map(({ name }) => this.of(name));
+  }
+}
+
+function stateOf(failing: boolean, mounted: boolean, prefetching: boolean, complete: boolean): VolumeStatus['state'] {
+  if (failing) return 'failing';
+  if (complete) return 'complete';
+  if (prefetching) return 'prefetching';
+  return mounted ? 'mounted' : 'created';
+}
