@@ -2,8 +2,8 @@
  * Walks a file or directory and emits its DAG, depth first, each block once it is made and the root last.
  *
  * Everything is added, hidden files too (`ipfs add --hidden`). Symlinks are kept as they are, except PATH itself, which
- * is followed as `ipfs add --dereference-args` does: a volume's root is a file or a directory. What is neither file, directory nor symlink is
- * refused by name, or passed over where the caller says so.
+ * is followed as `ipfs add --dereference-args` does: a volume's root is a file or a directory. What is neither file,
+ * directory nor symlink is refused by name, or passed over where the caller says so.
  */
 import { isUtf8 } from 'node:buffer';
 import { type BigIntStats, closeSync, lstatSync, readdirSync, readlinkSync, statSync } from 'node:fs';
@@ -20,8 +20,6 @@ export interface AddTreeOptions {
   readonly keepMetadata: boolean;
   /** Told of each device, socket or fifo that is passed over; where absent, the first one is an error. */
   readonly onSpecial?: ((path: string) => void) | undefined;
-  /** Told after each file, with the bytes it has. */
-  readonly onFile?: ((bytes: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -70,9 +68,7 @@ async function addFile(path: string, emit: Emit, options: AddTreeOptions): Promi
   try {
     const isSmall = file.sizeBytes <= CHUNK_BYTES;
     const chunks = isSmall ? withPath(path, () => readSmall(file)) : readLarge(file);
-    const root = await emitFile(chunks, options.keepMetadata ? fileMetadata(file.stat) : undefined, emit);
-    options.onFile?.(file.sizeBytes);
-    return root;
+    return await emitFile(chunks, options.keepMetadata ? fileMetadata(file.stat) : undefined, emit);
   } catch (error) {
     throw inputError(path, error);
   } finally {
