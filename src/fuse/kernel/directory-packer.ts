@@ -66,12 +66,13 @@ export class DirectoryPacker {
       // Node 0: the kernel makes no entry of it, and asks when somebody wants to know.
       this.#bytes.fill(0, at, at + prefix);
     }
+    // The padding, and what of the name stands before it.
+    setUint64(this.#view, at + padded - 8, 0);
     setUint64(this.#view, at + prefix, inode);
     setUint64(this.#view, at + prefix + 8, next);
     this.#view.setUint32(at + prefix + 16, name.length, true);
     this.#view.setUint32(at + prefix + 20, type, true);
     this.#bytes.set(name, at + prefix + DIRECTORY_ENTRY_BYTES);
-    this.#bytes.fill(0, at + length, at + padded);
     this.#used += padded;
     return true;
   }
