@@ -6,7 +6,7 @@
  * here is ever stale, and evicting costs time alone.
  */
 import { LRUCache } from 'lru-cache';
-import { CodedError } from '../base/errors.ts';
+import { CodedError, codeOf } from '../base/errors.ts';
 import { chain, type MaybePromise } from '../base/maybe-promise.ts';
 import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
 import { type ContentKey, cidOf } from './content-key.ts';
@@ -51,7 +51,7 @@ export class UnixfsReader {
     const known = this.#entries.get(key);
     if (known) return known;
     return chain(this.blocks.get(cidOf(key), options), (bytes) => {
-      const entry = decodeUnixfsEntry(key, bytes);
+      const entry = decode(key, bytes);
       this.#entries.set(key, entry);
       return entry;
     });
@@ -97,6 +97,14 @@ export class UnixfsReader {
         if (entry.kind === 'shard') return entry.shard;
         throw new CodedError('DAG_INVALID', `not a sharded directory: a ${entry.kind} where a shard belongs`);
       });
+  }
+}
+
+function decode(key: ContentKey, bytes: Uint8Array): UnixfsEntry {
+  try {
+    return decodeUnixfsEntry(key, bytes);
+  } catch (cause) {
+    throw new CodedError(codeOf(cause), `block ${cidOf(key)}`, { cause });
   }
 }
 

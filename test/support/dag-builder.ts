@@ -95,7 +95,7 @@ function little(value: number): number[] {
 }
 
 export function cidOfBytes(codec: number, bytes: Uint8Array): CID {
-  return CID.createV1(codec, create(0x12, createHash('sha256').update(bytes).digest()));
+  return CID.createV1(codec, create(0x12, new Uint8Array(createHash('sha256').update(bytes).digest())));
 }
 
 export function identityCid(codec: number, bytes: Uint8Array): CID {

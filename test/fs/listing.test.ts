@@ -1,0 +1,156 @@
+/** Listing directories: never failing for a child, never waiting twice, and reading no more than it needs. */
+import { expect, test } from 'vitest';
+import { BlockMap } from '../support/block-map.ts';
+import { DagBuilder } from '../support/dag-builder.ts';
+import { fileSystemOver, mountRoot } from '../support/mount-content.ts';
+import { context, listAll } from '../support/walk-file-system.ts';
+
+function setUp(options: Parameters<typeof fileSystemOver>[1] = {}) {
+  const blocks = new BlockMap();
+  return { blocks, dag: new DagBuilder(blocks), fileSystem: fileSystemOver(blocks, options) };
+}
+
+/** Plays time-outs until `work` is done. */
+async function withExpiries<T>(blocks: BlockMap, work: Promise<T>): Promise<T> {
+  let done = false;
+  const settled = work.finally(() => {
+    done = true;
+  });
+  settled.catch(() => undefined);
+  for (let turn = 0; !done && turn < 1000; turn++) {
+    await new Promise(setImmediate);
+    blocks.expire();
+  }
+  return settled;
+}
+
+test('all children that need their block are wanted at once, as metadata; raw ones need none', async () => {
+  const { blocks, dag, fileSystem } = setUp();
+  const files = Array.from({ length: 100 }, (_, index) => ({
+    name: `f${index}`,
+    cid: dag.part([], Buffer.from(`${index}`)).cid,
+  }));
+  const raws = Array.from({ length: 100 }, (_, index) => ({
+    name: `r${index}`,
+    cid: dag.raw(Buffer.from(`${index}`)),
+    tsize: `${index}`.length,
+  }));
+  const node = await mountRoot(fileSystem, dag.directory([...files, ...raws]));
+  blocks.makeAllRemote();
+  const listed = await listAll(fileSystem, node, true, 50);
+  expect(blocks.peak).toBe(100);
+  expect(blocks.fetched.every(({ priority }) => priority === 'metadata')).toBe(true);
+  expect(listed.length).toBe(200);
+  expect(listed.every(({ kind, entry }) => kind === 'file' && entry !== undefined)).toBe(true);
+});
+
+test('a child that nobody has, or that is malformed, goes out as unknown', async () => {
+  const { blocks, dag, fileSystem } = setUp();
+  const absent = dag.part([], Buffer.from('absent')).cid;
+  const children = [
+    { name: 'absent', cid: absent },
+    { name: 'junk', cid: dag.node(Buffer.from('junk!')) },
+    { name: 'sub', cid: dag.directory([]) },
+  ];
+  const node = await mountRoot(fileSystem, dag.directory(children));
+  blocks.remove(absent);
+  const listed = await listAll(fileSystem, node, true);
+  expect(listed.map(({ name, kind, node: number }) => [name, kind, number !== 0])).toEqual([
+    ['absent', undefined, false],
+    ['junk', undefined, false],
+    ['sub', 'directory', true],
+  ]);
+  await expect(fileSystem.lookup(node, Buffer.from('absent'), context)).rejects.toMatchObject({
+    code: 'BLOCK_UNAVAILABLE',
+  });
+  expect(() => fileSystem.lookup(node, Buffer.from('junk'), context)).toThrow(
+    expect.objectContaining({ code: 'DAG_INVALID' }),
+  );
+  expect(fileSystem.volume('v')?.lastError).toMatch(/^block bafy\w+: protobuf/);
+});
+
+test('silent children cost one time-out for the whole pass, however many calls it takes', async () => {
+  let now = 0;
+  const { blocks, dag, fileSystem } = setUp({ now: () => now });
+  const children = Array.from({ length: 600 }, (_, index) => ({
+    name: `c${String(index).padStart(3, '0')}`,
+    cid: dag.part([], Buffer.from(`${index}`)).cid,
+  }));
+  const node = await mountRoot(fileSystem, dag.directory(children), { timeoutMs: 1000 });
+  for (const { cid } of children) blocks.makeSilent(cid);
+
+  const cursors: number[] = [];
+  const call = (cursor: number, take: number) =>
+    fileSystem.list(node, cursor, true, (entry) => cursors.push(entry.nextCursor) % take !== 0, context);
+  const first = Promise.resolve(call(0, 100));
+  expect(blocks.waiting.slice(0, 256).every(({ options }) => options.timeoutMs === 1000)).toBe(true);
+  // All that is waited for, and more that is not.
+  expect(blocks.waiting.length).toBe(600);
+  now = 1000;
+  blocks.expire();
+  await first;
+  expect(cursors.length).toBe(100);
+  // Later calls of the same pass answer in the same turn.
+  expect(call(100, 100)).toBe(undefined);
+  expect(call(200, 1000)).toBe(undefined);
+  expect(cursors.length).toBeGreaterThanOrEqual(600);
+});
+
+test('a listing without attributes waits for nothing, and fetches what it lacks behind', async () => {
+  const { blocks, dag, fileSystem } = setUp();
+  const sub = dag.directory([]);
+  const children = [
+    { name: 'raw', cid: dag.raw(Buffer.from('x')), tsize: 1 },
+    { name: 'sub', cid: sub },
+  ];
+  const node = await mountRoot(fileSystem, dag.directory(children));
+  blocks.makeRemote(sub);
+  const kinds: unknown[] = [];
+  const fill = ({ kind }: { kind: unknown }) => kinds.push(kind) > 0;
+  expect(fileSystem.list(node, 0, false, fill, context)).toBe(undefined);
+  expect(kinds).toEqual(['file', undefined]);
+  await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  fileSystem.list(node, 0, false, fill, context);
+  expect(kinds).toEqual(['file', undefined, 'file', 'directory']);
+});
+
+test('a lister that is killed drops its wants', async () => {
+  const { blocks, dag, fileSystem } = setUp();
+  const sub = dag.directory([]);
+  const node = await mountRoot(fileSystem, dag.directory([{ name: 'sub', cid: sub }]));
+  blocks.makeSilent(sub);
+  const controller = new AbortController();
+  const listing = fileSystem.list(node, 0, true, () => true, { signal: controller.signal });
+  controller.abort();
+  await expect(listing).rejects.toMatchObject({ code: 'ABORTED' });
+  expect(blocks.waiting.length).toBe(0);
+});
+
+test('a directory whose own shards cannot be had fails, and the volume knows why', async () => {
+  const { blocks, dag, fileSystem } = setUp();
+  const children = Array.from({ length: 200 }, (_, index) => ({
+    name: `${index}`,
+    cid: dag.raw(Buffer.from(`${index}`)),
+  }));
+  const root = dag.hamt(children, 16);
+  const node = await mountRoot(fileSystem, root);
+  for (const key of [...blocks.blocks.keys()]) blocks.blocks.delete(key);
+  await expect(withExpiries(blocks, listAll(fileSystem, node, true))).rejects.toMatchObject({
+    code: 'BLOCK_UNAVAILABLE',
+  });
+  expect(fileSystem.volume('v')?.lastError).toMatch(/no source has/);
+});
+
+test('a large sharded directory by cursor: in order, complete, decoded once, small in memory', async () => {
+  const { blocks, dag, fileSystem } = setUp({ cacheBytes: 4096 });
+  const cid = dag.raw(Buffer.from('x'));
+  const children = Array.from({ length: 20_000 }, (_, index) => ({ name: `entry-${index}`, cid }));
+  const root = dag.hamt(children, 256);
+  const node = await mountRoot(fileSystem, root);
+  blocks.makeAllRemote();
+  const listed = await listAll(fileSystem, node, false, 100);
+  expect(new Set(listed.map(({ name }) => name)).size).toBe(20_000);
+  // However little the cache holds, the shards were read once and not once for each call.
+  expect(new Set(blocks.fetched.map(({ cid }) => `${cid}`)).size).toBe(blocks.fetched.length);
+});
