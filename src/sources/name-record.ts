@@ -5,9 +5,6 @@
  * key: a gateway can keep a record back, or hand out an old one that is still valid, but it cannot make one up. Several
  * are asked, and the newest record wins, also against one that was seen before.
  */
-import { multihashToIPNSRoutingKey, unmarshalIPNSRecord } from 'ipns';
-import { ipnsSelector } from 'ipns/selector';
-import { ipnsValidator } from 'ipns/validator';
 import { LRUCache } from 'lru-cache';
 import { CodedError, messageChain } from '../base/errors.ts';
 import type { HttpClient } from './http-client.ts';
@@ -36,18 +33,17 @@ export class NameRecords {
    * @throws NAME_UNRESOLVED with what each gateway said, ABORTED.
    */
   async resolve(key: NameKey, { signal }: { readonly signal: AbortSignal }): Promise<string> {
+    const { newestRecord, recordFault } = await import('./name-ipns.ts');
     const name = formatNameKey(key);
-    const routingKey = multihashToIPNSRoutingKey(key);
-    const { records, failures } = await this.#collect(name, routingKey, signal);
+    const { records, failures } = await this.#collect(key, name, signal);
     if (signal.aborted) throw new CodedError('ABORTED', `resolving ${name} was dropped`);
-    const [first] = records;
-    if (first === undefined) throw new CodedError('NAME_UNRESOLVED', failures.join('; ') || 'no gateways to ask');
+    if (records.length === 0) throw new CodedError('NAME_UNRESOLVED', failures.join('; ') || 'no gateways to ask');
     const seen = this.#seen.get(name);
     // One that has expired meanwhile is worth nothing, however new.
-    if (seen !== undefined && (await isValid(routingKey, seen))) records.push(seen);
-    const best = records[ipnsSelector(routingKey, records)] ?? first;
-    this.#seen.set(name, best);
-    return unmarshalIPNSRecord(best).value;
+    if (seen !== undefined && (await recordFault(key, seen)) === undefined) records.push(seen);
+    const { record, path } = newestRecord(key, records);
+    this.#seen.set(name, record);
+    return path;
   }
 
   async close(): Promise<void> {
@@ -55,7 +51,7 @@ export class NameRecords {
   }
 
   /** Asks all gateways; what is valid of their answers until all have answered, or the first has waited long enough. */
-  async #collect(name: string, routingKey: Uint8Array, signal: AbortSignal) {
+  async #collect(key: NameKey, name: string, signal: AbortSignal) {
     const records: Uint8Array[] = [];
     const failures: string[] = [];
     const enough = new AbortController();
@@ -64,10 +60,11 @@ export class NameRecords {
     await Promise.all(
       this.#gateways.map(async (gateway) => {
         try {
-          records.push(await fetchRecord(gateway, name, routingKey, timed));
+          records.push(await fetchRecord(gateway, key, name, timed));
           grace ??= setTimeout(() => enough.abort(), GRACE_MS);
         } catch (error) {
-          failures.push(messageChain(error));
+          const tooLate = timed.aborted && !signal.aborted;
+          failures.push(tooLate ? `${gateway.name} did not answer in time` : messageChain(error));
         }
       }),
     );
@@ -76,12 +73,7 @@ export class NameRecords {
   }
 }
 
-async function fetchRecord(
-  gateway: HttpClient,
-  name: string,
-  routingKey: Uint8Array,
-  signal: AbortSignal,
-): Promise<Uint8Array> {
+async function fetchRecord(gateway: HttpClient, key: NameKey, name: string, signal: AbortSignal): Promise<Uint8Array> {
   const query = { format: 'ipns-record' };
   const answer = await gateway.ask({ method: 'GET', path: `/ipns/${name}`, query, accept: RECORD, signal });
   if (answer.status !== 200 || answer.type !== RECORD) {
@@ -90,19 +82,8 @@ async function fetchRecord(
   }
   const record = await answer.bytes(MAX_RECORD_BYTES);
   if (record === undefined) throw gateway.failure(`sends an IPNS record of more than ${MAX_RECORD_BYTES} bytes`);
-  try {
-    await ipnsValidator(routingKey, record);
-  } catch (error) {
-    throw gateway.failure(`sends an IPNS record that is not valid: ${error instanceof Error ? error.message : error}`);
-  }
+  const { recordFault } = await import('./name-ipns.ts');
+  const fault = await recordFault(key, record);
+  if (fault !== undefined) throw gateway.failure(`sends an IPNS record that is not valid: ${fault}`);
   return record;
-}
-
-async function isValid(routingKey: Uint8Array, record: Uint8Array): Promise<boolean> {
-  try {
-    await ipnsValidator(routingKey, record);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -30,7 +30,7 @@ export const KUBO_BINARY = join(
  * Two builds at once do no harm: each writes its own file, and the last rename wins.
  * @throws where Go is absent or the build fails.
  */
-export async function buildKubo(): Promise<string> {
+async function buildKubo(): Promise<string> {
   if (existsSync(KUBO_BINARY)) return KUBO_BINARY;
   await mkdir(dirname(KUBO_BINARY), { recursive: true });
   const partial = `${KUBO_BINARY}.${process.pid}`;

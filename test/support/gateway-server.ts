@@ -9,7 +9,7 @@ import type { AddressInfo } from 'node:net';
 
 export type Behaviour = (request: IncomingMessage, response: ServerResponse) => void;
 
-export interface SeenRequest {
+interface SeenRequest {
   readonly method: string;
   readonly url: URL;
   readonly headers: IncomingMessage['headers'];
@@ -90,7 +90,7 @@ export function status(
 }
 
 /** The headers under which a gateway and a Kubo RPC send a raw block. */
-export const RAW_HEADERS = { 'content-type': 'application/vnd.ipld.raw', 'x-stream-output': '1' };
+const RAW_HEADERS = { 'content-type': 'application/vnd.ipld.raw', 'x-stream-output': '1' };
 
 /** 200 with these bytes as the block, whatever was asked for. */
 export function raw(body: Uint8Array, headers: Record<string, string> = {}): Behaviour {
