@@ -278,11 +278,10 @@ export class WantQueue {
         this.#ended(want, lane, outcome);
       },
     });
-    want.attempts.set(lane, attempt);
+    want.sent(lane, attempt);
   }
 
   #ended(want: Want, lane: SourceLane, outcome: Outcome): void {
-    want.attempts.delete(lane);
     if (outcome.kind === 'block') {
       this.#deliver(want.cid, outcome.bytes, want.rank, lane.source.name);
     } else {

@@ -30,11 +30,15 @@ export interface Answer {
   readonly times: number;
 }
 
+const NO_ATTEMPTS: ReadonlyMap<SourceLane, Attempt> = new Map();
+const NO_ANSWERS: ReadonlyMap<SourceLane, Answer> = new Map();
+
 export class Want extends Job implements LaneJob {
   readonly cid: CID;
   readonly waiters = new Set<Waiter>();
-  readonly attempts = new Map<SourceLane, Attempt>();
-  readonly answers = new Map<SourceLane, Answer>();
+  /** Requests under way, and what sources said; a want that only waits, as most of a fill's do, has no maps of its own. */
+  attempts: ReadonlyMap<SourceLane, Attempt> = NO_ATTEMPTS;
+  answers: ReadonlyMap<SourceLane, Answer> = NO_ANSWERS;
   rank = Number.POSITIVE_INFINITY;
   /** Requests that failed, over all sources; sources that failed already are asked again no earlier than `retryAtMs`. */
   failures = 0;
@@ -67,10 +71,22 @@ export class Want extends Job implements LaneJob {
     return true;
   }
 
+  sent(lane: SourceLane, attempt: Attempt): void {
+    this.attempts = new Map(this.attempts).set(lane, attempt);
+  }
+
+  /** A request ended without the block. */
   heard(lane: SourceLane, outcome: Exclude<Outcome, { kind: 'block' }>): void {
+    this.#over(lane);
     const times = (this.answers.get(lane)?.times ?? 0) + 1;
     const final = outcome.kind === 'absent' || outcome.kind === 'lied';
-    this.answers.set(lane, { error: outcome.error, final, times });
+    this.answers = new Map(this.answers).set(lane, { error: outcome.error, final, times });
+  }
+
+  #over(lane: SourceLane): void {
+    const attempts = new Map(this.attempts);
+    attempts.delete(lane);
+    this.attempts = attempts.size > 0 ? attempts : NO_ATTEMPTS;
   }
 
   /** Ends every request and timer; the waiters are the caller's to answer. */
@@ -78,7 +94,7 @@ export class Want extends Job implements LaneJob {
     this.leave();
     this.stopRetry?.();
     for (const attempt of this.attempts.values()) attempt.cancel();
-    this.attempts.clear();
+    this.attempts = NO_ATTEMPTS;
   }
 
   /** The error once every source has said its last word: that of a lie where there was one, else BLOCK_UNAVAILABLE. */
