@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync } from 'node:fs';
+import { rm, stat } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CodedError } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/log.ts';
@@ -17,6 +18,8 @@ import { transportContract } from './transport-contract.ts';
 const OPTIONS = { fsName: 'kernel-test', logger: silentLogger() };
 /** As `serve-memory.ts` has it. */
 const SERVED_SIZE_BYTES = 16 * 2 ** 20;
+/** The journal reaches beyond this as soon as something waits: 32,768 slots of eight bytes come before. */
+const JOURNAL_OF_WAITING = 262_144;
 
 describeWith(['root', 'fuse'], 'kernel transport', () => {
   transportContract(kernelTransport(), {
@@ -181,6 +184,32 @@ except OSError as e:
     },
     2 * LIMIT_MS,
   );
+
+  it('where the kernel cannot send again (switched off here), what was in flight is EIO, and what comes is served', async () => {
+    const directory = await emptyDirectory();
+    const journal = `${directory}.journal`;
+    const descriptor = await mountConnection(directory, OPTIONS.fsName);
+    const serve = (negotiated: string) => serveInherited(descriptor, directory, negotiated, { JOURNAL: journal });
+    const first = await serve('new');
+    expect(JSON.parse(first.negotiated)).toMatchObject({ resend: false });
+    const waiting = start('stat', `${directory}/volume/absent`);
+    const reader = start('sha256sum', `${directory}/volume/large`);
+    await until('both are in flight', async () => (await stat(journal)).size > JOURNAL_OF_WAITING);
+    await kill(first.child);
+    const second = await serve(first.negotiated);
+    expect((await waiting.outcome).stderr).toContain('Input/output error');
+    // It may have been between two requests at the kill.
+    const { code, stderr } = await reader.outcome;
+    if (code !== 0) expect(stderr).toContain('Input/output error');
+    expect(await shell('cat "$1/volume/text" && tail -c 100000 "$1/volume/large" | wc -c', directory)).toBe(
+      'hello100000\n',
+    );
+    await kill(second.child);
+    closeSync(descriptor);
+    await detach(directory);
+    await removeDirectory(directory);
+    await rm(journal);
+  });
 });
 
 interface Server {
@@ -189,10 +218,16 @@ interface Server {
 }
 
 /** A process that serves the connection it inherits; resolves when it does. */
-async function serveInherited(descriptor: number, directory: string, negotiated: string): Promise<Server> {
+async function serveInherited(
+  descriptor: number,
+  directory: string,
+  negotiated: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Server> {
   const program = new URL('./serve-memory.ts', import.meta.url).pathname;
   const child = spawn(process.execPath, [program, directory, negotiated, 'slow'], {
     stdio: ['ignore', 'pipe', 'inherit', descriptor],
+    env: { ...process.env, ...env },
   });
   const [line] = await once(child.stdout as NodeJS.ReadableStream, 'data');
   return { child, negotiated: String(line).trim() };

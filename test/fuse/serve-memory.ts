@@ -3,6 +3,8 @@
  * descriptor of a connection as its descriptor 3, `node serve-memory.ts DIRECTORY NEGOTIATED` serves what is mounted there
  * already (`new` where nothing is negotiated yet). Says what was negotiated, one JSON line on stdout.
  *
+ * With JOURNAL in the environment, it does as if the kernel could not send requests again, and keeps that journal.
+ *
  * A third argument `slow` has each READ wait a little, so that a kill finds some of them unanswered.
  */
 import { setTimeout as after } from 'node:timers/promises';
@@ -15,12 +17,15 @@ import { MemoryFileSystem, patternBytes } from '../support/memory-file-system.ts
 /** Large enough that a reader is in the middle of it when the process is killed. */
 const SERVED_SIZE_BYTES = 16 * 2 ** 20;
 
+const { JOURNAL } = process.env;
+const journal = JOURNAL ? { withoutResend: true, journalPath: JOURNAL } : {};
 const [directory = '', negotiated, pace] = process.argv.slice(2);
 const options = { fsName: 'serve-memory', logger: createLogger('error') };
 
 const fileSystem = new MemoryFileSystem({
   volume: {
     text: 'hello',
+    absent: { $absent: true },
     large: {
       size: SERVED_SIZE_BYTES,
       $read: async (offset, length) => {
@@ -33,10 +38,11 @@ const fileSystem = new MemoryFileSystem({
 
 const connection =
   negotiated === undefined
-    ? { descriptor: await mountConnection(directory, options.fsName) }
+    ? { descriptor: await mountConnection(directory, options.fsName), ...journal }
     : {
         descriptor: 3,
         inherited: true,
+        ...journal,
         ...(negotiated === 'new' ? {} : { negotiated: JSON.parse(negotiated) as Negotiated }),
       };
 const served = await serveConnection(fileSystem, directory, connection, options);

@@ -15,6 +15,8 @@ const READ_AT = 0;
 const WRITE_AT = 1;
 /** 1 while the writer sleeps because the ring is full. */
 const WRITER_SLEEPS = 2;
+/** 1 where requests are to be noted in the journal. */
+const JOURNALLED = 3;
 const CONTROL_BYTES = 64;
 
 const RECORD_HEADER_BYTES = 8;
@@ -65,6 +67,11 @@ export class RingWriter extends RingEnd {
     return this.data.subarray(start, start + REQUEST_LIMIT_BYTES);
   }
 
+  /** True where the other end wants each request noted before it is handed over. */
+  get journalled(): boolean {
+    return Atomics.load(this.control, JOURNALLED) === 1;
+  }
+
   /** Hands over the first `length` bytes of what `reserve` gave. */
   commit(length: number): void {
     this.lengths[this.#at / 4] = length;
@@ -87,6 +94,11 @@ export class RingReader extends RingEnd {
     const start = this.#at + RECORD_HEADER_BYTES;
     this.#next = start + ((length + 7) & ~7);
     return this.data.subarray(start, start + length);
+  }
+
+  /** From now on requests are noted before they are handed over. */
+  journal(): void {
+    Atomics.store(this.control, JOURNALLED, 1);
   }
 
   /** Gives back what `peek` showed. */

@@ -8,6 +8,7 @@
  * kernel until then.
  */
 import { ERRNO } from '../errno.ts';
+import type { WaitingRequests } from './in-flight-journal.ts';
 import type { PendingRequest } from './pending-request.ts';
 import { RESENT_UNIQUE_BIT } from './protocol.ts';
 
@@ -18,6 +19,7 @@ export class RequestsInFlight {
   readonly #fail: (request: PendingRequest, errno: number) => void;
   readonly #requests = new Map<bigint, PendingRequest>();
   readonly #timers = new Map<PendingRequest, NodeJS.Timeout>();
+  #journal: WaitingRequests | undefined;
   #detached = false;
 
   /** `fail` answers a request with an errno. */
@@ -29,13 +31,21 @@ export class RequestsInFlight {
     return this.#requests.size;
   }
 
+  /** From now on what waits is written down. */
+  journal(waiting: WaitingRequests): void {
+    this.#journal = waiting;
+    for (const { unique } of this.#requests.values()) waiting.add(unique);
+  }
+
   /** Takes `request` until `work` is settled. `work` never rejects. */
   add(request: PendingRequest, work: Promise<void>): void {
     const key = keyOf(request.unique);
     this.#requests.set(key, request);
+    this.#journal?.add(request.unique);
     if (this.#detached) this.#giveUpLater(request, ERRNO.ENOTCONN);
     void work.then(() => {
       this.#requests.delete(key);
+      this.#journal?.remove(request.unique);
       clearTimeout(this.#timers.get(request));
       this.#timers.delete(request);
     });

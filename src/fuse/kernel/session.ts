@@ -5,16 +5,17 @@
  * It ends when the kernel says ENODEV, which is when the mount is gone; then the thread, the descriptor and every wait
  * are given back. It knows neither mount(8) nor how the descriptor was come by.
  */
-import { closeSync } from 'node:fs';
+import { closeSync, constants, ftruncateSync, openSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { CodedError, messageChain } from '../../base/errors.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
-import { errnoOf, needsExplanation } from '../errno.ts';
+import { ERRNO, errnoOf, needsExplanation } from '../errno.ts';
 import type { MountEnd, MountOptions } from '../transport.ts';
 import { AnswerWriter } from './answer-writer.ts';
 import { EncodedRequest } from './decode-request.ts';
 import type { DeviceReaderData, DeviceReaderEnd } from './device-reader.ts';
 import { FailedReads } from './failed-reads.ts';
+import { uniquesIn, WaitingRequests } from './in-flight-journal.ts';
 import { encodeInitReply, type Negotiated, negotiate } from './negotiation.ts';
 import { answerUnknown, type Collaborators, claim, HANDLERS } from './operations.ts';
 import { PendingRequest } from './pending-request.ts';
@@ -36,6 +37,10 @@ export interface Connection {
   readonly negotiated?: Negotiated;
   /** True where another process may have left requests unanswered: they are asked for again. */
   readonly inherited?: boolean;
+  /** A file that is written where the kernel cannot send requests again; the same one for every process in turn. */
+  readonly journalPath?: string;
+  /** True to do as if the kernel could not send requests again. */
+  readonly withoutResend?: boolean;
   /** Called before the answer to INIT leaves, so that what was agreed outlives this process. */
   readonly onNegotiated?: (negotiated: Negotiated) => void;
 }
@@ -52,6 +57,7 @@ export class FuseSession {
   readonly #inFlight: RequestsInFlight;
   readonly #counts = new Map<string, number>();
   readonly #agreed = Promise.withResolvers<Negotiated>();
+  readonly #journal: number | undefined;
   #detached = false;
   #gone = false;
 
@@ -68,9 +74,11 @@ export class FuseSession {
     this.negotiated.catch(() => undefined);
     const memory = createRingMemory();
     this.#ring = new RingReader(memory);
-    if (connection.inherited) answers.resend();
+    this.#journal = connection.journalPath === undefined ? undefined : openJournal(connection.journalPath);
+    if (connection.inherited) this.#takeOver();
+    else if (this.#journal !== undefined) ftruncateSync(this.#journal);
+    if (connection.negotiated) this.#begin(connection.negotiated);
     this.ended = this.#startReader(memory);
-    if (connection.negotiated) this.#agreed.resolve(connection.negotiated);
     this.#ring.whenMore(this.#serve);
   }
 
@@ -85,12 +93,31 @@ export class FuseSession {
     this.#inFlight.detach();
   }
 
+  /** What an earlier process left unanswered is asked for again or, where that cannot be, failed. */
+  #takeOver(): void {
+    const { answers } = this.#to;
+    if (!this.#connection.withoutResend && answers.resend()) return;
+    if (this.#journal === undefined) return;
+    const failed = uniquesIn(this.#journal).filter((unique) => answers.errno(unique, ERRNO.EIO)).length;
+    ftruncateSync(this.#journal);
+    if (failed > 0) this.#options.logger.warn({ failed }, 'requests of a dead daemon were answered EIO');
+  }
+
+  /** The protocol is agreed on. */
+  #begin(negotiated: Negotiated): void {
+    if (this.#journal !== undefined && !negotiated.resend) {
+      this.#ring.journal();
+      this.#inFlight.journal(new WaitingRequests(this.#journal));
+    }
+    this.#agreed.resolve(negotiated);
+  }
+
   #startReader(ring: SharedArrayBuffer): Promise<MountEnd> {
     const { promise, resolve } = Promise.withResolvers<MountEnd>();
     const file = import.meta.url.endsWith('.ts') ? './device-reader.ts' : './device-reader.js';
     const reader = new Worker(new URL(file, import.meta.url), {
       name: 'fuse-device-reader',
-      workerData: { descriptor: this.#connection.descriptor, ring } satisfies DeviceReaderData,
+      workerData: { descriptor: this.#connection.descriptor, ring, journal: this.#journal } satisfies DeviceReaderData,
       execArgv: [],
       // It allocates nothing to speak of.
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, codeRangeSizeMb: 4, stackSizeMb: 1 },
@@ -112,6 +139,7 @@ export class FuseSession {
     this.#agreed.reject(new CodedError('MOUNT_FAILED', `the FUSE connection ended before it began: ${code}`));
     this.#inFlight.abandon();
     closeSync(this.#connection.descriptor);
+    if (this.#journal !== undefined) closeSync(this.#journal);
     return this.#detached ? 'unmounted' : 'lost';
   }
 
@@ -172,10 +200,11 @@ export class FuseSession {
 
   #initialise(request: PendingRequest, encoded: EncodedRequest): void {
     try {
-      const negotiated = negotiate(encoded.init());
+      const offered = negotiate(encoded.init());
+      const negotiated = this.#connection.withoutResend ? { ...offered, resend: false } : offered;
       this.#connection.onNegotiated?.(negotiated);
+      this.#begin(negotiated);
       if (claim(request)) this.#to.answers.bytes(request.unique, [encodeInitReply(negotiated)]);
-      this.#agreed.resolve(negotiated);
     } catch (error) {
       this.#agreed.reject(error);
       throw error;
@@ -189,4 +218,9 @@ export class FuseSession {
     if (needsExplanation(errno)) this.#options.onError?.(request.operation, request.node, error);
     this.#to.answers.errno(request.unique, errno);
   }
+}
+
+/** For reading and writing in place, made where it is not there. */
+function openJournal(path: string): number {
+  return openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
 }
