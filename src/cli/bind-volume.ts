@@ -5,10 +5,10 @@
  * and a volume that Docker knows is never touched.
  */
 import { randomUUID } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { CodedError } from '../base/errors.ts';
+import { isFuseMountPoint } from '../fuse/mount-table.ts';
 import { detach, runProgram } from '../fuse/run-program.ts';
-import { fuseMountsUnder } from '../fuse/stale-mounts.ts';
 import type { DaemonClient } from './daemon-client.ts';
 import type { ServedDirectory } from './serve-directory.ts';
 
@@ -23,7 +23,7 @@ export interface BindRequest {
 
 /** True where the kernel's table here has a FUSE mount exactly at `mountRoot`: a plugin's lies in a namespace of its own. */
 export async function visibleMountRoot(mountRoot: string): Promise<boolean> {
-  return fuseMountsUnder(await readFile('/proc/self/mountinfo', 'latin1'), mountRoot).includes(mountRoot);
+  return isFuseMountPoint(mountRoot);
 }
 
 /** @throws what the daemon says of the reference and the options, and MOUNT_FAILED; then nothing is left behind */

@@ -1,7 +1,8 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, symlink } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/base/log.ts';
-import { detachStaleMounts, fuseMountsUnder } from '../../src/fuse/stale-mounts.ts';
+import { parseMountTable } from '../../src/fuse/mount-table.ts';
+import { detachStaleMounts } from '../../src/fuse/stale-mounts.ts';
 import { describeWith } from '../support/machine.ts';
 import { emptyDirectory, shell, start, until } from './outside.ts';
 
@@ -15,9 +16,8 @@ describe('the table of mounts', () => {
     '34 22 0:44 / /var/lib/x/mnt/tmp rw - tmpfs fuse rw',
   ].join('\n');
 
-  it('shows the FUSE mounts on a directory and below it, last mounted first', () => {
-    expect(fuseMountsUnder(table, '/var/lib/x/mnt')).toEqual(['/var/lib/x/mnt/a bü', '/var/lib/x/mnt']);
-    expect(fuseMountsUnder(table, '/var/lib/y')).toEqual([]);
+  it('shows the FUSE mounts, last mounted first, by their names in UTF-8', () => {
+    expect(parseMountTable(table)).toEqual(['/var/lib/x/mnt-other', '/var/lib/x/mnt/a bü', '/var/lib/x/mnt']);
   });
 });
 
@@ -26,6 +26,8 @@ describeWith(['root', 'fuse'], 'stale mounts', () => {
     const above = await emptyDirectory();
     const directory = `${above}/mnt with space`;
     await mkdir(directory);
+    const alias = `${above}-alias`;
+    await symlink(above, alias);
     const server = start(process.execPath, new URL('./serve-memory.ts', import.meta.url).pathname, directory);
     await until(
       'it is served',
@@ -35,8 +37,11 @@ describeWith(['root', 'fuse'], 'stale mounts', () => {
     await server.outcome;
     expect(await shell('stat "$1" 2>&1 || true', directory)).toContain('not connected');
     expect(await detachStaleMounts(`${above}/other`, silentLogger())).toBe(0);
-    expect(await detachStaleMounts(above, silentLogger())).toBe(1);
+    // A neighbour whose name begins alike, and a way that leads through a symlink.
+    expect(await detachStaleMounts(`${alias}/mnt with`, silentLogger())).toBe(0);
+    expect(await detachStaleMounts(`${alias}/mnt with space/`, silentLogger())).toBe(1);
     expect(await shell('ls "$1" | wc -l', directory)).toBe('0\n');
+    await rm(alias);
     await rm(above, { recursive: true });
   });
 });

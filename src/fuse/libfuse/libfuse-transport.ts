@@ -5,11 +5,10 @@
  * What it cannot do, by its library: interrupts (whoever waits can be killed only when its data or time-out comes),
  * READDIRPLUS, nanoseconds, names that are not UTF-8, caching for good, and surviving its process.
  */
-import { readFile } from 'node:fs/promises';
 import { CodedError } from '../../base/errors.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
+import { isFuseMountPoint } from '../mount-table.ts';
 import { detach } from '../run-program.ts';
-import { fuseMountsUnder } from '../stale-mounts.ts';
 import type { FuseTransport, MountEnd, MountedFileSystem, MountOptions } from '../transport.ts';
 import { loadFuseNative, type NativeMount } from './fuse-native.ts';
 import { PathOperations } from './path-operations.ts';
@@ -58,8 +57,7 @@ function watched(native: NativeMount, paths: PathOperations, directory: string):
   const { promise: ended, resolve } = Promise.withResolvers<MountEnd>();
   let asked = false;
   const look = async (): Promise<void> => {
-    const mounted = fuseMountsUnder(await readFile('/proc/self/mountinfo', 'latin1'), directory).includes(directory);
-    if (mounted) return;
+    if (await isFuseMountPoint(directory)) return;
     clearInterval(timer);
     paths.close();
     resolve(asked ? 'unmounted' : 'lost');
