@@ -13,11 +13,11 @@
  */
 
 /** Enough for 16 × 256 KiB = 4 MiB in the first round trip; performance of a fixed 10 (Kubo's readers) is the floor to beat. */
-export const START_WINDOW = 16;
+const START_WINDOW = 16;
 /** One to be answered, one on its way. */
-export const MIN_WINDOW = 2;
+const MIN_WINDOW = 2;
 /** 256 blocks of 256 KiB are 64 MiB a round trip: 5 Gbit/s at 100 ms. */
-export const MAX_WINDOW = 256;
+const MAX_WINDOW = 256;
 
 /** An epoch is judged on at least this many answers: fewer are noise. */
 const MIN_EPOCH_ANSWERS = 8;
@@ -86,15 +86,22 @@ export class ConcurrencyWindow {
     if (saturated) this.#saturated++;
     this.#leastDelayMs = Math.min(this.#leastDelayMs, delayMs);
     if (this.#queueBuildsUp(nowMs, delayMs)) return;
-    if (this.#answers >= Math.max(MIN_EPOCH_ANSWERS, this.#window)) this.#judge(nowMs, inFlight);
+    if (this.#answers >= this.#epochAnswers) this.#judge(nowMs, inFlight);
   }
 
-  /** A request failed: fewer at once, but once only for all that fail together. */
+  /** A request failed: fewer at once, but once only for all that fail together, and climbing again from there. */
   failed(): void {
     if (this.#shrunkInEpoch) return;
-    this.#set(Math.floor(this.#window * 0.7), 'rest');
+    this.#set(Math.floor(this.#window * 0.7), 'more');
     this.#base = undefined;
+    this.#growth = 1.5;
     this.#shrunkInEpoch = true;
+  }
+
+  /** One round trip's worth while doubling, which is in haste and judges large differences; twice that afterwards. */
+  get #epochAnswers(): number {
+    const answers = Math.max(MIN_EPOCH_ANSWERS, this.#window);
+    return this.#phase === 'double' ? answers : 2 * answers;
   }
 
   /** While doubling: the fourth answer already took twice the first one's time, so the rest stands in a queue. */
@@ -120,7 +127,11 @@ export class ConcurrencyWindow {
     const former = this.#base;
     const sample = { window: this.#window, bytesPerMs, meanBytes };
     // Other blocks than before (a directory's after a file's) cannot be compared.
-    if (former === undefined || meanBytes > 1.25 * former.meanBytes || meanBytes < 0.8 * former.meanBytes) {
+    const comparable = former && meanBytes < 1.25 * former.meanBytes && meanBytes > 0.8 * former.meanBytes;
+    if (former && !comparable && this.#phase === 'less') {
+      this.#base = undefined;
+      this.#set(former.window, 'rest');
+    } else if (former === undefined || !comparable) {
       this.#base = sample;
       this.#step();
     } else if (this.#phase === 'double' || this.#phase === 'more') {
@@ -147,7 +158,12 @@ export class ConcurrencyWindow {
     } else {
       const change = bytesPerMs / former.bytesPerMs;
       this.#restEpochs += rested;
-      if (change < OTHER_LINK || change > 1 / OTHER_LINK || this.#restEpochs >= REST_EPOCHS) {
+      if (change < OTHER_LINK || change > 1 / OTHER_LINK) {
+        // The change came in the middle of this epoch: the next one is the first to be measured by.
+        this.#base = undefined;
+        this.#growth = 1.5;
+        this.#phase = 'more';
+      } else if (this.#restEpochs >= REST_EPOCHS) {
         this.#base = sample;
         this.#restEpochs = 0;
         this.#growth = 1.1;

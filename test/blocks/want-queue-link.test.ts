@@ -113,4 +113,17 @@ describe('a link that changes', () => {
     expect(share * (blockMs / link.blockMs)).toBeGreaterThan(0.85);
     expect(limit).toBeLessThan(1.5 * fitting + 2);
   });
+
+  it('is filled again soon after an outage', async () => {
+    const { queue, source, measure } = running(link, 'background', 16_000);
+    await measure(6000);
+    source.down = true;
+    await measure(20_000);
+    source.down = false;
+    // The next probe, and the climb.
+    await measure(5000);
+    const { share } = await measure(3000);
+    await queue.close();
+    expect(share).toBeGreaterThan(0.85);
+  });
 });

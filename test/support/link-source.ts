@@ -13,6 +13,8 @@ export class LinkSource implements BlockSource {
   /** Bytes that went over the link so far. */
   bytes = 0;
   inFlight = 0;
+  /** True: every request fails at once. */
+  down = false;
   /** May be changed while it runs. */
   roundTripMs: number;
   bytesPerMs: number;
@@ -34,6 +36,7 @@ export class LinkSource implements BlockSource {
   async getBlock(cid: CID, { signal }: FetchOptions): Promise<Uint8Array> {
     const bytes = this.#blocks.get(blockKey(cid));
     if (bytes === undefined) throw new CodedError('BLOCK_UNAVAILABLE', 'link: not found');
+    if (this.down) throw new CodedError('SOURCE_FAILED', 'link: connection refused');
     this.inFlight++;
     try {
       await this.#clock.wait(this.roundTripMs / 2);
