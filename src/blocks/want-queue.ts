@@ -278,10 +278,19 @@ export class WantQueue {
         this.#ended(want, lane, outcome);
       },
     });
-    want.sent(lane, attempt);
+    want.sent(lane, {
+      get slow() {
+        return attempt.slow;
+      },
+      cancel() {
+        bucket?.charge(-estimate);
+        attempt.cancel();
+      },
+    });
   }
 
   #ended(want: Want, lane: SourceLane, outcome: Outcome): void {
+    want.over(lane);
     if (outcome.kind === 'block') {
       this.#deliver(want.cid, outcome.bytes, want.rank, lane.source.name);
     } else {

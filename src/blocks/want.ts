@@ -75,15 +75,15 @@ export class Want extends Job implements LaneJob {
     this.attempts = new Map(this.attempts).set(lane, attempt);
   }
 
-  /** A request ended without the block. */
+  /** What a request brought instead of the block. */
   heard(lane: SourceLane, outcome: Exclude<Outcome, { kind: 'block' }>): void {
-    this.#over(lane);
     const times = (this.answers.get(lane)?.times ?? 0) + 1;
     const final = outcome.kind === 'absent' || outcome.kind === 'lied';
     this.answers = new Map(this.answers).set(lane, { error: outcome.error, final, times });
   }
 
-  #over(lane: SourceLane): void {
+  /** A request ended, whatever came of it. */
+  over(lane: SourceLane): void {
     const attempts = new Map(this.attempts);
     attempts.delete(lane);
     this.attempts = attempts.size > 0 ? attempts : NO_ATTEMPTS;

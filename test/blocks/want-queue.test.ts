@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { CodedError, codeOf } from '../../src/base/errors.ts';
 import type { Priority } from '../../src/blocks/priority.ts';
 import { WantQueue, type WantQueueOptions } from '../../src/blocks/want-queue.ts';
+import { WAIT_BOUNDS_MS } from '../../src/blocks/want-stats.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { FaultRangeSource, FaultSource, type Script } from '../support/fault-source.ts';
 import { makeBlock, makeBlocks } from '../support/make-block.ts';
@@ -75,7 +76,7 @@ describe('one want per block', () => {
     await clock.advance(50);
     const { demand, background } = queue.stats;
     expect(demand).toMatchObject({ wants: 1, blocks: 1, bytes: 8, failures: 0, waitSumMs: 50 });
-    expect(demand.waitBuckets[5]).toBe(1); // over 20, at most 50 ms
+    expect(demand.waitBuckets[WAIT_BOUNDS_MS.indexOf(50)]).toBe(1);
     expect(background).toMatchObject({ wants: 1, blocks: 0, waitSumMs: 50 });
   });
 });
@@ -141,6 +142,21 @@ describe('priority', () => {
     for (const { cid } of blocks.slice(200)) ask(cid, 'demand');
     await settle();
     expect(a.calls.length).toBe(before + 100);
+  });
+
+  it('charges nothing for what was cancelled', async () => {
+    const blocks = makeBlocks(200, 10_000);
+    const a = new FaultSource('a', clock, blocks, () => 'silent');
+    build([a], { prefetchBytesPerSecond: 1_000_000 });
+    const leaving = new AbortController();
+    for (const { cid } of blocks.slice(0, 100)) ask(cid, 'background', { signal: leaving.signal });
+    await settle();
+    leaving.abort();
+    a.script = () => 'block';
+    for (const { cid } of blocks.slice(100)) ask(cid, 'background');
+    await clock.advance(900);
+    // As before: a second's worth of blocks at once, each charged 256 KiB until its size is known.
+    expect(a.calls.filter(({ atMs }) => atMs < clock.nowMs() - 800).length).toBeGreaterThan(50);
   });
 
   it('does not time out what is merely held back', async () => {

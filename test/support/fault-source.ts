@@ -19,7 +19,7 @@ import type { Priority } from '../../src/blocks/priority.ts';
  */
 export type Answer = 'block' | 'absent' | 'error' | 'silent' | 'corrupt' | 'truncated' | 'oversized';
 
-export interface Behaviour {
+interface Behaviour {
   readonly answer: Answer;
   readonly delayMs: number;
 }
