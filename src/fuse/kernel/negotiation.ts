@@ -63,11 +63,6 @@ export function negotiate(init: InitBody): Negotiated {
   };
 }
 
-/** True where `flag` of INIT_FLAGS was taken. */
-export function hasFlag(negotiated: Negotiated, flag: bigint): boolean {
-  return (BigInt(`0x${negotiated.flags}`) & flag) !== 0n;
-}
-
 /** struct fuse_init_out: 64 bytes. */
 export function encodeInitReply(negotiated: Negotiated): Uint8Array {
   const bytes = Buffer.alloc(64);

@@ -112,7 +112,16 @@ const list =
     const answer = (): void => {
       if (!(claim(request) && to.answers.bytes(request.unique, [packer.bytes()]))) takeBack();
     };
-    return chain(to.fileSystem.list(request.node, packer.cursor, withAttributes, packer.fill, request), answer);
+    const failed = (error: unknown): never => {
+      takeBack();
+      throw error;
+    };
+    try {
+      const listed = to.fileSystem.list(request.node, packer.cursor, withAttributes, packer.fill, request);
+      return listed instanceof Promise ? listed.then(answer, failed) : answer();
+    } catch (error) {
+      return failed(error);
+    }
   };
 
 const statFs: Handler = (to, request) => {

@@ -24,7 +24,7 @@ export function setUint64(view: DataView, offset: number, value: number): void {
 }
 
 /** struct fuse_attr, all 88 bytes. Directories that change show the time of asking, see `changingTime`. */
-export function writeAttributes(view: DataView, offset: number, attributes: Attributes): void {
+function writeAttributes(view: DataView, offset: number, attributes: Attributes): void {
   const moving = attributes.changeable && attributes.kind === 'directory';
   const [seconds, nanoseconds] = moving ? changingTime() : [attributes.mtimeSeconds, attributes.mtimeNanoseconds];
   setUint64(view, offset, attributes.node);

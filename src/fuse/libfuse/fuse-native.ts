@@ -55,7 +55,7 @@ export interface NativeMount {
   unmount(done: (error: Error | null) => void): void;
 }
 
-export interface NativeOptions {
+interface NativeOptions {
   readonly allowOther: boolean;
   readonly defaultPermissions: boolean;
   readonly fsname: string;
