@@ -47,7 +47,7 @@ export class DirectoryLister {
     context: RequestContext,
   ): MaybePromise<void> {
     const { timeoutMs } = directory.volume.spec;
-    const listing = this.#unixfs.list(directory.key, new NodeWant('demand', timeoutMs, context));
+    const listing = this.#unixfs.list(directory.key, new NodeWant('demand', timeoutMs, context, this.#now));
     return chain(listing, (table) => {
       if (!withAttributes) return this.#fill(directory, table, cursor, cursor, false, fill);
       const now = this.#now();
@@ -55,7 +55,8 @@ export class DirectoryLister {
       if (cursor === 0 || directory.childrenDeadlineMs === 0) directory.childrenDeadlineMs = now + timeoutMs;
       const end = Math.min(table.count, cursor + WAITED_FOR);
       const leftMs = directory.childrenDeadlineMs - now;
-      const pending = leftMs > 0 ? this.#want(table, cursor, end, new NodeWant('metadata', leftMs, context)) : [];
+      const pending =
+        leftMs > 0 ? this.#want(table, cursor, end, new NodeWant('metadata', leftMs, context, this.#now)) : [];
       if (pending.length === 0) return this.#fill(directory, table, cursor, end, true, fill);
       this.#wantAhead(table, end, timeoutMs);
       return Promise.all(pending).then(() => {

@@ -58,6 +58,7 @@ const NO_ENTRY = new CodedError('ENTRY_NOT_FOUND', 'no such entry');
 export class IpfsFileSystem implements FileSystem {
   readonly extendedAttributes: boolean;
   readonly #unixfs: UnixfsReader;
+  readonly #now: () => number;
   readonly #nodes = new NodeTable();
   readonly #root = new RootDirectory();
   readonly #children: ChildNodes;
@@ -68,6 +69,7 @@ export class IpfsFileSystem implements FileSystem {
     const now = options.now ?? (() => performance.now());
     this.extendedAttributes = options.extendedAttributes ?? false;
     this.#unixfs = unixfs;
+    this.#now = now;
     this.#children = new ChildNodes(unixfs, this.#nodes);
     this.#lister = new DirectoryLister(unixfs, this.#nodes, this.#children, now);
     this.#reads = new FileReads(unixfs, now, options.observers ?? []);
@@ -114,7 +116,7 @@ export class IpfsFileSystem implements FileSystem {
     if (name.length > MAX_NAME_BYTES) throw new CodedError('NAME_TOO_LONG', 'a name of more than 255 bytes');
     if (parent === ROOT_NODE) return this.#lookupVolume(name, context);
     const { volume, key } = this.#directory(parent);
-    const want = new NodeWant('demand', volume.spec.timeoutMs, context);
+    const want = new NodeWant('demand', volume.spec.timeoutMs, context, this.#now);
     return noting(volume, () =>
       chain(this.#unixfs.find(key, name, want), (found) => {
         if (!found) throw NO_ENTRY;
@@ -137,7 +139,7 @@ export class IpfsFileSystem implements FileSystem {
     const node = id === ROOT_NODE ? undefined : this.#node(id);
     if (node?.appearance.kind !== 'symlink') throw new CodedError('NOT_A_SYMLINK', 'not a symlink');
     const { holders, key } = node as ContentNode;
-    const entry = this.#unixfs.entry(key, new NodeWant('demand', holders.timeoutMs, context));
+    const entry = this.#unixfs.entry(key, new NodeWant('demand', holders.timeoutMs, context, this.#now));
     return chain(entry, (found) => {
       if (found.kind === 'symlink') return found.target;
       throw new CodedError('INTERNAL', 'a symlink that is none when read again');
@@ -173,7 +175,7 @@ export class IpfsFileSystem implements FileSystem {
   #lookupVolume(name: Uint8Array, context: RequestContext): MaybePromise<Entry> {
     const volume = this.#root.find(name);
     if (!volume) throw NO_ENTRY;
-    const want = new NodeWant('demand', volume.spec.timeoutMs, context);
+    const want = new NodeWant('demand', volume.spec.timeoutMs, context, this.#now);
     const place = { parent: ROOT_NODE, name, volume };
     return noting(volume, () =>
       chain(this.#children.lookup(place, volume.rootKey, undefined, want), (node) => {

@@ -1,5 +1,6 @@
 /**
- * The want of a request: bounded by its volumes' time-out, dropped when its caller leaves.
+ * The wants of one request: dropped when its caller leaves, and bounded by one time-out together, however many blocks
+ * follow from each other on the way.
  */
 import type { WantOptions } from '../blocks/block-reader.ts';
 import type { Priority } from '../blocks/priority.ts';
@@ -7,17 +8,28 @@ import type { RequestContext } from './file-system.ts';
 
 export class NodeWant implements WantOptions {
   readonly priority: Priority;
-  readonly timeoutMs: number;
+  readonly #limitMs: number;
   readonly #context: RequestContext;
+  readonly #now: () => number;
+  #deadlineMs: number | undefined;
 
-  constructor(priority: Priority, timeoutMs: number, context: RequestContext) {
+  /** `now` is a clock in milliseconds that never goes back. */
+  constructor(priority: Priority, limitMs: number, context: RequestContext, now: () => number) {
     this.priority = priority;
-    this.timeoutMs = timeoutMs;
+    this.#limitMs = limitMs;
     this.#context = context;
+    this.#now = now;
   }
 
   /** Reading it arms it, which is why it is read only when something must be waited for. */
   get signal(): AbortSignal {
     return this.#context.signal;
+  }
+
+  /** What is left. The time runs from the first asking: until then nothing was waited for. */
+  get timeoutMs(): number {
+    const now = this.#now();
+    this.#deadlineMs ??= now + this.#limitMs;
+    return Math.max(1, this.#deadlineMs - now);
   }
 }

@@ -7,7 +7,8 @@
  */
 import { CodedError } from '../base/errors.ts';
 import { isCid } from './content-key.ts';
-import { type LinkTable, LinkTableBuilder } from './link-table.ts';
+import type { LinkTable } from './link-table.ts';
+import { LinkTableBuilder } from './link-table-builder.ts';
 import { ProtobufReader, WIRE_BYTES, WIRE_VARINT } from './protobuf-reader.ts';
 
 export interface DagNode {

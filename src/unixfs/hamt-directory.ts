@@ -12,7 +12,8 @@ import { chain, type MaybePromise } from '../base/maybe-promise.ts';
 import type { ContentKey } from './content-key.ts';
 import { isEntryName } from './entry-name.ts';
 import { type HamtShard, hashName, isSubShard, linkInSlot, NAME_HASH_BITS, slotAt } from './hamt-shard.ts';
-import { type LinkTable, LinkTableBuilder } from './link-table.ts';
+import type { LinkTable } from './link-table.ts';
+import { LinkTableBuilder } from './link-table-builder.ts';
 
 /** Reads and decodes the shard of that key. @throws DAG_INVALID where it is none, and what `blocks/` throws. */
 export type LoadShard = (key: ContentKey) => MaybePromise<HamtShard>;

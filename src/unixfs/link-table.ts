@@ -9,6 +9,11 @@ import { CODEC_RAW, type ContentKey, contentKeyAt } from './content-key.ts';
 
 const COLUMNS = 4;
 
+/** Takes copies of links: `LinkTableBuilder`. */
+export interface LinkSink {
+  append(cid: Uint8Array, name: Uint8Array, size: number): void;
+}
+
 export class LinkTable {
   readonly count: number;
   readonly #bytes: Uint8Array;
@@ -123,7 +128,7 @@ export class LinkTable {
   }
 
   /** Appends link `link` to `builder`, its name without the first `prefixLength` bytes. */
-  copyTo(builder: LinkTableBuilder, link: number, prefixLength: number): void {
+  copyTo(builder: LinkSink, link: number, prefixLength: number): void {
     const cid = this.#bytes.subarray(this.#at(link, 0), this.#at(link, 1));
     const name = this.#bytes.subarray(this.nameStart(link) + prefixLength, this.nameEnd(link));
     builder.append(cid, name, this.#sizes[link] as number);
@@ -136,62 +141,6 @@ export class LinkTable {
   #compareTo(link: number, name: Uint8Array): number {
     return compareBytes(this.#bytes, this.nameStart(link), this.nameEnd(link), name, 0, name.length);
   }
-}
-
-/** Collects links: of one block by their positions in it (`add`), or of many blocks by copying (`append`). */
-export class LinkTableBuilder {
-  #bytes: Uint8Array;
-  #length = 0;
-  #positions: Uint32Array;
-  #sizes: Float64Array;
-  #count = 0;
-
-  /** With `block`, `add` alone may be used. */
-  constructor(expectedLinks: number, block?: Uint8Array) {
-    this.#bytes = block ?? new Uint8Array(64 * expectedLinks);
-    this.#positions = new Uint32Array(COLUMNS * expectedLinks);
-    this.#sizes = new Float64Array(expectedLinks);
-  }
-
-  get count(): number {
-    return this.#count;
-  }
-
-  add(cidStart: number, cidEnd: number, nameStart: number, nameEnd: number, size: number): void {
-    if (this.#count === this.#sizes.length) {
-      const capacity = this.#count * 2 + 8;
-      this.#positions = grown(this.#positions, new Uint32Array(capacity * COLUMNS));
-      this.#sizes = grown(this.#sizes, new Float64Array(capacity));
-    }
-    const at = this.#count * COLUMNS;
-    this.#positions[at] = cidStart;
-    this.#positions[at + 1] = cidEnd;
-    this.#positions[at + 2] = nameStart;
-    this.#positions[at + 3] = nameEnd;
-    this.#sizes[this.#count++] = size;
-  }
-
-  append(cid: Uint8Array, name: Uint8Array, size: number): void {
-    const nameStart = this.#length + cid.length;
-    const end = nameStart + name.length;
-    if (end > this.#bytes.length) this.#bytes = grown(this.#bytes, new Uint8Array(end * 2));
-    this.#bytes.set(cid, this.#length);
-    this.#bytes.set(name, nameStart);
-    this.add(this.#length, nameStart, nameStart, end, size);
-    this.#length = end;
-  }
-
-  build(): LinkTable {
-    const exact = this.#count === this.#sizes.length;
-    const bytes = this.#length > 0 ? this.#bytes.slice(0, this.#length) : this.#bytes;
-    const positions = exact ? this.#positions : this.#positions.slice(0, this.#count * COLUMNS);
-    return new LinkTable(bytes, positions, exact ? this.#sizes : this.#sizes.slice(0, this.#count));
-  }
-}
-
-function grown<T extends Uint8Array | Uint32Array | Float64Array>(from: T, into: T): T {
-  into.set(from);
-  return into;
 }
 
 function compareBytes(

@@ -15,6 +15,7 @@ import { FileIndex } from './file-index.ts';
 import { type FoundLink, findInShards, type LoadShard, listShards } from './hamt-directory.ts';
 import type { HamtShard } from './hamt-shard.ts';
 import type { LinkTable } from './link-table.ts';
+import { SharedTasks } from './shared-tasks.ts';
 import { decodeUnixfsEntry, entryMemoryBytes, type UnixfsEntry } from './unixfs-entry.ts';
 
 /** Half of it holds the inner nodes of a file of 500 GB in blocks of 1 MiB, or 50,000 directories of ten entries. */
@@ -27,6 +28,8 @@ export class UnixfsReader {
   readonly #listings: LRUCache<ContentKey, LinkTable>;
   /** The latest listing too large for the cache: without it, reading it by cursor would be quadratic. */
   #oversized: { readonly key: ContentKey; readonly listing: LinkTable } | undefined;
+
+  readonly #walks = new SharedTasks<ContentKey, LinkTable>();
 
   /** `cacheBytes` bounds what is kept decoded, half of it each for entries and for listings of sharded directories. */
   constructor(blocks: BlockReader, { cacheBytes = DEFAULT_CACHE_BYTES }: { cacheBytes?: number } = {}) {
@@ -78,10 +81,10 @@ export class UnixfsReader {
     return chain(this.entry(key, options), (entry) => {
       if (entry.kind === 'directory') return entry.entries;
       if (entry.kind !== 'shard') throw notADirectory(entry);
-      return listShards(entry.shard, this.#shards(options)).then((listing) => {
-        this.#listings.set(key, listing);
-        if (!this.#listings.has(key)) this.#oversized = { key, listing };
-        return listing;
+      return this.#walks.run(key, options.signal, (signal) => {
+        // The first one's time-out holds for all; everyone's own signal lets them go.
+        const { priority, timeoutMs } = options;
+        return this.#listShards(key, entry.shard, { priority, signal, timeoutMs });
       });
     });
   }
@@ -89,6 +92,13 @@ export class UnixfsReader {
   /** Where the bytes of the file `key` stand, `sizeBytes` of them. Reads nothing by itself. */
   file(key: ContentKey, sizeBytes: number): FileIndex {
     return new FileIndex(this, key, sizeBytes);
+  }
+
+  async #listShards(key: ContentKey, root: HamtShard, options: WantOptions): Promise<LinkTable> {
+    const listing = await listShards(root, this.#shards(options));
+    this.#listings.set(key, listing);
+    if (!this.#listings.has(key)) this.#oversized = { key, listing };
+    return listing;
   }
 
   #shards(options: WantOptions): LoadShard {

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import type { CID } from 'multiformats/cid';
 import { describe, expect, test } from 'vitest';
-import { contentKey } from '../../src/unixfs/content-key.ts';
+import { cidOf, contentKey } from '../../src/unixfs/content-key.ts';
 import { resolvePath } from '../../src/unixfs/resolve-path.ts';
 import { UnixfsReader } from '../../src/unixfs/unixfs-reader.ts';
 import { BlockMap } from '../support/block-map.ts';
@@ -102,6 +102,27 @@ describe('sharded directories', () => {
     expect((await names(unixfs, root)).length).toBe(2000);
     // The third level has more of them than the second could.
     expect(blocks.peak).toBeGreaterThan(256);
+  });
+
+  test('is worked out once for all who list it at once; who leaves is let go, and the last one ends it', async () => {
+    const { blocks, dag, unixfs } = builder();
+    const root = dag.hamt(children(dag, 300), 16);
+    blocks.makeAllRemote();
+    const listings = Promise.all(Array.from({ length: 20 }, () => unixfs.list(contentKey(root), demand)));
+    expect(new Set(await listings).size).toBe(1);
+    expect(new Set(blocks.fetched.map(({ cid }) => `${cid}`)).size).toBeGreaterThan(10);
+
+    const fresh = new UnixfsReader(blocks);
+    const entry = await unixfs.entry(contentKey(root), demand);
+    if (entry.kind === 'shard') blocks.makeSilent(cidOf(entry.shard.links.key(0)));
+    const callers = [new AbortController(), new AbortController()];
+    const lists = callers.map(({ signal }) => fresh.list(contentKey(root), { ...demand, signal }));
+    callers[0]?.abort();
+    await expect(lists[0]).rejects.toMatchObject({ code: 'ABORTED' });
+    expect(blocks.waiting.length).toBe(1);
+    callers[1]?.abort();
+    await expect(lists[1]).rejects.toMatchObject({ code: 'ABORTED' });
+    expect(blocks.waiting.length).toBe(0);
   });
 
   test('a name that can be none is not surfaced from a shard either', async () => {

@@ -1,0 +1,185 @@
+/**
+ * Reads ahead of each reader, so that it finds its next blocks here instead of waiting a round trip for each.
+ *
+ * A stream's window begins at a few blocks. Whenever the reader catches up with it, the window doubles, as long as that
+ * made the stream faster the last time: then the link is full, or the reader slower than it, and more would only take
+ * memory. A read that continues nothing fetches nothing. What is wanted ahead is wanted at `readahead`, below every
+ * reader, is bounded by bytes over all streams, and is dropped when its stream is given up.
+ *
+ * Nobody waits for anything here, and nothing here fails a read.
+ */
+import { LRUCache } from 'lru-cache';
+import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
+import { cidOf } from '../unixfs/content-key.ts';
+import type { Extent, FileIndex } from '../unixfs/file-index.ts';
+import type { NodeId } from './file-system.ts';
+import type { ObservedRead, ReadObserver } from './read-observer.ts';
+import { type ReadStream, ReadStreams } from './read-streams.ts';
+
+export interface ReadaheadOptions {
+  /** A stream's largest window. 64 MiB is 1 Gbit/s at half a second. */
+  readonly maxWindowBytes?: number;
+  /** Bound on what all streams want ahead at once. */
+  readonly maxOutstandingBytes?: number;
+  /** A clock in milliseconds that never goes back. */
+  readonly now?: () => number;
+}
+
+/** Two blocks of today's importers, eight of yesterday's. */
+const FIRST_WINDOW_BYTES = 2 * 1024 * 1024;
+/** A window that doubled must make the stream this much faster, or it does not double again. */
+const WORTHWHILE = 1.1;
+/** A strided reader's window counts reads, each of which may be a block's worth of fetching. */
+const FIRST_STRIDES = 4;
+const MAX_STRIDES = 64;
+/** Files whose readers are remembered. */
+const FILES_KEPT = 1024;
+
+/** What is ahead of one stream. */
+class Window {
+  readonly abort = new AbortController();
+  bytes = FIRST_WINDOW_BYTES;
+  strides = FIRST_STRIDES;
+  /** Up to where, in the file, everything was asked for, and up to where it came. */
+  frontier = 0;
+  arrived = 0;
+  /** For strided streams: how many reads ahead were asked for. */
+  stridesAsked = 0;
+  /** What was read since `sinceMs`, and whether the reader caught up with what came. */
+  #readBytes = 0;
+  #caughtUp = false;
+  #sinceMs: number;
+  #bytesPerMs = 0;
+
+  constructor(nowMs: number) {
+    this.#sinceMs = nowMs;
+  }
+
+  /** Takes note of a read up to `end`, and grows where that is due. */
+  advance(end: number, length: number, nowMs: number, maxBytes: number): void {
+    this.#readBytes += length;
+    this.#caughtUp ||= end > this.arrived;
+    // Judged when a window's worth was read through it, so that one measure covers a round trip or more.
+    if (this.#readBytes < this.bytes || nowMs <= this.#sinceMs) return;
+    const bytesPerMs = this.#readBytes / (nowMs - this.#sinceMs);
+    if (this.#caughtUp && bytesPerMs > this.#bytesPerMs * WORTHWHILE) this.bytes = Math.min(this.bytes * 2, maxBytes);
+    this.#bytesPerMs = bytesPerMs;
+    this.#readBytes = 0;
+    this.#caughtUp = false;
+    this.#sinceMs = nowMs;
+  }
+}
+
+export class Readahead implements ReadObserver {
+  readonly #blocks: BlockReader;
+  readonly #maxWindowBytes: number;
+  readonly #maxOutstandingBytes: number;
+  readonly #now: () => number;
+  readonly #files = new LRUCache<NodeId, ReadStreams>({
+    max: FILES_KEPT,
+    dispose: (streams) => {
+      for (const stream of streams.streams()) this.#drop(stream);
+    },
+  });
+  readonly #windows = new WeakMap<ReadStream, Window>();
+  #outstandingBytes = 0;
+
+  constructor(blocks: BlockReader, options: ReadaheadOptions = {}) {
+    this.#blocks = blocks;
+    this.#maxWindowBytes = options.maxWindowBytes ?? 64 * 1024 * 1024;
+    this.#maxOutstandingBytes = options.maxOutstandingBytes ?? 128 * 1024 * 1024;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  /** Wanted ahead and not here yet, over all streams. */
+  get outstandingBytes(): number {
+    return this.#outstandingBytes;
+  }
+
+  onRead({ node, file, offset, length, volumes }: ObservedRead): void {
+    let streams = this.#files.get(node);
+    if (!streams) {
+      streams = new ReadStreams();
+      this.#files.set(node, streams);
+    }
+    const { stream, dropped } = streams.observe(offset, length);
+    if (dropped) this.#drop(dropped);
+    if (stream.pattern === 'random') return;
+    const window = this.#window(stream);
+    const timeoutMs = volumes.reduce((longest, { spec }) => Math.max(longest, spec.timeoutMs), 0) || undefined;
+    const want: WantOptions = { priority: 'readahead', signal: window.abort.signal, timeoutMs };
+    if (stream.pattern === 'sequential') this.#ahead(stream, window, file, want);
+    else this.#strides(stream, window, file, want);
+  }
+
+  #ahead(stream: ReadStream, window: Window, file: FileIndex, want: WantOptions): void {
+    const { end, length } = stream;
+    window.advance(end, length, this.#now(), this.#maxWindowBytes);
+    window.frontier = Math.max(window.frontier, end);
+    const from = window.frontier;
+    const to = Math.min(end + window.bytes, file.sizeBytes);
+    // By halves: a request for each read would cut up the ranges that sources answer best.
+    if (from >= to || (to < file.sizeBytes && to - from < window.bytes / 2)) return;
+    const arrived = () => {
+      window.arrived = Math.max(window.arrived, to);
+    };
+    if (this.#want(file, from, to, want, arrived)) window.frontier = to;
+  }
+
+  #strides(stream: ReadStream, window: Window, file: FileIndex, want: WantOptions): void {
+    const { offset, length, stride } = stream;
+    // One of those asked for is read now.
+    window.stridesAsked = Math.max(0, window.stridesAsked - 1);
+    if (window.stridesAsked > window.strides / 2) return;
+    for (let ahead = window.stridesAsked + 1; ahead <= window.strides; ahead++) {
+      const from = offset + ahead * stride;
+      if (from < 0 || from >= file.sizeBytes) break;
+      if (!this.#want(file, from, Math.min(from + length, file.sizeBytes), want)) return;
+      window.stridesAsked = ahead;
+    }
+    window.strides = Math.min(window.strides * 2, MAX_STRIDES);
+  }
+
+  /** False where the bound over all streams is reached: a later read tries again. */
+  #want(file: FileIndex, from: number, to: number, want: WantOptions, arrived: () => void = nothing): boolean {
+    if (this.#outstandingBytes >= this.#maxOutstandingBytes) return false;
+    void this.#fetch(file, from, to, want).then(arrived, nothing);
+    return true;
+  }
+
+  async #fetch(file: FileIndex, from: number, to: number, want: WantOptions): Promise<void> {
+    const extents = await file.locate(from, to, want);
+    const absent = extents.filter(({ cid }) => !this.#blocks.has(cid));
+    if (absent.length === 0) return;
+    const sizes = absent.map(({ blockBytes, length }) => blockBytes ?? length);
+    this.#outstandingBytes += sizes.reduce((sum, size) => sum + size, 0);
+    // One round trip for all, where a source can; whatever did not come that way is asked for block by block.
+    if (absent.length > 1) await this.#blocks.fetchRange(cidOf(file.key), from, to - 1, want).catch(nothing);
+    await Promise.all(absent.map((extent, index) => this.#fetchBlock(extent, sizes[index] as number, want)));
+  }
+
+  async #fetchBlock({ cid }: Extent, sizeBytes: number, want: WantOptions): Promise<void> {
+    try {
+      await this.#blocks.get(cid, want);
+    } catch {
+      // The reader will ask for it itself, and be told why it fails.
+    } finally {
+      this.#outstandingBytes -= sizeBytes;
+    }
+  }
+
+  #window(stream: ReadStream): Window {
+    let window = this.#windows.get(stream);
+    if (!window) {
+      window = new Window(this.#now());
+      this.#windows.set(stream, window);
+    }
+    return window;
+  }
+
+  #drop(stream: ReadStream): void {
+    this.#windows.get(stream)?.abort.abort();
+  }
+}
+
+function nothing(): void {}
