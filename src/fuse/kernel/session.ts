@@ -5,7 +5,7 @@
  * It ends when the kernel says ENODEV, which is when the mount is gone; then the thread, the descriptor and every wait
  * are given back. It knows neither mount(8) nor how the descriptor was come by.
  */
-import { closeSync, constants, ftruncateSync, openSync } from 'node:fs';
+import { closeSync, constants, existsSync, ftruncateSync, openSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { CodedError, messageChain } from '../../base/errors.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
@@ -114,8 +114,7 @@ export class FuseSession {
 
   #startReader(ring: SharedArrayBuffer): Promise<MountEnd> {
     const { promise, resolve } = Promise.withResolvers<MountEnd>();
-    const file = import.meta.url.endsWith('.ts') ? './device-reader.ts' : './device-reader.js';
-    const reader = new Worker(new URL(file, import.meta.url), {
+    const reader = new Worker(readerProgram(), {
       name: 'fuse-device-reader',
       workerData: { descriptor: this.#connection.descriptor, ring, journal: this.#journal } satisfies DeviceReaderData,
       execArgv: [],
@@ -218,6 +217,13 @@ export class FuseSession {
     if (needsExplanation(errno)) this.#options.onError?.(request.operation, request.node, error);
     this.#to.answers.errno(request.unique, errno);
   }
+}
+
+/** From source it is beside this file; bundled, beside the chunk that this is in, or one level above. */
+function readerProgram(): URL {
+  if (import.meta.url.endsWith('.ts')) return new URL('./device-reader.ts', import.meta.url);
+  const beside = new URL('./device-reader.js', import.meta.url);
+  return existsSync(beside) ? beside : new URL('../device-reader.js', import.meta.url);
 }
 
 /** For reading and writing in place, made where it is not there. */
