@@ -1,12 +1,11 @@
 /**
- * The blocks of a CAR as a gateway streams it, within bounds that follow from what was asked for.
- *
- * A gateway may send for ever, or announce one block of a terabyte: the decoder collects what a block's length
- * announces, so the bytes are counted before they reach it.
+ * The blocks of a CAR as a gateway streams it, within a bound that follows from what was asked for: a gateway may send
+ * for ever.
  */
-import { CarBlockIterator } from '@ipld/car';
-import { CodedError } from '../base/errors.ts';
+import { CodedError, messageChain } from '../base/errors.ts';
 import type { Block } from '../blocks/block.ts';
+import { readCar } from './car-reader.ts';
+import type { HttpClient } from './http-client.ts';
 
 /**
  * What may come for a range of `n` bytes: leaves of a hundred bytes cost half as much again in CIDs and links, and
@@ -17,37 +16,39 @@ const BYTES_PER_RANGE_BYTE = 4;
 const EXTRA_BYTES = 16 * 1024 * 1024;
 
 /**
- * The blocks in the order they were sent, unverified.
- * @throws what `chunks` throws, and what `failure` makes of a CAR that does not parse or is more than can be needed.
+ * The blocks in the order they were sent, unverified. Leaving early ends the request.
+ * @throws in the name of `http` SOURCE_FAILED for what is no CAR, breaks off, or is more than can be needed;
+ *   BLOCK_TOO_LARGE; what `chunks` throws.
  */
-export async function* decodeCarBlocks(
+export async function* gatewayCarBlocks(
+  http: HttpClient,
   chunks: AsyncIterable<Uint8Array>,
   rangeBytes: number,
-  failure: (what: string) => CodedError,
 ): AsyncGenerator<Block> {
-  const bounded = boundedChunks(chunks, rangeBytes * BYTES_PER_RANGE_BYTE + EXTRA_BYTES, failure);
+  const bounded = boundedChunks(http, chunks, rangeBytes * BYTES_PER_RANGE_BYTE + EXTRA_BYTES);
   try {
-    const blocks = await CarBlockIterator.fromIterable(bounded);
-    for await (const { cid, bytes } of blocks) yield { cid, bytes };
+    const { blocks } = await readCar(bounded);
+    yield* blocks;
   } catch (error) {
-    if (error instanceof CodedError) throw error;
-    throw failure(`sends a CAR that does not parse: ${error instanceof Error ? error.message : error}`);
+    if (!(error instanceof CodedError)) throw error;
+    if (error.code === 'CAR_INVALID') throw http.failure(`sends a bad CAR: ${messageChain(error)}`);
+    if (error.code === 'BLOCK_TOO_LARGE') throw http.failure(`sends a bad CAR: ${error.message}`, 'BLOCK_TOO_LARGE');
+    throw error;
   } finally {
-    // The decoder does not close its input when its reader leaves; this ends the request.
+    // The reader leaves its input open.
     await bounded.return(undefined);
   }
 }
 
 async function* boundedChunks(
+  http: HttpClient,
   chunks: AsyncIterable<Uint8Array>,
   maxBytes: number,
-  failure: (what: string) => CodedError,
 ): AsyncGenerator<Uint8Array> {
   let sizeBytes = 0;
   for await (const chunk of chunks) {
     sizeBytes += chunk.length;
-    if (sizeBytes > maxBytes)
-      throw failure(`sends a CAR of more than ${maxBytes} bytes for a range that needs far less`);
+    if (sizeBytes > maxBytes) throw http.failure(`sends more than ${maxBytes} bytes for a range that needs far less`);
     yield chunk;
   }
 }

@@ -11,7 +11,7 @@ import type { CodedError } from '../base/errors.ts';
 import { type Block, MAX_BLOCK_BYTES } from '../blocks/block.ts';
 import type { FetchOptions, RangeSource } from '../blocks/block-source.ts';
 import { type Clock, systemClock } from '../blocks/clock.ts';
-import { decodeCarBlocks } from './gateway-car.ts';
+import { gatewayCarBlocks } from './gateway-car.ts';
 import { retryAfterMs } from './gateway-retry-after.ts';
 import type { HttpAnswer } from './http-answer.ts';
 import { HttpClient } from './http-client.ts';
@@ -83,7 +83,7 @@ class GatewaySource implements RangeSource {
     // Depth first is the order in which the index needs them; a block that stands twice is sent once.
     const answer = await this.#ask(root, query, `${CAR};version=1;order=dfs;dups=n`, signal);
     this.#checkType(answer, CAR_TYPES);
-    yield* decodeCarBlocks(answer.chunks(), to - from + 1, (what) => this.#http.failure(what));
+    yield* gatewayCarBlocks(this.#http, answer.chunks(), to - from + 1);
   }
 
   close(): Promise<void> {

@@ -8,7 +8,7 @@ import type { Dispatcher } from 'undici';
 import { CodedError, type ErrorCode } from '../base/errors.ts';
 import { httpAgent } from './http-agent.ts';
 import { HttpAnswer } from './http-answer.ts';
-import type { HttpEndpoint } from './http-endpoint.ts';
+import { endpointSecrets, type HttpEndpoint } from './http-endpoint.ts';
 import { type HttpTimeouts, httpFailure } from './http-failure.ts';
 import { redirectTarget } from './http-redirect.ts';
 
@@ -44,6 +44,7 @@ export class HttpClient {
   readonly #agent: Dispatcher;
   readonly #timeouts: HttpTimeouts;
   readonly #followRedirects: boolean;
+  readonly #secrets: readonly string[];
 
   constructor(name: string, endpoint: HttpEndpoint, options: HttpClientOptions = {}) {
     this.name = name;
@@ -51,6 +52,7 @@ export class HttpClient {
     this.#url = new URL(endpoint.url);
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
     this.#followRedirects = options.followRedirects ?? false;
+    this.#secrets = endpointSecrets(endpoint);
     this.#agent = httpAgent(this.#url, this.#timeouts);
   }
 
@@ -72,11 +74,10 @@ export class HttpClient {
     throw this.failure('redirects for ever');
   }
 
-  /** An error in this source's name. What servers say is cut short, and shown without our own secret if they repeat it. */
+  /** An error in this source's name. What servers say is cut short, and shown without our secrets if they repeat them. */
   failure(what: string, code: ErrorCode = 'SOURCE_FAILED'): CodedError {
-    const secret = this.#endpoint.authorization?.replace(/^\S+\s+/, '');
-    const shownText = (secret ? what.replaceAll(secret, '…') : what).slice(0, MAX_SHOWN_CHARACTERS);
-    return new CodedError(code, `${this.name} ${shownText}`);
+    const shownText = this.#secrets.reduce((text, secret) => text.replaceAll(secret, '…'), what);
+    return new CodedError(code, `${this.name} ${shownText.slice(0, MAX_SHOWN_CHARACTERS)}`);
   }
 
   /** What the network threw, in this source's name: see `httpFailure`. */

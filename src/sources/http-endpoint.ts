@@ -45,6 +45,16 @@ export function parseEndpoint(text: string, authorization?: string): HttpEndpoin
   };
 }
 
+/** What a server might repeat and nobody may see: the credentials as they are sent and as they were, and the query's. */
+export function endpointSecrets({ authorization = '', query }: HttpEndpoint): string[] {
+  const [, scheme = '', credentials = ''] = /^(\S+)\s+(.*)$/.exec(authorization) ?? [undefined, '', authorization];
+  const plain = scheme.toLowerCase() === 'basic' ? Buffer.from(credentials, 'base64').toString() : '';
+  const password = plain.slice(plain.indexOf(':') + 1);
+  const secrets = [credentials, plain, password, ...new URLSearchParams(query).values()];
+  // Shorter ones are no secrets, and taking out every `1` would leave nothing to read.
+  return secrets.filter((secret) => secret.length >= 4);
+}
+
 /** RFC 7617; the user part of a URL is percent-encoded. */
 function basicAuthorization(url: URL): string {
   const decode = (part: string) => {

@@ -142,7 +142,7 @@ class RpcControl implements KuboControl {
   #translate(error: unknown, signal: AbortSignal, timed: AbortSignal, timeoutMs = 0): CodedError {
     if (signal.aborted) return new CodedError('ABORTED', `the call to ${this.name} was dropped`, { cause: error });
     if (timed.aborted) return this.#http.failure(`did not answer within ${timeoutMs / 1000} s`);
-    return error instanceof CodedError ? error : this.#http.explain(error, signal);
+    return isSaidByKubo(error) ? this.#http.failure(`says: ${error.message}`) : this.#http.explain(error, signal);
   }
 }
 

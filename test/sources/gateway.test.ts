@@ -27,6 +27,30 @@ import { demand, failureCode, rawBlock, type SourceUnderTest, sourceContract } f
 const block = rawBlock(randomBytes(3000));
 const CAR_HEADERS = { 'content-type': 'application/vnd.ipld.car; version=1; order=dfs; dups=n' };
 
+/** The header of a CAR without roots, then a CID with a length before it that nothing will ever fill. */
+const hugeBlock: Behaviour = (request, response) => {
+  const lengthOf2To40 = [0x80, 0x80, 0x80, 0x80, 0x80, 0x20];
+  const header = Buffer.from('11a265726f6f7473806776657273696f6e01', 'hex');
+  status(
+    200,
+    CAR_HEADERS,
+    Buffer.concat([header, Buffer.from(lengthOf2To40), block.cid.bytes, block.bytes]),
+  )(request, response);
+};
+
+/** A well-formed CAR of one block, again and again. */
+const endlessBlocks: Behaviour = async (_request, response) => {
+  const big = rawBlock(randomBytes(1024 * 1024));
+  const empty = await carOf([]);
+  const section = (await carOf([big])).subarray((await carOf([], big)).length);
+  response.writeHead(200, CAR_HEADERS).write(empty);
+  const send = () => {
+    while (!response.destroyed && response.write(section));
+  };
+  response.on('drain', send);
+  send();
+};
+
 /** A gateway as the specification has it, over a map. */
 function serveBlocks(blocks: ReadonlyMap<string, Uint8Array>): Behaviour {
   return (request, response) => {
@@ -207,7 +231,7 @@ describe('a gateway that misbehaves', () => {
       const reading = (async () => {
         for await (const each of source.getRange(block.cid, 0, 20, demand())) received.push(each);
       })();
-      await expect(reading).rejects.toThrow(/CAR that does not parse/);
+      await expect(reading).rejects.toThrow(/sends a bad CAR: the CAR is truncated/);
       expect(received).toHaveLength(1);
     });
 
@@ -216,6 +240,8 @@ describe('a gateway that misbehaves', () => {
       ['something else under its type', status(200, CAR_HEADERS, 'no CAR at all'), 'SOURCE_FAILED'],
       ['nothing', status(200, CAR_HEADERS, ''), 'SOURCE_FAILED'],
       ['an endless one', endless(CAR_HEADERS), 'SOURCE_FAILED'],
+      ['one that announces a block of 2^40 bytes', hugeBlock, 'BLOCK_TOO_LARGE'],
+      ['one of blocks without end', endlessBlocks, 'SOURCE_FAILED'],
       ['404', status(404), 'BLOCK_UNAVAILABLE'],
       ['no answer', silent, 'SOURCE_FAILED'],
     ] as [string, Behaviour, string][])('%s fails with a code', async (_name, behaviour, code) => {
@@ -298,10 +324,15 @@ describe('what a gateway is sent and shown as', () => {
     expect(source.name).toBe(`gateway ${server.url}`);
     // A server that repeats what it was sent does not bring it into our logs either.
     server.behave((request, response) =>
-      status(500, {}, `denied: ${request.headers.authorization}`)(request, response),
+      status(
+        500,
+        {},
+        `denied: ${request.headers.authorization} (user:p@ss, p@ss) at ${request.url}`,
+      )(request, response),
     );
     const error = await source.getBlock(block.cid, demand()).catch((thrown) => thrown);
-    expect(error.message).toContain('denied: Basic …');
+    expect(error.message).toContain('denied: Basic … (…, …) at /ipfs/');
+    expect(error.message).toContain('token=…&');
     await source.close();
   });
 
@@ -385,8 +416,8 @@ describeWith(['kubo'], "Kubo's own gateway", () => {
   });
 });
 
-async function carOf(blocks: readonly Block[]): Promise<Uint8Array> {
-  const { writer, out } = CarWriter.create(blocks.slice(0, 1).map(({ cid }) => cid));
+async function carOf(blocks: readonly Block[], root = blocks[0]): Promise<Uint8Array> {
+  const { writer, out } = CarWriter.create(root ? [root.cid] : []);
   const written = (async () => {
     for (const each of blocks) await writer.put(each);
     await writer.close();

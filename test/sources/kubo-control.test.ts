@@ -41,7 +41,7 @@ describeWith(['kubo'], 'control of a real node', () => {
 
   test('a peer that is not there, and one that is no address', async () => {
     const gone = '/ip4/127.0.0.1/tcp/1/p2p/12D3KooWN4LsKCxYboxiXZBHYuwpxmzd5DYRzvB6agqqdmMwXaou';
-    await expect(control.connect(gone, demand())).rejects.toMatchObject({ code: 'SOURCE_FAILED' });
+    await expect(control.connect(gone, demand())).rejects.toThrow(/says: .*connection refused/);
     await expect(control.connect('somewhere', demand())).rejects.toMatchObject({ code: 'SOURCE_FAILED' });
   });
 

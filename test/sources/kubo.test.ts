@@ -113,7 +113,7 @@ describeWith(['kubo'], 'a Kubo node with a peer', () => {
     const { cid, bytes } = rawBlock(randomBytes(1000));
     await reader.putRawBlock(bytes);
     const hasty = kuboSource({ rpc: reader.rpcUrl, timeouts: { answerMs: 300 } });
-    reader.pause();
+    await reader.pause();
     await expect(hasty.getBlock(cid, demand())).rejects.toThrow(/said nothing for 0.3 s/);
     reader.resume();
     expect(await hasty.getBlock(cid, demand())).toHaveLength(1000);

@@ -3,7 +3,7 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -67,9 +67,11 @@ export class KuboNode {
     await this.run(['swarm', 'connect', await other.swarmAddress()]);
   }
 
-  /** Stops it as a full machine would: it accepts connections and answers nothing. */
-  pause(): void {
+  /** Stops it as a full machine would: it accepts connections and answers nothing. Resolves once it has stopped. */
+  async pause(): Promise<void> {
     this.#daemon.kill('SIGSTOP');
+    // The signal reaches its threads one by one, and one may still answer. proc(5): the state follows the name's `)`.
+    while (!/\) T /.test(await readFile(`/proc/${this.#daemon.pid}/stat`, 'utf8'))) await new Promise(setImmediate);
   }
 
   resume(): void {
