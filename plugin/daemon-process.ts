@@ -16,6 +16,8 @@ export const FUSE_DESCRIPTOR = 3;
 export interface DaemonEnvironment {
   /** The unix socket on which the daemon is to listen. */
   readonly IPFS_VOLUME_DAEMON_SOCKET: string;
+  /** Where what was negotiated on the connection is kept. */
+  readonly IPFS_VOLUME_CONNECTION_FILE: string;
   /** Names the FUSE connection: mount counts and node numbers belong to it. */
   readonly IPFS_VOLUME_CONNECTION: string;
   /** `1` where the connection was served before: no INIT will come, unanswered requests are to be asked for again. */
@@ -52,12 +54,17 @@ export class DaemonProcess {
   #lastWords = '';
 
   /** Starts `command` (the program and its arguments) with `fuseDescriptor` as its descriptor 3. */
-  constructor(command: readonly string[], fuseDescriptor: number, environment: DaemonEnvironment, logger: Logger) {
+  constructor(
+    command: readonly string[],
+    fuseDescriptor: number | undefined,
+    environment: DaemonEnvironment,
+    logger: Logger,
+  ) {
     this.socketPath = environment.IPFS_VOLUME_DAEMON_SOCKET;
     this.#logger = logger;
     const [program = process.execPath, ...args] = command;
     this.#child = spawn(program, args, {
-      stdio: ['ignore', 'inherit', 'pipe', fuseDescriptor, 'ipc'],
+      stdio: ['ignore', 'inherit', 'pipe', fuseDescriptor ?? 'ignore', 'ipc'],
       env: { ...process.env, ...environment },
     });
     this.#child.stderr?.on('data', (chunk: Buffer) => {

@@ -21,8 +21,8 @@ const STOP_LIMIT_MS = 5000;
 const DAEMON_STOP_LIMIT_MS = 3500;
 
 export interface SupervisedConnection {
-  /** An open /dev/fuse, bound to the mount. */
-  readonly descriptor: number;
+  /** An open /dev/fuse, bound to the mount; undefined where the daemon mounts by itself. */
+  readonly descriptor: number | undefined;
   /** Names it, unlike every connection before: mount counts and node numbers belong to one connection. */
   readonly id: string;
   /** Detaches the mount and closes the descriptor. */
@@ -119,6 +119,7 @@ export class Supervisor {
       {
         IPFS_VOLUME_DAEMON_SOCKET: join(runDirectory, `daemon-${this.#generation}.sock`),
         IPFS_VOLUME_CONNECTION: connection.id,
+        IPFS_VOLUME_CONNECTION_FILE: join(runDirectory, 'negotiated.json'),
         IPFS_VOLUME_TAKE_OVER: this.#generation > 1 ? '1' : '0',
       },
       logger,

@@ -26,7 +26,7 @@ export interface CheckedConfiguration {
 export interface CliParts {
   readonly version: string;
   /** Commands from above this layer (`serve`), each registered like those here. */
-  readonly commands: readonly RegisterCommand[];
+  readonly loadCommands: () => Promise<readonly RegisterCommand[]>;
   /** Reads the configuration. @throws CONFIG_INVALID naming the variable */
   readonly readConfiguration: (env: Environment) => CheckedConfiguration | Promise<CheckedConfiguration>;
   /** Loads what serves a directory without a daemon, for `mount`. */

@@ -31,8 +31,8 @@ const COMMANDS: readonly RegisterCommand[] = [
 export async function runCli(args: readonly string[], parts: CliParts, process: CliProcess): Promise<number> {
   const interrupt = interruptSignal();
   const context: CliContext = { process, parts, interrupted: interrupt.signal };
-  const program = createProgram(context);
   try {
+    const program = createProgram(context, await parts.loadCommands());
     await program.parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
@@ -45,7 +45,7 @@ export async function runCli(args: readonly string[], parts: CliParts, process: 
   }
 }
 
-function createProgram(context: CliContext): Command {
+function createProgram(context: CliContext, more: readonly RegisterCommand[]): Command {
   const { process, parts } = context;
   const program = new Command('ipfs-volume')
     .description('Mounts IPFS content as Docker volumes, lazily: each block just in time.')
@@ -62,7 +62,7 @@ function createProgram(context: CliContext): Command {
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });
-  for (const register of [...parts.commands, ...COMMANDS]) register(program, context);
+  for (const register of [...more, ...COMMANDS]) register(program, context);
   return program;
 }
 

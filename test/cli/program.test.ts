@@ -47,7 +47,7 @@ test('no command at all exits 2 with the help on stderr', async () => {
 test('commands from above the layer are registered like the others', async () => {
   const { code, stdout } = await runCommand(['serve'], {
     parts: {
-      commands: [
+      loadCommands: async () => [
         (program, context) => {
           program.command('serve').action(() => void context.process.stdout.write('serving\n'));
         },

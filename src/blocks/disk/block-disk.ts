@@ -47,8 +47,8 @@ export class BlockDisk {
   readonly #delete: StatementSync;
   readonly #rows = new LRUCache<BlockKey, Row>({ max: KNOWN_ROWS });
   readonly #files = new LRUCache<number, number>({ max: OPEN_FILES, dispose: (descriptor) => closeSync(descriptor) });
-  #nextId: number;
-  #totals: { blocks: number; bytes: number };
+  #nextId = 1;
+  #totals: DiskTotals = { blocks: 0, bytes: 0 };
   #inTransaction = false;
 
   /** Opens or makes the directory (0700). `durable`: commits survive a power cut, not only a crash. */
@@ -77,12 +77,7 @@ export class BlockDisk {
       'INSERT INTO block (id, key, size, batch, checksums, data) VALUES (?, ?, ?, ?, ?, ?)',
     );
     this.#delete = this.#database.prepare('DELETE FROM block WHERE id = ?');
-    const totals = this.#database.prepare(
-      'SELECT count(*) AS blocks, total(size) AS bytes, coalesce(max(id), 0) AS last FROM block',
-    );
-    const { blocks, bytes, last } = totals.get() as { blocks: number; bytes: number; last: number };
-    this.#totals = { blocks, bytes };
-    this.#nextId = last + 1;
+    this.#recount();
     this.#sweepFiles();
   }
 
@@ -136,6 +131,16 @@ export class BlockDisk {
     this.#database.exec('COMMIT');
   }
 
+  /** Takes back what was put since the last commit; its files are swept with `deleteBatch` or at the next start. */
+  abandon(): void {
+    if (!this.#inTransaction) return;
+    this.#inTransaction = false;
+    this.#database.exec('ROLLBACK');
+    this.#rows.clear();
+    this.#recount();
+    this.#sweepFiles();
+  }
+
   delete(key: BlockKey): void {
     const row = this.#row(key);
     if (row) this.#deleteRow(row.id, row.size, row.data === null, key);
@@ -166,6 +171,15 @@ export class BlockDisk {
     this.commit();
     this.#files.clear();
     this.#database.close();
+  }
+
+  #recount(): void {
+    const totals = this.#database.prepare(
+      'SELECT count(*) AS blocks, total(size) AS bytes, coalesce(max(id), 0) AS last FROM block',
+    );
+    const { blocks, bytes, last } = totals.get() as { blocks: number; bytes: number; last: number };
+    this.#totals = { blocks, bytes };
+    this.#nextId = last + 1;
   }
 
   #begin(): void {

@@ -5,7 +5,7 @@ import { main } from '../../../src/cli/main.ts';
 await main(
   {
     version: '1.2.3',
-    commands: [],
+    loadCommands: async () => [],
     readConfiguration: () => {
       throw new Error('no configuration in this test');
     },

@@ -19,7 +19,7 @@ export interface RunOptions {
 
 export const NO_PARTS: CliParts = {
   version: '1.2.3',
-  commands: [],
+  loadCommands: async () => [],
   readConfiguration: () => ({
     stateDirectory: '/tmp',
     mountRoot: '/tmp/mnt',

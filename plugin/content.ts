@@ -1,0 +1,70 @@
+/**
+ * Puts together everything that has content and shows it as a file system: stores on this machine, sources, the want
+ * queue, UnixFS, the file system itself. The daemon and the stand-alone mount differ only in what they do with it.
+ */
+import { join } from 'node:path';
+import type { Logger } from '../src/base/log.ts';
+import { BlockService } from '../src/blocks/block-service.ts';
+import type { BlockSource } from '../src/blocks/block-source.ts';
+import { DiskCache } from '../src/cache/disk-cache.ts';
+import { MemoryCache } from '../src/cache/memory-cache.ts';
+import { IpfsFileSystem } from '../src/fs/ipfs-file-system.ts';
+import { gatewaySource } from '../src/sources/gateway.ts';
+import { kuboSource } from '../src/sources/kubo.ts';
+import { type KuboControl, kuboControl } from '../src/sources/kubo-control.ts';
+import { LocalStore } from '../src/sources/local-store.ts';
+import { nameResolver } from '../src/sources/name-resolver.ts';
+import { UnixfsReader } from '../src/unixfs/unixfs-reader.ts';
+import { type ContentResolver, contentResolver } from '../src/volumes/content-resolver.ts';
+import type { Config } from './config.ts';
+
+/** Blocks just used. The disk cache and the kernel's own pages stand behind and before it, so it need not be large. */
+const MEMORY_CACHE_BYTES = 64 * 1024 * 1024;
+
+export interface Content extends AsyncDisposable {
+  readonly store: LocalStore;
+  readonly cache: DiskCache;
+  readonly blocks: BlockService;
+  readonly fileSystem: IpfsFileSystem;
+  readonly resolver: ContentResolver;
+  readonly kubo: KuboControl | undefined;
+}
+
+/** Opens the stores in the state directory, and asks no network. @throws what the stores do. */
+export async function openContent(config: Config, logger: Logger): Promise<Content> {
+  const store = await LocalStore.open(join(config.stateDirectory, 'store'), { logger });
+  const cache = await DiskCache.open(join(config.stateDirectory, 'cache'), {
+    limitBytes: config.cacheSizeBytes,
+    logger,
+  });
+  const kubo = config.kuboRpc === undefined ? undefined : kuboOf(config.kuboRpc, config);
+  const gateways = config.gateways.map((url) => ({ url, authorization: config.gatewayAuth }));
+  const sources: BlockSource[] = [...(kubo ? [kubo.source] : []), ...gateways.map(gatewaySource)];
+  const blocks = new BlockService({
+    memory: new MemoryCache(MEMORY_CACHE_BYTES),
+    stores: [store, cache],
+    sinks: [cache],
+    sources,
+    timeoutMs: config.readTimeoutMs,
+    prefetchBytesPerSecond: config.prefetchRate,
+  });
+  const unixfs = new UnixfsReader(blocks);
+  const names = nameResolver({ kubo: kubo?.control, gateways });
+  return {
+    store,
+    cache,
+    blocks,
+    fileSystem: new IpfsFileSystem(unixfs, { extendedAttributes: config.extendedAttributes }),
+    resolver: contentResolver(unixfs, names, kubo?.control, logger),
+    kubo: kubo?.control,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([blocks.close(), names.close(), kubo?.control.close()]);
+      await Promise.all([cache.close(), store.close()]);
+    },
+  };
+}
+
+function kuboOf(rpc: string, config: Config): { readonly source: BlockSource; readonly control: KuboControl } {
+  const options = { rpc, authorization: config.kuboRpcAuth };
+  return { source: kuboSource(options), control: kuboControl(options) };
+}

@@ -1,0 +1,35 @@
+/** What the control API shows and does, from the daemon's parts. */
+import { checkSources } from '../src/cli/doctor/source-checks.ts';
+import type { Priority } from '../src/blocks/priority.ts';
+import type { VolumeStatuses } from '../src/volumes/volume-status.ts';
+import type { Config } from './config.ts';
+import type { Content } from './content.ts';
+import type { ControlCollaborators } from './control-routes.ts';
+import { VERSION } from './version.ts';
+
+export function controlCollaborators(
+  config: Config,
+  { store, cache, blocks }: Content,
+  statuses: VolumeStatuses,
+): ControlCollaborators {
+  return {
+    status: () => ({
+      version: VERSION,
+      uptimeSeconds: Math.floor(process.uptime()),
+      mountRoot: config.mountRoot,
+      stateDirectory: config.stateDirectory,
+      volumes: statuses.all(),
+      sources: blocks.sources,
+      store: store.statistics(),
+      cache: cache.statistics(),
+      blocksByPriority: Object.fromEntries(
+        Object.entries(blocks.stats).map(([priority, { blocks: count }]) => [priority, count]),
+      ) as Record<Priority, number>,
+    }),
+    diagnose: () => checkSources(config),
+    importCar: (car, lastIsRoot, signal) => store.importCar(car, { root: lastIsRoot ? 'last' : 'header', signal }),
+    storedRoots: () => store.roots(),
+    removeRoot: (cid) => store.remove(cid),
+    collectGarbage: () => store.gc(),
+  };
+}

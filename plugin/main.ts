@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+/** The entry of `ipfs-volume`: hands the command line what lies above its layer. */
+import { main } from '../src/cli/main.ts';
+import { VERSION } from './version.ts';
+
+await main({
+  version: VERSION,
+  loadCommands: async () => {
+    const { registerDaemon, registerServe } = await import('./serve-command.ts');
+    return [registerServe, registerDaemon];
+  },
+  readConfiguration: async (env) => (await import('./config.ts')).readConfig(env),
+  loadServeDirectory: async () => (await import('./standalone.ts')).serveDirectory,
+});

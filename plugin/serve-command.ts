@@ -1,0 +1,45 @@
+/** The commands `serve` and, hidden, `daemon`: environment and flags to a configuration, and that to a process. */
+import type { Command } from 'commander';
+import type { CliContext } from '../src/cli/cli-parts.ts';
+import { FLAGS, readConfig } from './config.ts';
+import type { DaemonEnvironment } from './daemon-process.ts';
+
+/** `serve`, with a flag for each variable of the configuration. */
+export function registerServe(program: Command, context: CliContext): void {
+  const command = program
+    .command('serve')
+    .description("the plugin's process: Docker's volume API on the socket, and one FUSE mount for all volumes");
+  for (const { flag, variable } of FLAGS) command.option(`${flag} <value>`, `instead of ${variable}`);
+  command.action(async (flags: Record<string, string>) => {
+    const environment = withFlags(context.process.env, flags);
+    const config = readConfig(environment);
+    const { serve } = await import('./serve.ts');
+    // Flags reach the daemon as what they stand for.
+    Object.assign(process.env, environment);
+    const [, script = ''] = process.argv;
+    process.exit(await serve(config, [process.execPath, ...process.execArgv, script, 'daemon']));
+  });
+}
+
+/** `daemon`: what `serve` starts, and nobody else. */
+export function registerDaemon(program: Command, context: CliContext): void {
+  program.command('daemon', { hidden: true }).action(async () => {
+    const { runDaemon } = await import('./daemon.ts');
+    const { env } = context.process;
+    await runDaemon(readConfig(env), env as unknown as DaemonEnvironment);
+    // A thread that is blocked reading /dev/fuse would keep the process from exiting.
+    process.kill(process.pid, 'SIGKILL');
+  });
+}
+
+function withFlags(env: CliContext['process']['env'], flags: Readonly<Record<string, string>>): Record<string, string> {
+  const environment: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) if (value !== undefined) environment[name] = value;
+  for (const { flag, variable } of FLAGS) {
+    // Commander's name of `--cache-size`: cacheSize.
+    const key = flag.slice(2).replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+    const value = flags[key];
+    if (value !== undefined) environment[variable] = value;
+  }
+  return environment;
+}

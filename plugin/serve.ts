@@ -1,0 +1,86 @@
+/**
+ * `ipfs-volume serve`: the plugin's process. It is the supervisor; the daemon is its child, started as the hidden command
+ * `daemon` of the same program.
+ */
+import { randomUUID } from 'node:crypto';
+import { closeSync, mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { messageChain } from '../src/base/errors.ts';
+import { createLogger, type Logger } from '../src/base/log.ts';
+import { lockStateDirectory } from '../src/base/state-lock.ts';
+import { mountConnection } from '../src/fuse/kernel/mount.ts';
+import { detach } from '../src/fuse/run-program.ts';
+import type { Config } from './config.ts';
+import { prepareMountRoot } from './mount-root.ts';
+import { relay } from './relay.ts';
+import { listenOnSocket } from './server.ts';
+import { type SupervisedConnection, Supervisor } from './supervisor.ts';
+import { VERSION } from './version.ts';
+
+/** Calls under way when the supervisor ends get an answer, or an end, within this. */
+const STOP_GRACE_MS = 500;
+
+/**
+ * Serves until SIGTERM or SIGINT, or until its daemons will not stay up; resolves with the exit code.
+ * @throws STATE_LOCKED, MOUNT_FAILED, and what the machine refuses, before anything is left behind.
+ */
+export async function serve(config: Config, daemonCommand: readonly string[]): Promise<number> {
+  const logger = createLogger(config.logLevel);
+  await using undo = new AsyncDisposableStack();
+  const lock = lockStateDirectory(config.stateDirectory);
+  undo.defer(() => lock.release());
+  const mountRoot = await prepareMountRoot(config.mountRoot, logger);
+  const runDirectory = makeRunDirectory();
+  undo.defer(() => rm(runDirectory, { recursive: true, force: true }));
+  const connection = await connect(config, mountRoot);
+  undo.defer(() => connection.detach());
+
+  const supervisor = new Supervisor({ daemonCommand, runDirectory, connection, logger });
+  const socket = await listenOnSocket(config.socketPath, relay(supervisor, logger));
+  undo.defer(() => socket.close(STOP_GRACE_MS));
+  logger.info({ version: VERSION, socket: config.socketPath, mountRoot, transport: config.transport }, 'serving');
+  handleSignals(supervisor, logger);
+  supervisor.start();
+  const end = await supervisor.ended;
+  return end === 'stopped' ? 0 : 1;
+}
+
+/** Of our own, 0700, in memory where the machine has /run, and short, since a socket's path has 107 bytes. */
+function makeRunDirectory(): string {
+  try {
+    return mkdtempSync('/run/ipfs-volume-');
+  } catch {
+    return mkdtempSync(join(tmpdir(), 'ipfs-volume-'));
+  }
+}
+
+async function connect(config: Config, mountRoot: string): Promise<SupervisedConnection> {
+  const id = randomUUID();
+  // libfuse mounts by itself, in the daemon, and nothing of it can be handed on.
+  const descriptor = config.transport === 'kernel' ? await mountConnection(mountRoot, 'ipfs-volume') : undefined;
+  let detached: Promise<void> | undefined;
+  const undo = async (): Promise<void> => {
+    await detach(mountRoot);
+    if (descriptor !== undefined) closeSync(descriptor);
+  };
+  return {
+    descriptor,
+    id,
+    detach: () => {
+      detached ??= undo();
+      return detached;
+    },
+  };
+}
+
+function handleSignals(supervisor: Supervisor, logger: Logger): void {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      logger.info({ signal }, 'stopping');
+      supervisor.stop().catch((error: unknown) => logger.error({ error: messageChain(error) }, 'stopping failed'));
+    });
+  }
+  process.on('SIGHUP', () => supervisor.replace());
+}

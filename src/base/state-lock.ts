@@ -1,0 +1,36 @@
+/**
+ * One process a state directory: two would each believe its own state file.
+ *
+ * Node has no flock(2), but SQLite locks its files by fcntl(2): an exclusive transaction on a small database of its own is
+ * a lock that the kernel takes back when the process dies, however it does.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { CodedError } from './errors.ts';
+
+export interface StateLock {
+  release(): void;
+}
+
+/** Makes `directory` (0700) where it is missing. @throws STATE_LOCKED where another process holds it, CONFIG_INVALID */
+export function lockStateDirectory(directory: string): StateLock {
+  let database: DatabaseSync;
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    database = new DatabaseSync(join(directory, 'lock.db'), { timeout: 0 });
+  } catch (error) {
+    throw new CodedError('CONFIG_INVALID', `the state directory ${directory} cannot be used`, { cause: error });
+  }
+  try {
+    database.exec('BEGIN EXCLUSIVE');
+  } catch (error) {
+    database.close();
+    throw new CodedError(
+      'STATE_LOCKED',
+      `the state directory ${directory} is in use by another ipfs-volume: stop it, or set IPFS_VOLUME_STATE_DIR to another`,
+      { cause: error },
+    );
+  }
+  return { release: () => database.close() };
+}
