@@ -18,8 +18,8 @@ import { redirectTarget } from './http-redirect.ts';
  */
 const DEFAULT_TIMEOUTS: HttpTimeouts = { connectMs: 10_000, answerMs: 300_000, stallMs: 15_000 };
 
-/** Of what a server says about its errors: enough for Kubo's longest ones with two CIDs in them. */
-const MAX_SHOWN_CHARACTERS = 300;
+/** Of what a server says about its errors: enough for Kubo's longest, which lists each address of a peer it dialled. */
+const MAX_SHOWN_CHARACTERS = 600;
 
 export interface HttpClientOptions {
   readonly timeouts?: Partial<HttpTimeouts> | undefined;
@@ -74,10 +74,11 @@ export class HttpClient {
     throw this.failure('redirects for ever');
   }
 
-  /** An error in this source's name. What servers say is cut short, and shown without our secrets if they repeat them. */
+  /** An error in this source's name. What servers say goes on one line, without our secrets if they repeat them. */
   failure(what: string, code: ErrorCode = 'SOURCE_FAILED'): CodedError {
     const shownText = this.#secrets.reduce((text, secret) => text.replaceAll(secret, '…'), what);
-    return new CodedError(code, `${this.name} ${shownText.slice(0, MAX_SHOWN_CHARACTERS)}`);
+    const line = shownText.replace(/[\p{C}\s]+/gu, ' ').slice(0, MAX_SHOWN_CHARACTERS);
+    return new CodedError(code, `${this.name} ${line}`);
   }
 
   /** What the network threw, in this source's name: see `httpFailure`. */
