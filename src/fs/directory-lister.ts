@@ -16,6 +16,7 @@ import type { ChildNodes, Place } from './child-nodes.ts';
 import type { ListedEntry, RequestContext } from './file-system.ts';
 import type { DirectoryNode, NodeTable } from './node-table.ts';
 import { NodeWant } from './node-want.ts';
+import { TreeAhead } from './tree-ahead.ts';
 
 export type Fill = (entry: ListedEntry) => boolean;
 
@@ -29,6 +30,7 @@ export class DirectoryLister {
   readonly #nodes: NodeTable;
   readonly #children: ChildNodes;
   readonly #now: () => number;
+  readonly #treeAhead: TreeAhead;
   #ahead = 0;
 
   /** `now` is a clock in milliseconds that never goes back. */
@@ -37,6 +39,7 @@ export class DirectoryLister {
     this.#nodes = nodes;
     this.#children = children;
     this.#now = now;
+    this.#treeAhead = new TreeAhead(unixfs, nodes);
   }
 
   list(
@@ -49,6 +52,7 @@ export class DirectoryLister {
     const { timeoutMs } = directory.volume.spec;
     const listing = this.#unixfs.list(directory.key, new NodeWant('demand', timeoutMs, context, this.#now));
     return chain(listing, (table) => {
+      if (cursor === 0) this.#treeAhead.onList(directory);
       if (!withAttributes) return this.#fill(directory, table, cursor, cursor, false, fill);
       const now = this.#now();
       // A pass begins at 0; one that was restored in the middle begins where it is.
