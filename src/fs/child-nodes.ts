@@ -41,7 +41,7 @@ export class ChildNodes {
   lookup(place: Place, key: ContentKey, claimedBytes: number | undefined, want: WantOptions): MaybePromise<Node> {
     const known = this.known(place, key, claimedBytes);
     if (known) return counted(known);
-    return chain(this.#unixfs.entry(key, want), (entry) => counted(this.#fromEntry(place, key, entry)));
+    return chain(this.#unixfs.entry(key, want), (entry) => counted(this.adopt(place, key, entry)));
   }
 
   /** The same without reading a block, nor counting: undefined where one would have to be read. */
@@ -59,10 +59,13 @@ export class ChildNodes {
       }
     }
     const entry = this.#unixfs.known(key);
-    return entry && this.#fromEntry(place, key, entry);
+    if (entry) return this.adopt(place, key, entry);
+    const directory = this.#nodes.directory(place.parent, nameOf(place));
+    return directory?.key === key && directory.volume === volume ? directory : undefined;
   }
 
-  #fromEntry(place: Place, key: ContentKey, entry: UnixfsEntry): Node {
+  /** The node of a child whose `entry` is at hand. Not counted: what nobody takes, `NodeTable.dropUnused` ends. */
+  adopt(place: Place, key: ContentKey, entry: UnixfsEntry): Node {
     const { volume } = place;
     switch (entry.kind) {
       case 'directory':
@@ -78,7 +81,7 @@ export class ChildNodes {
 
   #directory(place: Place, key: ContentKey, entry: UnixfsEntry): Node {
     const { parent, volume } = place;
-    const name = Buffer.from(place.name.buffer, place.name.byteOffset, place.name.length).toString('latin1');
+    const name = nameOf(place);
     const node = this.#nodes.directory(parent, name);
     // In the root a name may come back with other content.
     if (node && node.key === key && node.volume === volume) return node;
@@ -106,6 +109,11 @@ export class ChildNodes {
     node.holders = node.holders.with(volume);
     return node;
   }
+}
+
+/** A character a byte. */
+function nameOf({ name }: Place): string {
+  return Buffer.from(name.buffer, name.byteOffset, name.length).toString('latin1');
 }
 
 function counted(node: Node): Node {

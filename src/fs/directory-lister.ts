@@ -10,11 +10,12 @@ import { CodedError } from '../base/errors.ts';
 import { chain, type MaybePromise } from '../base/maybe-promise.ts';
 import type { WantOptions } from '../blocks/block-reader.ts';
 import type { LinkTable } from '../unixfs/link-table.ts';
+import type { UnixfsEntry } from '../unixfs/unixfs-entry.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
 import { entryOf } from './attributes.ts';
 import type { ChildNodes, Place } from './child-nodes.ts';
 import type { ListedEntry, RequestContext } from './file-system.ts';
-import type { DirectoryNode, NodeTable } from './node-table.ts';
+import type { DirectoryNode, Node, NodeTable } from './node-table.ts';
 import { NodeWant } from './node-want.ts';
 import { TreeAhead } from './tree-ahead.ts';
 
@@ -59,13 +60,20 @@ export class DirectoryLister {
       if (cursor === 0 || directory.childrenDeadlineMs === 0) directory.childrenDeadlineMs = now + timeoutMs;
       const end = Math.min(table.count, cursor + WAITED_FOR);
       const leftMs = directory.childrenDeadlineMs - now;
-      const pending =
-        leftMs > 0 ? this.#want(table, cursor, end, new NodeWant('metadata', leftMs, context, this.#now)) : [];
-      if (pending.length === 0) return this.#fill(directory, table, cursor, end, true, fill);
+      // Nodes are made as their blocks arrive, so that a window of large children may pass through a small cache.
+      const made: Node[] = [];
+      const want = new NodeWant('metadata', leftMs, context, this.#now);
+      const pending = leftMs > 0 ? this.#want(directory, table, cursor, end, want, made) : [];
+      const fillAll = () => {
+        this.#fill(directory, table, cursor, end, true, fill);
+        for (const node of made) this.#nodes.dropUnused(node);
+      };
+      if (pending.length === 0) return fillAll();
       this.#wantAhead(table, end, timeoutMs);
       return Promise.all(pending).then(() => {
-        if (context.signal.aborted) throw new CodedError('ABORTED', 'nobody waits for the listing any more');
-        this.#fill(directory, table, cursor, end, true, fill);
+        if (!context.signal.aborted) return fillAll();
+        for (const node of made) this.#nodes.dropUnused(node);
+        throw new CodedError('ABORTED', 'nobody waits for the listing any more');
       });
     });
   }
@@ -106,10 +114,20 @@ export class DirectoryLister {
   }
 
   /** Asks for the blocks of `from`..`to` that say what a child is; resolved, never rejected, where one must be waited for. */
-  #want(table: LinkTable, from: number, to: number, want: WantOptions): Promise<unknown>[] {
+  #want(
+    directory: DirectoryNode,
+    table: LinkTable,
+    from: number,
+    to: number,
+    want: WantOptions,
+    made: Node[],
+  ): Promise<unknown>[] {
     const pending: Promise<unknown>[] = [];
     for (let link = from; link < to; link++) {
-      const entry = this.#entry(table, link, want);
+      const entry = this.#entry(table, link, want, (found) => {
+        const place: Place = { parent: directory.id, name: table.name(link), volume: directory.volume };
+        made.push(this.#children.adopt(place, table.key(link), found));
+      });
       if (entry) pending.push(entry);
     }
     return pending;
@@ -135,14 +153,20 @@ export class DirectoryLister {
   }
 
   /** Undefined where nothing must be waited for: the child is a raw block of known size, decoded, or malformed. */
-  #entry(table: LinkTable, link: number, want: WantOptions): Promise<unknown> | undefined {
+  #entry(
+    table: LinkTable,
+    link: number,
+    want: WantOptions,
+    use: (entry: UnixfsEntry) => void = () => undefined,
+  ): Promise<unknown> | undefined {
     if (table.isRaw(link) && table.size(link) !== undefined) return undefined;
     try {
       const entry = this.#unixfs.entry(table.key(link), want);
-      return entry instanceof Promise ? entry.catch(() => undefined) : undefined;
+      if (entry instanceof Promise) return entry.then(use).catch(() => undefined);
+      use(entry);
     } catch {
       // The listing goes on without this child; looking it up says what is wrong with it.
-      return undefined;
     }
+    return undefined;
   }
 }

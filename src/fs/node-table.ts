@@ -129,10 +129,9 @@ export class NodeTable {
     this.dropUnused(node);
   }
 
-  /** Ends a node that nobody holds. */
+  /** Ends a node that nobody holds; one that has ended already is ignored. */
   dropUnused(node: Node): void {
-    if (node.lookups > 0) return;
-    this.#nodes.delete(node.id);
+    if (node.lookups > 0 || !this.#nodes.delete(node.id)) return;
     if (isDirectory(node)) {
       const place = placeKey(node.parent, node.name);
       if (this.#places.get(place) === node) this.#places.delete(place);

@@ -154,3 +154,19 @@ test('a large sharded directory by cursor: in order, complete, decoded once, sma
   // However little the cache holds, the shards were read once and not once for each call.
   expect(new Set(blocks.fetched.map(({ cid }) => `${cid}`)).size).toBe(blocks.fetched.length);
 });
+
+test('children larger together than the cache are listed with their attributes all the same', async () => {
+  for (const remote of [true, false]) {
+    const { blocks, dag, fileSystem } = setUp({ cacheBytes: 4096 });
+    const children = Array.from({ length: 50 }, (_, index) => ({
+      name: `d${index}`,
+      cid: dag.directory([{ name: `${index}`.repeat(100), cid: dag.raw(Buffer.from('x')) }]),
+    }));
+    const node = await mountRoot(fileSystem, dag.directory(children));
+    if (remote) blocks.makeAllRemote();
+    const listed = await listAll(fileSystem, node, true, 10);
+    expect(listed.filter(({ kind, entry }) => kind === 'directory' && entry !== undefined)).toHaveLength(50);
+    for (const { node: child } of listed) fileSystem.forget(child, 1);
+    expect(fileSystem.nodeCount).toBe(1);
+  }
+});
