@@ -45,7 +45,7 @@ export interface IpfsFileSystemOptions {
   readonly now?: () => number;
 }
 
-export const CID_ATTRIBUTE = 'user.ipfs.cid';
+const CID_ATTRIBUTE = 'user.ipfs.cid';
 
 /** What `stat` shows as the best size to read by, and `df` counts in. */
 const BLOCK_SIZE = 4096;

@@ -17,9 +17,9 @@ import type { ObservedRead, ReadObserver } from './read-observer.ts';
 import { type ReadStream, ReadStreams } from './read-streams.ts';
 
 export interface ReadaheadOptions {
-  /** A stream's largest window. 64 MiB is 1 Gbit/s at half a second. */
+  /** A stream's largest window. 32 MiB is 1 Gbit/s at a quarter of a second. */
   readonly maxWindowBytes?: number;
-  /** Bound on what all streams want ahead at once. */
+  /** Bound on what all streams have on its way at once. */
   readonly maxOutstandingBytes?: number;
   /** A clock in milliseconds that never goes back. */
   readonly now?: () => number;
@@ -86,8 +86,8 @@ export class Readahead implements ReadObserver {
 
   constructor(blocks: BlockReader, options: ReadaheadOptions = {}) {
     this.#blocks = blocks;
-    this.#maxWindowBytes = options.maxWindowBytes ?? 64 * 1024 * 1024;
-    this.#maxOutstandingBytes = options.maxOutstandingBytes ?? 128 * 1024 * 1024;
+    this.#maxWindowBytes = options.maxWindowBytes ?? 32 * 1024 * 1024;
+    this.#maxOutstandingBytes = options.maxOutstandingBytes ?? 64 * 1024 * 1024;
     this.#now = options.now ?? (() => performance.now());
   }
 

@@ -27,7 +27,7 @@ export interface FoundLink {
 /** Shards wanted at once: "a few thousand blocks ahead" fill any link without holding all of a huge level. */
 const SHARDS_AT_ONCE = 4096;
 /** About 350 MB of listing; ten times what the largest directories in the wild hold. */
-export const MAX_LISTED_ENTRIES = 4 * 1024 * 1024;
+const MAX_LISTED_ENTRIES = 4 * 1024 * 1024;
 
 /** The entry of that name, reading one shard a level; undefined where there is none. */
 export function findInShards(root: HamtShard, name: Uint8Array, load: LoadShard): MaybePromise<FoundLink | undefined> {
