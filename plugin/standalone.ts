@@ -4,7 +4,7 @@
  * The file system is mounted in a private directory, as a daemon's would be, and the volume's own directory (or file) is
  * bound from there to where the user wants it.
  */
-import { mkdtemp, rmdir } from 'node:fs/promises';
+import { mkdtemp, rmdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CID } from 'multiformats/cid';
@@ -25,15 +25,22 @@ const VOLUME = 'volume';
 export const serveDirectory: ServeDirectory = async (reference, directory, { volumeOptions, env, signal }) => {
   const config = readConfig(env);
   const logger = createLogger(config.logLevel);
-  const options = parseVolumeOptions(reference, volumeOptions, {
-    prefetch: config.prefetch,
-    timeoutMs: config.readTimeoutMs,
-  });
+  const isPath = reference.startsWith('/') || reference.includes('://');
+  const options = parseVolumeOptions(
+    reference,
+    { ...volumeOptions, [isPath ? 'path' : 'cid']: reference },
+    { prefetch: config.prefetch, timeoutMs: config.readTimeoutMs },
+  );
   await using undo = new AsyncDisposableStack();
   const lock = lockStateDirectory(config.stateDirectory);
   undo.defer(() => lock.release());
   const content = undo.use(await openContent(config, logger));
   const { cid, kind } = await content.resolver.resolve(options, signal);
+  const isDirectory = (await stat(directory)).isDirectory();
+  if (isDirectory !== (kind === 'directory')) {
+    const problem = isDirectory ? 'is a single file: give a file to mount it on' : 'is a directory, and this is a file';
+    throw new CodedError('MOUNT_FAILED', `${directory}: ${reference} ${problem}`);
+  }
   const { uid, gid, fileMode, dirMode, timeoutMs } = options;
   content.fileSystem.addVolume({ name: VOLUME, root: CID.parse(cid), kind, uid, gid, fileMode, dirMode, timeoutMs });
 

@@ -1,0 +1,106 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Logger } from '../../src/base/log.ts';
+import { type State, StateFile } from '../../src/volumes/state-file.ts';
+
+const STATE: State = {
+  connection: 'c1',
+  volumes: [
+    { name: 'one', options: { cid: 'bafkqaaa' }, createdAt: '2026-01-01T00:00:00.000Z', resolved: null, mounts: {} },
+    {
+      name: 'two/sub',
+      options: {},
+      createdAt: '2026-01-02T00:00:00.000Z',
+      resolved: { cid: 'bafkqaaa', kind: 'file' },
+      mounts: { id: { count: 2, lastCall: 'x' } },
+    },
+  ],
+};
+
+let directory: string;
+let complaints: string[];
+const logger: Logger = {
+  debug() {},
+  info() {},
+  warn() {},
+  error: (_fields, message) => complaints.push(message),
+  child: () => logger,
+};
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'ipfs-volume-state-'));
+  complaints = [];
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+describe('the state file', () => {
+  test('nothing saved is an empty state', () => {
+    expect(new StateFile(directory, logger).load()).toEqual({ connection: null, volumes: [] });
+  });
+
+  test('what is saved is loaded, by another process too', () => {
+    new StateFile(directory, logger).save(STATE);
+    expect(new StateFile(directory, logger).load()).toEqual(STATE);
+    expect(complaints).toEqual([]);
+  });
+
+  test('a save that died half-way leaves the state before', () => {
+    const file = new StateFile(directory, logger);
+    file.save(STATE);
+    writeFileSync(join(directory, 'volumes.json.new'), '{"version":1,"vol');
+    expect(new StateFile(directory, logger).load()).toEqual(STATE);
+  });
+
+  test('cut off anywhere, it is set aside, loudly, and nothing throws', () => {
+    new StateFile(directory, logger).save(STATE);
+    const whole = readFileSync(join(directory, 'volumes.json'));
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: whole.length - 3 }), (length) => {
+        complaints = [];
+        writeFileSync(join(directory, 'volumes.json'), whole.subarray(0, length));
+        expect(new StateFile(directory, logger).load().volumes).toEqual([]);
+        expect(complaints[0]).toMatch(/damaged .* set aside as .*volumes\.json\.damaged-/);
+        const aside = readdirSync(directory).filter((name) => name.includes('.damaged-'));
+        expect(readFileSync(join(directory, aside.at(-1) ?? ''))).toEqual(whole.subarray(0, length));
+        for (const name of aside) rmSync(join(directory, name));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('one damaged record does not take the others with it', () => {
+    const file = new StateFile(directory, logger);
+    file.save(STATE);
+    const text = readFileSync(join(directory, 'volumes.json'), 'utf8').replace('"count": 2', '"count": "two"');
+    writeFileSync(join(directory, 'volumes.json'), text);
+    expect(file.load()).toEqual({ connection: 'c1', volumes: [STATE.volumes[0]] });
+    expect(complaints).toHaveLength(1);
+  });
+
+  test('a newer version is refused and left as it is', () => {
+    const newer = '{"version": 2, "volumes": {"a": 1}}';
+    writeFileSync(join(directory, 'volumes.json'), newer);
+    expect(() => new StateFile(directory, logger).load()).toThrow(/version 2.*knows 1/);
+    expect(readFileSync(join(directory, 'volumes.json'), 'utf8')).toBe(newer);
+  });
+
+  test('any bytes at all load as a state', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.uint8Array(),
+          fc.json().map((text) => Buffer.from(text)),
+        ),
+        (bytes) => {
+          writeFileSync(join(directory, 'volumes.json'), bytes);
+          expect(Array.isArray(new StateFile(directory, logger).load().volumes)).toBe(true);
+          for (const name of readdirSync(directory)) rmSync(join(directory, name));
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+});

@@ -1,0 +1,242 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CodedError } from '../../src/base/errors.ts';
+import { silentLogger } from '../../src/base/log.ts';
+import type { VolumeSpec } from '../../src/fs/mounted-volume.ts';
+import type { ContentResolver } from '../../src/volumes/content-resolver.ts';
+import { StateFile } from '../../src/volumes/state-file.ts';
+import { directoryNameOf } from '../../src/volumes/volume-name.ts';
+import { mountsOf, type ResolvedContent } from '../../src/volumes/volume-record.ts';
+import { VolumeRegistry } from '../../src/volumes/volume-registry.ts';
+
+const CONTENT: ResolvedContent = { cid: 'bafkqaaa', kind: 'file' };
+const staying = () => ({ signal: new AbortController().signal });
+
+class Tree {
+  readonly shown = new Map<string, VolumeSpec>();
+  addVolume(spec: VolumeSpec): void {
+    if (this.shown.has(spec.name)) throw new CodedError('VOLUME_EXISTS', spec.name);
+    this.shown.set(spec.name, spec);
+  }
+  removeVolume(name: string): boolean {
+    return this.shown.delete(name);
+  }
+}
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'ipfs-volume-registry-'));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+function open(content: ContentResolver['resolve'] = async () => CONTENT, connection = 'c1') {
+  const tree = new Tree();
+  const registry = new VolumeRegistry({
+    state: new StateFile(directory, silentLogger()),
+    connection,
+    mountRoot: '/mnt/volumes',
+    tree,
+    content: { resolve: content },
+    defaults: { prefetch: 'auto', timeoutMs: 1000 },
+    logger: silentLogger(),
+  });
+  return { tree, registry };
+}
+
+describe('the registry', () => {
+  test('creating again with equal options is nothing, with others an error that names them', () => {
+    const { registry } = open();
+    registry.create('data', { cid: 'bafkqaaa' });
+    registry.create('data', { cid: 'bafkqaaa' });
+    expect(() => registry.create('data', { cid: 'bafkqaaa', uid: '1' })).toThrow(/uid was not given and is now 1/);
+    expect(registry.list()).toHaveLength(1);
+  });
+
+  test('mounts count by ID: the same ID twice, as docker cp does, needs two unmounts', async () => {
+    const { registry, tree } = open();
+    registry.create('bafkqaaa', {});
+    expect(await registry.mount('bafkqaaa', 'id', staying())).toBe('/mnt/volumes/bafkqaaa');
+    await registry.mount('bafkqaaa', 'id', staying());
+    await registry.mount('bafkqaaa', 'other', staying());
+    registry.unmount('bafkqaaa', 'id');
+    registry.unmount('bafkqaaa', 'other');
+    expect(tree.shown.size).toBe(1);
+    registry.unmount('bafkqaaa', 'never-mounted');
+    expect(tree.shown.size).toBe(1);
+    registry.unmount('bafkqaaa', 'id');
+    expect(tree.shown.size).toBe(0);
+  });
+
+  test('a mount without an ID works', async () => {
+    const { registry, tree } = open();
+    registry.create('bafkqaaa', {});
+    await registry.mount('bafkqaaa', '', staying());
+    registry.unmount('bafkqaaa', '');
+    expect(tree.shown.size).toBe(0);
+  });
+
+  test('a call that arrives twice counts once', async () => {
+    const { registry } = open();
+    registry.create('bafkqaaa', {});
+    await registry.mount('bafkqaaa', 'id', { ...staying(), call: 'call-1' });
+    await registry.mount('bafkqaaa', 'id', { ...staying(), call: 'call-1' });
+    expect(mountsOf(registry.get('bafkqaaa'))).toBe(1);
+    await registry.mount('bafkqaaa', 'id', { ...staying(), call: 'call-2' });
+    registry.unmount('bafkqaaa', 'id', 'call-3');
+    registry.unmount('bafkqaaa', 'id', 'call-3');
+    expect(mountsOf(registry.get('bafkqaaa'))).toBe(1);
+  });
+
+  test('a failed mount leaves nothing, and the volume', async () => {
+    const { registry, tree } = open(async () => {
+      throw new CodedError('BLOCK_UNAVAILABLE', 'nobody has it');
+    });
+    registry.create('bafkqaaa', {});
+    await expect(registry.mount('bafkqaaa', 'id', staying())).rejects.toThrow('nobody has it');
+    expect(tree.shown.size).toBe(0);
+    expect(mountsOf(registry.get('bafkqaaa'))).toBe(0);
+    expect(registry.mountError('bafkqaaa')).toBe('nobody has it');
+    registry.remove('bafkqaaa');
+  });
+
+  test('a caller that went away during a mount leaves no count', async () => {
+    const { promise, resolve } = Promise.withResolvers<ResolvedContent>();
+    const { registry, tree } = open(() => promise);
+    registry.create('bafkqaaa', {});
+    const caller = new AbortController();
+    const mounting = registry.mount('bafkqaaa', 'id', { signal: caller.signal });
+    caller.abort();
+    await expect(mounting).rejects.toMatchObject({ code: 'ABORTED' });
+    resolve(CONTENT);
+    await promise;
+    expect(tree.shown.size).toBe(0);
+  });
+
+  test('mounts at the same time look the content up once', async () => {
+    let lookups = 0;
+    const { promise, resolve } = Promise.withResolvers<ResolvedContent>();
+    const { registry } = open(() => {
+      lookups++;
+      return promise;
+    });
+    registry.create('bafkqaaa', {});
+    const mounting = [1, 2, 3].map((id) => registry.mount('bafkqaaa', `id-${id}`, staying()));
+    resolve(CONTENT);
+    await Promise.all(mounting);
+    expect(lookups).toBe(1);
+    expect(mountsOf(registry.get('bafkqaaa'))).toBe(3);
+  });
+
+  test('an IPNS name keeps what it led to while it is mounted, and is asked again afterwards', async () => {
+    let version = 0;
+    const { registry, tree } = open(async () => ({
+      cid: ['bafkqaaa', 'bafyaabakaieac'][version++] ?? '',
+      kind: 'file',
+    }));
+    registry.create('name', { path: '/ipns/example.com' });
+    const shown = (): string | undefined => tree.shown.get('name')?.root.toString();
+    await registry.mount('name', 'a', staying());
+    await registry.mount('name', 'b', staying());
+    expect([version, shown()]).toEqual([1, 'bafkqaaa']);
+    registry.unmount('name', 'a');
+    registry.unmount('name', 'b');
+    await registry.mount('name', 'c', staying());
+    expect([version, shown()]).toEqual([2, 'bafyaabakaieac']);
+  });
+
+  test('a volume in use is not removed; an unknown one is named', async () => {
+    const { registry } = open();
+    registry.create('bafkqaaa', {});
+    await registry.mount('bafkqaaa', 'id', staying());
+    expect(() => registry.remove('bafkqaaa')).toThrow(expect.objectContaining({ code: 'VOLUME_IN_USE' }));
+    expect(() => registry.get('nothing')).toThrow('no such volume: nothing');
+  });
+
+  test('mounted volumes are back after a restart on the same connection, without asking anybody', async () => {
+    const first = open();
+    first.registry.create('bafkqaaa', { uid: '7' });
+    await first.registry.mount('bafkqaaa', 'id', staying());
+    const second = open(() => Promise.reject(new Error('asked the network')));
+    expect(second.tree.shown.get('bafkqaaa')).toMatchObject({ kind: 'file', uid: 7 });
+    second.registry.unmount('bafkqaaa', 'id');
+    expect(second.tree.shown.size).toBe(0);
+  });
+
+  test('a new connection starts at zero, and keeps the volumes', async () => {
+    const first = open();
+    first.registry.create('bafkqaaa', {});
+    await first.registry.mount('bafkqaaa', 'id', staying());
+    const second = open(undefined, 'c2');
+    expect(second.tree.shown.size).toBe(0);
+    expect(mountsOf(second.registry.get('bafkqaaa'))).toBe(0);
+  });
+
+  test('any interleaving: the tree shows what is mounted, and what was acknowledged outlives the process', async () => {
+    const names = ['bafkqaaa', 'bafyaabakaieac'];
+    const step = fc.record({
+      verb: fc.constantFrom('create', 'mount', 'leave', 'unmount', 'remove', 'restart'),
+      name: fc.constantFrom(...names),
+      id: fc.constantFrom('', 'a', 'b'),
+      fails: fc.boolean(),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+        rmSync(directory, { recursive: true, force: true });
+        let fails = false;
+        const resolve: ContentResolver['resolve'] = async () => {
+          if (fails) throw new CodedError('BLOCK_TIMEOUT', 'silent');
+          return CONTENT;
+        };
+        let { registry, tree } = open(resolve);
+        const counts = new Map<string, Map<string, number>>();
+        for (const { verb, name, id, ...given } of steps) {
+          fails = given.fails;
+          const known = counts.get(name);
+          const count = known?.get(id) ?? 0;
+          const total = [...(known?.values() ?? [])].reduce((sum, one) => sum + one, 0);
+          const outcome = await attempt(async () => {
+            if (verb === 'create') registry.create(name, {});
+            else if (verb === 'mount') await registry.mount(name, id, staying());
+            else if (verb === 'leave') await registry.mount(name, id, { signal: AbortSignal.abort() });
+            else if (verb === 'unmount') registry.unmount(name, id);
+            else if (verb === 'remove') registry.remove(name);
+            else ({ registry, tree } = open(resolve));
+          });
+          if (verb === 'create') counts.set(name, known ?? new Map());
+          if (verb === 'mount' && outcome) known?.set(id, count + 1);
+          if (verb === 'unmount' && count > 0) known?.set(id, count - 1);
+          if (verb === 'leave') expect(outcome).toBe(false);
+          if (verb === 'remove') {
+            expect(outcome).toBe(known !== undefined && total === 0);
+            if (outcome) counts.delete(name);
+          }
+          expect(
+            registry
+              .list()
+              .map((record) => record.name)
+              .sort(),
+          ).toEqual([...counts.keys()].sort());
+          for (const [known, ids] of counts) {
+            const mounts = [...ids.values()].reduce((sum, one) => sum + one, 0);
+            expect(mountsOf(registry.get(known))).toBe(mounts);
+            expect(tree.shown.has(directoryNameOf(known))).toBe(mounts > 0);
+          }
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+async function attempt(work: () => Promise<void>): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    return false;
+  }
+}
