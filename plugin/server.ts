@@ -2,7 +2,7 @@
  * Listening on a unix socket that is root's alone, and ending in bounded time.
  */
 import { once } from 'node:events';
-import { chmod, mkdir, rm } from 'node:fs/promises';
+import { chmod, lstat, mkdir, rm } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
@@ -47,7 +47,9 @@ async function removeDeadSocket(path: string): Promise<void> {
   try {
     await once(probe, 'connect');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') await rm(path, { force: true });
+    const refused = (error as NodeJS.ErrnoException).code === 'ECONNREFUSED';
+    // A file that is no socket refuses too, and is not ours to remove.
+    if (refused && (await lstat(path)).isSocket()) await rm(path, { force: true });
     return;
   } finally {
     probe.destroy();
