@@ -52,8 +52,9 @@ const BLOCK_SIZE = 4096;
 /** How much there is to read is everybody's content; `df` and installers want a number that is not 0. */
 const NOMINAL_BYTES = 2 ** 40;
 
-/** Shared: a negative look-up is an everyday answer, and a stack trace for each costs more than the look-up. */
+/** Shared: these are everyday answers, and a stack trace for each costs more than the answer. */
 const NO_ENTRY = new CodedError('ENTRY_NOT_FOUND', 'no such entry');
+const NO_ATTRIBUTE = new CodedError('NO_ATTRIBUTE', `${CID_ATTRIBUTE} is the only attribute there is`);
 
 export class IpfsFileSystem implements FileSystem {
   readonly extendedAttributes: boolean;
@@ -161,7 +162,7 @@ export class IpfsFileSystem implements FileSystem {
 
   getExtendedAttribute(id: NodeId, name: string, _context: RequestContext): MaybePromise<Uint8Array> {
     if (this.listExtendedAttributes(id).includes(name)) return Buffer.from(cidOf(this.#node(id).key).toString());
-    throw new CodedError('NO_ATTRIBUTE', `no attribute ${name}`);
+    throw NO_ATTRIBUTE;
   }
 
   listExtendedAttributes(id: NodeId): readonly string[] {
