@@ -9,6 +9,7 @@ import type { BlockSource } from '../src/blocks/block-source.ts';
 import { DiskCache } from '../src/cache/disk-cache.ts';
 import { MemoryCache } from '../src/cache/memory-cache.ts';
 import { IpfsFileSystem } from '../src/fs/ipfs-file-system.ts';
+import { Readahead } from '../src/fs/readahead.ts';
 import { gatewaySource } from '../src/sources/gateway.ts';
 import { kuboSource } from '../src/sources/kubo.ts';
 import { type KuboControl, kuboControl } from '../src/sources/kubo-control.ts';
@@ -54,7 +55,10 @@ export async function openContent(config: Config, logger: Logger): Promise<Conte
     store,
     cache,
     blocks,
-    fileSystem: new IpfsFileSystem(unixfs, { extendedAttributes: config.extendedAttributes }),
+    fileSystem: new IpfsFileSystem(unixfs, {
+      extendedAttributes: config.extendedAttributes,
+      observers: [new Readahead(blocks)],
+    }),
     resolver: contentResolver(unixfs, names, kubo?.control, logger),
     kubo: kubo?.control,
     async [Symbol.asyncDispose]() {
