@@ -6,12 +6,21 @@ import type { CID } from 'multiformats/cid';
 import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { Priority } from './priority.ts';
 
+/** Told of each block, or part of one, that a caller was given; `origin` is a source's or store's name, or `memory`. */
+export type OnBlock = (
+  cid: CID,
+  sizeBytes: number,
+  how: { readonly priority: Priority; readonly origin: string; readonly fetched: boolean },
+) => void;
+
 export interface WantOptions {
   readonly priority: Priority;
   /** The want is dropped when its last interested caller aborts. Read only when the block must be waited for. */
   readonly signal?: AbortSignal | undefined;
   /** Bound on the wait; the reader's default otherwise. In milliseconds. */
   readonly timeoutMs?: number | undefined;
+  /** On whose account the block is. Must not throw. */
+  readonly account?: OnBlock | undefined;
 }
 
 export interface BlockReader {

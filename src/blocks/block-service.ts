@@ -11,7 +11,6 @@ import { chain, type MaybePromise } from '../base/maybe-promise.ts';
 import { type BlockKey, blockKey } from './block.ts';
 import type { BlockReader, WantOptions } from './block-reader.ts';
 import type { BlockSink, BlockStore } from './block-store.ts';
-import type { Priority } from './priority.ts';
 import { checkCid, identityBytes } from './verify.ts';
 import { WantQueue, type WantQueueOptions } from './want-queue.ts';
 
@@ -28,13 +27,6 @@ export interface BlockServiceOptions extends Omit<WantQueueOptions, 'onVerified'
   /** Who keeps what sources send. */
   readonly sinks: readonly BlockSink[];
 }
-
-/** Where a caller's bytes came from: the name of a source or store, `memory`, or `identity`. */
-export type OnBlock = (
-  cid: CID,
-  sizeBytes: number,
-  how: { readonly priority: Priority; readonly origin: string; readonly fetched: boolean },
-) => void;
 
 interface Found {
   readonly bytes: Uint8Array;
@@ -74,29 +66,19 @@ export class BlockService implements BlockReader {
     return this.#queue.pending;
   }
 
-  /** This reader with a caller's own account of every block (or part of one) it was given. */
-  accounted(onBlock: OnBlock): BlockReader {
-    return {
-      get: (cid, options) => this.get(cid, options, onBlock),
-      getRange: (cid, start, end, options) => this.getRange(cid, start, end, options, onBlock),
-      has: (cid) => this.has(cid),
-      fetchRange: (root, from, to, options) => this.fetchRange(root, from, to, options, onBlock),
-    };
-  }
-
-  get(cid: CID, options: WantOptions, onBlock?: OnBlock): MaybePromise<Uint8Array> {
+  get(cid: CID, options: WantOptions): MaybePromise<Uint8Array> {
     const key = blockKey(cid);
     const local = this.#local(cid, (store) => store.get(key));
     return chain(local, (found) => {
-      if (found === undefined) return this.#fetch(cid, options, onBlock);
+      if (found === undefined) return this.#fetch(cid, options);
       // From disk whole: an inner node or a directory, which will be read again.
       if (this.#stores.some(({ name }) => name === found.origin)) this.#memory.admit(cid, found.bytes);
-      onBlock?.(cid, found.bytes.length, { priority: options.priority, origin: found.origin, fetched: false });
+      account(options, cid, found, false);
       return found.bytes;
     });
   }
 
-  getRange(cid: CID, start: number, end: number, options: WantOptions, onBlock?: OnBlock): MaybePromise<Uint8Array> {
+  getRange(cid: CID, start: number, end: number, options: WantOptions): MaybePromise<Uint8Array> {
     const key = blockKey(cid);
     const slice = (bytes: Uint8Array) => {
       if (bytes.length >= end) return bytes.subarray(start, end);
@@ -107,9 +89,9 @@ export class BlockService implements BlockReader {
     const local = this.#local(cid, (store) => store.getRange(key, start, end));
     return chain(local, (found) => {
       // A store says no both of a block it lacks and of one too short. The latter would be fetched for nothing.
-      if (found === undefined && this.has(cid)) return chain(this.get(cid, options, onBlock), slice);
-      if (found === undefined) return this.#fetch(cid, options, onBlock).then(slice);
-      onBlock?.(cid, found.bytes.length, { priority: options.priority, origin: found.origin, fetched: false });
+      if (found === undefined && this.has(cid)) return chain(this.get(cid, options), slice);
+      if (found === undefined) return this.#fetch(cid, options).then(slice);
+      account(options, cid, found, false);
       return found.bytes;
     });
   }
@@ -120,11 +102,14 @@ export class BlockService implements BlockReader {
     return this.#stores.some((store) => store.has(key));
   }
 
-  fetchRange(root: CID, from: number, to: number, options: WantOptions, onBlock?: OnBlock): Promise<number> {
+  fetchRange(root: CID, from: number, to: number, options: WantOptions): Promise<number> {
+    // Field by field: a caller's options may be getters, which a spread would not see.
+    const { priority, signal, timeoutMs } = options;
     return this.#queue.wantRange(root, from, to, {
-      ...options,
-      onBlock: (cid, bytes, origin) =>
-        onBlock?.(cid, bytes.length, { priority: options.priority, origin, fetched: true }),
+      priority,
+      signal,
+      timeoutMs,
+      onBlock: (cid, bytes, origin) => account(options, cid, { bytes, origin }, true),
     });
   }
 
@@ -147,12 +132,19 @@ export class BlockService implements BlockReader {
     return from(0);
   }
 
-  async #fetch(cid: CID, options: WantOptions, onBlock: OnBlock | undefined): Promise<Uint8Array> {
+  async #fetch(cid: CID, options: WantOptions): Promise<Uint8Array> {
     // It may have come for another while the stores were asked.
     const late = this.#memory.get(blockKey(cid));
-    if (late) return late;
-    const { bytes, origin } = await this.#queue.want(cid, options);
-    onBlock?.(cid, bytes.length, { priority: options.priority, origin, fetched: true });
-    return bytes;
+    if (late) {
+      account(options, cid, { bytes: late, origin: this.#memory.name }, false);
+      return late;
+    }
+    const found = await this.#queue.want(cid, options);
+    account(options, cid, found, true);
+    return found.bytes;
   }
+}
+
+function account(options: WantOptions, cid: CID, { bytes, origin }: Found, fetched: boolean): void {
+  options.account?.(cid, bytes.length, { priority: options.priority, origin, fetched });
 }

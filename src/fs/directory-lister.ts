@@ -15,6 +15,7 @@ import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
 import { entryOf } from './attributes.ts';
 import type { ChildNodes, Place } from './child-nodes.ts';
 import type { ListedEntry, RequestContext } from './file-system.ts';
+import type { MountedVolume } from './mounted-volume.ts';
 import type { DirectoryNode, Node, NodeTable } from './node-table.ts';
 import { NodeWant } from './node-want.ts';
 import { TreeAhead } from './tree-ahead.ts';
@@ -51,7 +52,10 @@ export class DirectoryLister {
     context: RequestContext,
   ): MaybePromise<void> {
     const { timeoutMs } = directory.volume.spec;
-    const listing = this.#unixfs.list(directory.key, new NodeWant('demand', timeoutMs, context, this.#now));
+    const listing = this.#unixfs.list(
+      directory.key,
+      new NodeWant('demand', timeoutMs, context, this.#now, directory.volume.account),
+    );
     return chain(listing, (table) => {
       if (cursor === 0) this.#treeAhead.onList(directory);
       if (!withAttributes) return this.#fill(directory, table, cursor, cursor, false, fill);
@@ -62,14 +66,14 @@ export class DirectoryLister {
       const leftMs = directory.childrenDeadlineMs - now;
       // Nodes are made as their blocks arrive, so that a window of large children may pass through a small cache.
       const made: Node[] = [];
-      const want = new NodeWant('metadata', leftMs, context, this.#now);
+      const want = new NodeWant('metadata', leftMs, context, this.#now, directory.volume.account);
       const pending = leftMs > 0 ? this.#want(directory, table, cursor, end, want, made) : [];
       const fillAll = () => {
         this.#fill(directory, table, cursor, end, true, fill);
         for (const node of made) this.#nodes.dropUnused(node);
       };
       if (pending.length === 0) return fillAll();
-      this.#wantAhead(table, end, timeoutMs);
+      this.#wantAhead(table, end, directory.volume);
       return Promise.all(pending).then(() => {
         if (!context.signal.aborted) return fillAll();
         for (const node of made) this.#nodes.dropUnused(node);
@@ -88,7 +92,7 @@ export class DirectoryLister {
     fill: Fill,
   ): void {
     const { id: parent, volume } = directory;
-    const late: WantOptions = { priority: 'metadata', timeoutMs: volume.spec.timeoutMs };
+    const late: WantOptions = { priority: 'metadata', timeoutMs: volume.spec.timeoutMs, account: volume.account };
     for (let link = cursor; link < table.count; link++) {
       const name = table.name(link);
       if (!withAttributes && table.isRaw(link)) {
@@ -133,8 +137,8 @@ export class DirectoryLister {
     return pending;
   }
 
-  #wantAhead(table: LinkTable, from: number, timeoutMs: number): void {
-    const want: WantOptions = { priority: 'metadata', timeoutMs };
+  #wantAhead(table: LinkTable, from: number, { spec, account }: MountedVolume): void {
+    const want: WantOptions = { priority: 'metadata', timeoutMs: spec.timeoutMs, account };
     const end = Math.min(table.count, from + WANTED_AHEAD);
     for (let link = from; link < end && this.#ahead < WANTED_AHEAD; link++) {
       if (!table.isRaw(link) && !this.#unixfs.has(table.key(link))) this.#tryEntry(table, link, want);

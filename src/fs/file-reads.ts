@@ -84,7 +84,7 @@ export class FileReads {
   #pieces(attempt: Attempt, file: FileIndex, context: RequestContext): MaybePromise<readonly Uint8Array[]> {
     const { node, from, to } = attempt;
     const { blocks } = this.#unixfs;
-    const want = new NodeWant('demand', node.holders.timeoutMs, context, this.#now);
+    const want = new NodeWant('demand', node.holders.timeoutMs, context, this.#now, node.holders.account);
     if (codecOf(node.key) === CODEC_RAW && !node.sizeVerified) {
       // Its size is what a link claimed: the first read takes the whole block, to see. Never a silent truncation.
       attempt.failed = { from: 0, to: node.sizeBytes };
@@ -113,7 +113,7 @@ export class FileReads {
   }
 
   #succeeded(attempt: Attempt, pieces: readonly Uint8Array[]): readonly Uint8Array[] {
-    for (const { counters } of attempt.volumes) counters.bytesRead += attempt.to - attempt.from;
+    for (const volume of attempt.volumes) volume.delivered(attempt.to - attempt.from, this.#now);
     return pieces;
   }
 

@@ -117,7 +117,7 @@ export class IpfsFileSystem implements FileSystem {
     if (name.length > MAX_NAME_BYTES) throw new CodedError('NAME_TOO_LONG', 'a name of more than 255 bytes');
     if (parent === ROOT_NODE) return this.#lookupVolume(name, context);
     const { volume, key } = this.#directory(parent);
-    const want = new NodeWant('demand', volume.spec.timeoutMs, context, this.#now);
+    const want = new NodeWant('demand', volume.spec.timeoutMs, context, this.#now, volume.account);
     return noting(volume, () =>
       chain(this.#unixfs.find(key, name, want), (found) => {
         if (!found) throw NO_ENTRY;
@@ -140,7 +140,10 @@ export class IpfsFileSystem implements FileSystem {
     const node = id === ROOT_NODE ? undefined : this.#node(id);
     if (node?.appearance.kind !== 'symlink') throw new CodedError('NOT_A_SYMLINK', 'not a symlink');
     const { holders, key } = node as ContentNode;
-    const entry = this.#unixfs.entry(key, new NodeWant('demand', holders.timeoutMs, context, this.#now));
+    const entry = this.#unixfs.entry(
+      key,
+      new NodeWant('demand', holders.timeoutMs, context, this.#now, holders.account),
+    );
     return chain(entry, (found) => {
       if (found.kind === 'symlink') return found.target;
       throw new CodedError('INTERNAL', 'a symlink that is none when read again');
@@ -176,7 +179,7 @@ export class IpfsFileSystem implements FileSystem {
   #lookupVolume(name: Uint8Array, context: RequestContext): MaybePromise<Entry> {
     const volume = this.#root.find(name);
     if (!volume) throw NO_ENTRY;
-    const want = new NodeWant('demand', volume.spec.timeoutMs, context, this.#now);
+    const want = new NodeWant('demand', volume.spec.timeoutMs, context, this.#now, volume.account);
     const place = { parent: ROOT_NODE, name, volume };
     return noting(volume, () =>
       chain(this.#children.lookup(place, volume.rootKey, undefined, want), (node) => {
@@ -223,10 +226,16 @@ function noting<T>(volume: MountedVolume, work: () => MaybePromise<T>): MaybePro
   try {
     const result = work();
     if (!(result instanceof Promise)) return result;
-    return result.catch((error: unknown) => {
-      volume.note(error);
-      throw error;
-    });
+    return result.then(
+      (value) => {
+        volume.failing = false;
+        return value;
+      },
+      (error: unknown) => {
+        volume.note(error);
+        throw error;
+      },
+    );
   } catch (error) {
     volume.note(error);
     throw error;

@@ -3,6 +3,8 @@
  */
 import type { CID } from 'multiformats/cid';
 import { codeOf, messageChain } from '../base/errors.ts';
+import type { OnBlock } from '../blocks/block-reader.ts';
+import { BlockTally } from '../blocks/block-tally.ts';
 import { type ContentKey, contentKey } from '../unixfs/content-key.ts';
 
 export interface VolumeSpec {
@@ -47,6 +49,14 @@ export class MountedVolume {
   kind: 'file' | 'directory' | undefined;
   /** False once removed; nodes that the kernel still holds go on working. */
   mounted = true;
+  /** Blocks that came on this volume's account; a later mount of the same name may go on with it. */
+  tally = new BlockTally();
+  /** When the first byte was read, by the file system's clock. */
+  firstReadMs: number | undefined;
+  /** True from a failure to have content until content is had again. */
+  failing = false;
+  /** To be given along with every want on this volume's account. */
+  readonly account: OnBlock = (cid, sizeBytes, how) => this.tally.add(cid, sizeBytes, how);
   #lastError: string | null = null;
 
   constructor(spec: VolumeSpec, owner: Owner, serial: number) {
@@ -62,10 +72,18 @@ export class MountedVolume {
     return this.#lastError;
   }
 
+  /** Counts bytes that a reader got. */
+  delivered(sizeBytes: number, now: () => number): void {
+    this.counters.bytesRead += sizeBytes;
+    this.failing = false;
+    this.firstReadMs ??= now();
+  }
+
   /** Counts a failure to have content; answers such as "no such entry", and callers who left, are none. */
   note(error: unknown): void {
     if (ANSWERS.has(codeOf(error))) return;
     this.counters.errors++;
+    this.failing = true;
     this.#lastError = messageChain(error);
   }
 }

@@ -2,20 +2,28 @@
  * The wants of one request: dropped when its caller leaves, and bounded by one time-out together, however many blocks
  * follow from each other on the way.
  */
-import type { WantOptions } from '../blocks/block-reader.ts';
+import type { OnBlock, WantOptions } from '../blocks/block-reader.ts';
 import type { Priority } from '../blocks/priority.ts';
 import type { RequestContext } from './file-system.ts';
 
 export class NodeWant implements WantOptions {
   readonly priority: Priority;
+  readonly account: OnBlock | undefined;
   readonly #limitMs: number;
   readonly #context: RequestContext;
   readonly #now: () => number;
   #deadlineMs: number | undefined;
 
   /** `now` is a clock in milliseconds that never goes back. */
-  constructor(priority: Priority, limitMs: number, context: RequestContext, now: () => number) {
+  constructor(
+    priority: Priority,
+    limitMs: number,
+    context: RequestContext,
+    now: () => number,
+    account?: OnBlock | undefined,
+  ) {
     this.priority = priority;
+    this.account = account;
     this.#limitMs = limitMs;
     this.#context = context;
     this.#now = now;

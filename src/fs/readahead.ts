@@ -9,7 +9,7 @@
  * Nobody waits for anything here, and nothing here fails a read.
  */
 import { LRUCache } from 'lru-cache';
-import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
+import type { BlockReader, OnBlock, WantOptions } from '../blocks/block-reader.ts';
 import { cidOf } from '../unixfs/content-key.ts';
 import type { Extent, FileIndex } from '../unixfs/file-index.ts';
 import type { NodeId } from './file-system.ts';
@@ -107,7 +107,10 @@ export class Readahead implements ReadObserver {
     if (stream.pattern === 'random') return;
     const window = this.#window(stream);
     const timeoutMs = volumes.reduce((longest, { spec }) => Math.max(longest, spec.timeoutMs), 0) || undefined;
-    const want: WantOptions = { priority: 'readahead', signal: window.abort.signal, timeoutMs };
+    const account: OnBlock = (...block) => {
+      for (const volume of volumes) volume.account(...block);
+    };
+    const want: WantOptions = { priority: 'readahead', signal: window.abort.signal, timeoutMs, account };
     if (stream.pattern === 'sequential') this.#ahead(stream, window, file, want);
     else this.#strides(stream, window, file, want);
   }

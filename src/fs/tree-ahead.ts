@@ -95,7 +95,11 @@ export class TreeAhead {
   #walk(volume: MountedVolume): Walk {
     let walk = this.#walks.get(volume);
     if (!walk) {
-      const want: WantOptions = { priority: 'metadata', timeoutMs: volume.spec.timeoutMs };
+      const want: WantOptions = {
+        priority: 'metadata',
+        timeoutMs: volume.spec.timeoutMs,
+        account: volume.account,
+      };
       const lookedInto = new LRUCache<ContentKey, true>({ max: DIRECTORIES_KEPT });
       walk = { volume, want, pending: [], next: 0, allowance: 0, lookedInto };
       this.#walks.set(volume, walk);

@@ -2,6 +2,7 @@
  * The volumes that hold a file node. A million nodes of two volumes share three sets, which is why a set never changes:
  * `with` answers the one that has the volume too.
  */
+import type { OnBlock } from '../blocks/block-reader.ts';
 import type { MountedVolume } from './mounted-volume.ts';
 
 export class VolumeSet {
@@ -30,6 +31,11 @@ export class VolumeSet {
     }
     return larger;
   }
+
+  /** Counts for each of those still mounted: a file in several volumes is read on the account of all. */
+  readonly account: OnBlock = (cid, sizeBytes, how) => {
+    for (const volume of this.volumes) if (volume.mounted) volume.account(cid, sizeBytes, how);
+  };
 
   /** The longest time-out of those still mounted, or of all where none is. */
   get timeoutMs(): number {

@@ -91,8 +91,8 @@ export class FileIndex {
       if (unread.length === 0) return items as readonly Extent[];
       if (!walk.rangeFetched && unread.some((node) => this.#deservesRange(node))) {
         walk.rangeFetched = true;
-        const { priority, signal, timeoutMs } = walk.options;
-        const wait = { priority, signal, timeoutMs };
+        const { priority, signal, timeoutMs, account } = walk.options;
+        const wait = { priority, signal, timeoutMs, account };
         const fetched = this.#unixfs.blocks.fetchRange(cidOf(this.key), walk.from, walk.to - 1, wait);
         const here = items;
         return fetched.then(() => this.#walk(here, walk));

@@ -83,8 +83,8 @@ export class UnixfsReader {
       if (entry.kind !== 'shard') throw notADirectory(entry);
       return this.#walks.run(key, options.signal, (signal) => {
         // The first one's time-out holds for all; everyone's own signal lets them go.
-        const { priority, timeoutMs } = options;
-        return this.#listShards(key, entry.shard, { priority, signal, timeoutMs });
+        const { priority, timeoutMs, account } = options;
+        return this.#listShards(key, entry.shard, { priority, signal, timeoutMs, account });
       });
     });
   }

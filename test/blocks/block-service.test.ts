@@ -3,9 +3,12 @@ import { create } from 'multiformats/hashes/digest';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { codeOf } from '../../src/base/errors.ts';
 import { type Block, type BlockKey, blockKey } from '../../src/blocks/block.ts';
+import type { OnBlock } from '../../src/blocks/block-reader.ts';
 import { BlockService } from '../../src/blocks/block-service.ts';
 import type { BlockSink, BlockStore } from '../../src/blocks/block-store.ts';
 import { MemoryCache } from '../../src/cache/memory-cache.ts';
+import type { RequestContext } from '../../src/fs/file-system.ts';
+import { NodeWant } from '../../src/fs/node-want.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { FaultRangeSource } from '../support/fault-source.ts';
 import { makeBlock, makeBlocks } from '../support/make-block.ts';
@@ -159,15 +162,18 @@ describe('BlockService.getRange', () => {
 describe('BlockService, the rest', () => {
   it('tells each caller where its bytes came from', async () => {
     const told: string[] = [];
-    const reader = service.accounted((_cid, sizeBytes, { priority, origin, fetched }) => {
+    const account: OnBlock = (_cid, sizeBytes, { priority, origin, fetched }) => {
       told.push(`${sizeBytes} ${priority} ${origin}${fetched ? ', fetched' : ''}`);
-    });
-    await reader.get(LOCAL.cid, DEMAND);
-    await reader.get(LOCAL.cid, DEMAND);
-    await reader.getRange(CACHED.cid, 0, 10, DEMAND);
-    await soon(reader.get(REMOTE.cid, { priority: 'profile' }));
+    };
+    await service.get(LOCAL.cid, { ...DEMAND, account });
+    await service.get(LOCAL.cid, { ...DEMAND, account });
+    await service.getRange(CACHED.cid, 0, 10, { ...DEMAND, account });
+    await soon(service.get(REMOTE.cid, { priority: 'profile', account }));
     source.range = [makeBlock('one'), makeBlock('two')];
-    await soon(reader.fetchRange(REMOTE.cid, 0, 99, { priority: 'readahead' }));
+    const context = { signal: new AbortController().signal } as RequestContext;
+    // Its options are getters.
+    const want = new NodeWant('readahead', 1000, context, () => 0, account);
+    await soon(service.fetchRange(REMOTE.cid, 0, 99, want));
     expect(told).toEqual([
       '1000 demand local store',
       '1000 demand memory',

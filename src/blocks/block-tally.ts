@@ -1,0 +1,64 @@
+/**
+ * What was fetched on somebody's account (a volume's), and how much of its content is on this machine.
+ *
+ * A block counts once, whoever says first that it is here: the want that brought it (readahead and a reader often wait for
+ * the same one), or a walk that found it.
+ */
+import type { CID } from 'multiformats/cid';
+import { type BlockKey, blockKey } from './block.ts';
+import type { OnBlock } from './block-reader.ts';
+import { FingerprintSet } from './fingerprint-set.ts';
+import { PRIORITIES, type Priority } from './priority.ts';
+
+export interface Fetched {
+  blocks: number;
+  bytes: number;
+}
+
+export class BlockTally {
+  readonly fetched = Object.fromEntries(PRIORITIES.map((priority) => [priority, { blocks: 0, bytes: 0 }])) as Record<
+    Priority,
+    Fetched
+  >;
+  /** Told of everything added. */
+  listener: OnBlock | undefined;
+  /** The source that sent the latest block; null where none did. */
+  source: string | null = null;
+  #here = new FingerprintSet();
+  #bytesHere = 0;
+
+  get bytesHere(): number {
+    return this.#bytesHere;
+  }
+
+  get blocksFetched(): number {
+    return PRIORITIES.reduce((sum, priority) => sum + this.fetched[priority].blocks, 0);
+  }
+
+  get bytesFetched(): number {
+    return PRIORITIES.reduce((sum, priority) => sum + this.fetched[priority].bytes, 0);
+  }
+
+  add(cid: CID, sizeBytes: number, how: Parameters<OnBlock>[2]): void {
+    if (how.fetched && this.here(blockKey(cid), sizeBytes)) {
+      const fetched = this.fetched[how.priority];
+      fetched.blocks++;
+      fetched.bytes += sizeBytes;
+      this.source = how.origin;
+    }
+    this.listener?.(cid, sizeBytes, how);
+  }
+
+  /** The block is on this machine; true where that is news. */
+  here(key: BlockKey, sizeBytes: number): boolean {
+    if (!this.#here.add(key)) return false;
+    this.#bytesHere += sizeBytes;
+    return true;
+  }
+
+  /** What is here is to be counted anew: blocks were evicted. */
+  recount(): void {
+    this.#here = new FingerprintSet();
+    this.#bytesHere = 0;
+  }
+}
