@@ -10,6 +10,8 @@ import { DiskCache } from '../src/cache/disk-cache.ts';
 import { MemoryCache } from '../src/cache/memory-cache.ts';
 import { IpfsFileSystem } from '../src/fs/ipfs-file-system.ts';
 import { Readahead } from '../src/fs/readahead.ts';
+import { Prefetcher } from '../src/prefetch/prefetcher.ts';
+import { ProfileStore } from '../src/prefetch/profile-store.ts';
 import { gatewaySource } from '../src/sources/gateway.ts';
 import { kuboSource } from '../src/sources/kubo.ts';
 import { type KuboControl, kuboControl } from '../src/sources/kubo-control.ts';
@@ -29,6 +31,8 @@ export interface Content extends AsyncDisposable {
   readonly fileSystem: IpfsFileSystem;
   readonly resolver: ContentResolver;
   readonly kubo: KuboControl | undefined;
+  readonly profiles: ProfileStore;
+  readonly prefetcher: Prefetcher;
 }
 
 /** Opens the stores in the state directory, and asks no network. @throws what the stores do. */
@@ -50,6 +54,8 @@ export async function openContent(config: Config, logger: Logger): Promise<Conte
     prefetchBytesPerSecond: config.prefetchRate,
   });
   const unixfs = new UnixfsReader(blocks);
+  const profiles = new ProfileStore(join(config.stateDirectory, 'profiles'), logger);
+  const prefetcher = new Prefetcher({ unixfs, cache, profiles, pinner: kubo?.control, logger });
   const names = nameResolver({ kubo: kubo?.control, gateways });
   return {
     store,
@@ -61,7 +67,10 @@ export async function openContent(config: Config, logger: Logger): Promise<Conte
     }),
     resolver: contentResolver(unixfs, names, kubo?.control, logger),
     kubo: kubo?.control,
+    profiles,
+    prefetcher,
     async [Symbol.asyncDispose]() {
+      prefetcher.close();
       await Promise.all([blocks.close(), names.close(), kubo?.control.close()]);
       await Promise.all([cache.close(), store.close()]);
     },

@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream';
 import express, { type ErrorRequestHandler, type Request, type Response, type Router } from 'express';
 import type { CID } from 'multiformats/cid';
 import { codeOf, type ErrorCode, messageChain } from '../src/base/errors.ts';
+import { encodeProfile, MAX_PROFILE_BYTES } from '../src/prefetch/boot-profile.ts';
 import {
   CONTROL_PATHS,
   type ControlError,
@@ -16,9 +17,10 @@ import {
 } from '../src/volumes/control-api.ts';
 import { parseCid } from '../src/volumes/reference.ts';
 import { callOf } from './call.ts';
+import type { VolumeCommands } from './volume-commands.ts';
 
 /** Who does what the routes ask for. */
-export interface ControlCollaborators {
+export interface ControlCollaborators extends VolumeCommands {
   status(): DaemonStatus;
   diagnose(signal: AbortSignal): Promise<readonly Diagnosis[]>;
   /** Takes a CAR; `lastIsRoot` where it names no root and its last block is the root. Ends when `signal` aborts. */
@@ -52,6 +54,28 @@ export function controlRoutes(collaborators: ControlCollaborators): Router {
   router.post(CONTROL_PATHS.storeGc, async (_request, response) => {
     response.json(await collaborators.collectGarbage());
   });
+  router.post(CONTROL_PATHS.prefetch, async (request, response) => {
+    using call = callOf(request, response);
+    response.json(await collaborators.prefetch(String(request.params.volume), call.signal));
+  });
+  router.post(CONTROL_PATHS.evict, async (request, response) => {
+    using call = callOf(request, response);
+    response.json(await collaborators.evict(String(request.params.volume), call.signal));
+  });
+  router.get(CONTROL_PATHS.profiles, (_request, response) => {
+    response.json(collaborators.profiles());
+  });
+  router.get(CONTROL_PATHS.profile, (request, response) => {
+    response.type('json').send(encodeProfile(collaborators.profile(String(request.params.name))));
+  });
+  router.post(
+    CONTROL_PATHS.profileImport,
+    express.text({ type: () => true, limit: MAX_PROFILE_BYTES }),
+    (request, response) => {
+      const { name } = request.query;
+      response.json(collaborators.importProfile(String(request.body), typeof name === 'string' ? name : undefined));
+    },
+  );
   router.use(answerError);
   return router;
 }
@@ -64,6 +88,8 @@ const STATUS: Partial<Readonly<Record<ErrorCode, number>>> = {
   CAR_INVALID: 400,
   BLOCK_CORRUPT: 400,
   BLOCK_TOO_LARGE: 400,
+  INPUT_INVALID: 400,
+  VOLUME_IN_USE: 409,
   VOLUME_NOT_FOUND: 404,
   NOT_IN_STORE: 404,
   STORE_FULL: 507,

@@ -1,17 +1,19 @@
 /** What the control API shows and does, from the daemon's parts. */
-import { checkSources } from '../src/cli/doctor/source-checks.ts';
+
 import type { Priority } from '../src/blocks/priority.ts';
+import { checkSources } from '../src/cli/doctor/source-checks.ts';
 import type { VolumeStatuses } from '../src/volumes/volume-status.ts';
 import type { Config } from './config.ts';
 import type { Content } from './content.ts';
 import type { ControlCollaborators } from './control-routes.ts';
 import { VERSION } from './version.ts';
+import type { VolumeCommands } from './volume-commands.ts';
 
 export function controlCollaborators(
   config: Config,
   { store, cache, blocks }: Content,
   statuses: VolumeStatuses,
-): ControlCollaborators {
+): Omit<ControlCollaborators, keyof VolumeCommands> {
   return {
     status: () => ({
       version: VERSION,

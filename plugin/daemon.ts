@@ -22,8 +22,10 @@ import { controlRoutes } from './control-routes.ts';
 import { type DaemonEnvironment, FUSE_DESCRIPTOR, type MessageDown, type MessageUp } from './daemon-process.ts';
 import { controlCollaborators } from './daemon-status.ts';
 import { driver } from './driver.ts';
+import { prefetchedTree } from './prefetched-tree.ts';
 import { pluginRoutes } from './routes.ts';
 import { type ListeningSocket, listenOnSocket } from './server.ts';
+import { rootsOf, volumeCommands } from './volume-commands.ts';
 
 /** Calls under way at SIGTERM may take this long; the supervisor waits a little longer. */
 const STOP_GRACE_MS = 2000;
@@ -47,11 +49,12 @@ export async function runDaemon(config: Config, inherited: DaemonEnvironment): P
 
 function openVolumes(config: Config, content: Content, connection: string, logger: Logger) {
   const defaults = { prefetch: config.prefetch, timeoutMs: config.readTimeoutMs };
-  const registry = new VolumeRegistry({
+  const pinnedRoots = () => rootsOf(registry, (name) => registry.options(name).pin);
+  const registry: VolumeRegistry = new VolumeRegistry({
     state: new StateFile(config.stateDirectory, logger),
     connection,
     mountRoot: config.mountRoot,
-    tree: content.fileSystem,
+    tree: prefetchedTree(content.fileSystem, content.prefetcher, pinnedRoots),
     content: content.resolver,
     defaults,
     logger,
@@ -60,7 +63,7 @@ function openVolumes(config: Config, content: Content, connection: string, logge
     registry,
     defaults,
     mounted: (name) => content.fileSystem.volume(name),
-    progress: () => ({ bytesTotal: null, bytesCached: 0, blocksFetched: 0, prefetching: false, complete: false }),
+    progress: (name) => content.prefetcher.progress(name),
   });
   return { registry, statuses };
 }
@@ -98,7 +101,12 @@ interface Served {
 function listen(config: Config, inherited: DaemonEnvironment, served: Served): Promise<ListeningSocket> {
   const app = express();
   app.disable('x-powered-by');
-  app.use(controlRoutes(controlCollaborators(config, served.content, served.statuses)));
+  app.use(
+    controlRoutes({
+      ...controlCollaborators(config, served.content, served.statuses),
+      ...volumeCommands(served.registry, served.statuses, served.content.prefetcher, served.content.profiles),
+    }),
+  );
   app.use(pluginRoutes(driver(served.registry, served.statuses), served.logger));
   return listenOnSocket(inherited.IPFS_VOLUME_DAEMON_SOCKET, app);
 }

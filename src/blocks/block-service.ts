@@ -72,7 +72,9 @@ export class BlockService implements BlockReader {
     return chain(local, (found) => {
       if (found === undefined) return this.#fetch(cid, options);
       // From disk whole: an inner node or a directory, which will be read again.
-      if (this.#stores.some(({ name }) => name === found.origin)) this.#memory.admit(cid, found.bytes);
+      // A walk over a whole volume is none of these.
+      if (options.priority !== 'background' && this.#stores.some(({ name }) => name === found.origin))
+        this.#memory.admit(cid, found.bytes);
       account(options, cid, found, false);
       return found.bytes;
     });

@@ -5,7 +5,7 @@
  * the same one), or a walk that found it.
  */
 import type { CID } from 'multiformats/cid';
-import { type BlockKey, blockKey } from './block.ts';
+import { blockKey } from './block.ts';
 import type { OnBlock } from './block-reader.ts';
 import { FingerprintSet } from './fingerprint-set.ts';
 import { PRIORITIES, type Priority } from './priority.ts';
@@ -26,9 +26,15 @@ export class BlockTally {
   source: string | null = null;
   #here = new FingerprintSet();
   #bytesHere = 0;
+  #evictableBytes = 0;
 
   get bytesHere(): number {
     return this.#bytesHere;
+  }
+
+  /** Of them, what takes room in the cache. */
+  get evictableBytes(): number {
+    return this.#evictableBytes;
   }
 
   get blocksFetched(): number {
@@ -40,7 +46,7 @@ export class BlockTally {
   }
 
   add(cid: CID, sizeBytes: number, how: Parameters<OnBlock>[2]): void {
-    if (how.fetched && this.here(blockKey(cid), sizeBytes)) {
+    if (how.fetched && this.here(blockKey(cid), sizeBytes, true)) {
       const fetched = this.fetched[how.priority];
       fetched.blocks++;
       fetched.bytes += sizeBytes;
@@ -49,10 +55,11 @@ export class BlockTally {
     this.listener?.(cid, sizeBytes, how);
   }
 
-  /** The block is on this machine; true where that is news. */
-  here(key: BlockKey, sizeBytes: number): boolean {
+  /** The block of that key (any that ends in the digest) is on this machine, `evictable` in the cache; true where that is news. */
+  here(key: string, sizeBytes: number, evictable: boolean): boolean {
     if (!this.#here.add(key)) return false;
     this.#bytesHere += sizeBytes;
+    if (evictable) this.#evictableBytes += sizeBytes;
     return true;
   }
 
@@ -60,5 +67,6 @@ export class BlockTally {
   recount(): void {
     this.#here = new FingerprintSet();
     this.#bytesHere = 0;
+    this.#evictableBytes = 0;
   }
 }

@@ -1,12 +1,10 @@
 /**
- * A set of block keys for walks over whole volumes: 8 bytes a key where a `Set` of strings takes a hundred, so that a
+ * A set of blocks, by any key that ends in the digest, for walks over whole volumes: 8 bytes a key where a `Set` of strings takes a hundred, so that a
  * million blocks fit in 16 MB.
  *
  * It keeps 64 bits of each digest. Two blocks that agree in them count as one: by accident never, by intent only in
  * content that was made so, which then misses a prefetch or a count of its own and nothing else.
  */
-import type { BlockKey } from './block.ts';
-
 /** A power of two. */
 const FIRST_SLOTS = 1024;
 
@@ -20,14 +18,14 @@ export class FingerprintSet {
   }
 
   /** True where `key` was not there. */
-  add(key: BlockKey): boolean {
+  add(key: string): boolean {
     if (!this.#insert(wordAt(key, 4), wordAt(key, 8) || 1)) return false;
     // Half full at the most: probes stay short.
     if (++this.#size * 4 > this.#slots.length) this.#grow();
     return true;
   }
 
-  has(key: BlockKey): boolean {
+  has(key: string): boolean {
     const high = wordAt(key, 4);
     const low = wordAt(key, 8) || 1;
     const at = this.#find(high, low);
@@ -62,7 +60,7 @@ export class FingerprintSet {
 }
 
 /** Four bytes of the digest's end, which is uniformly distributed whatever the hash function. */
-function wordAt(key: BlockKey, fromEnd: number): number {
+function wordAt(key: string, fromEnd: number): number {
   const at = key.length - fromEnd;
   const byte = (index: number) => key.charCodeAt(at + index) & 0xff;
   return ((byte(0) << 24) | (byte(1) << 16) | (byte(2) << 8) | byte(3)) >>> 0;

@@ -15,6 +15,7 @@ import {
   type Diagnosis,
   type GcResult,
   type ImportResult,
+  type ProfileSummary,
   type StoredRoot,
   type VolumeStatus,
 } from '../volumes/control-api.ts';
@@ -67,6 +68,21 @@ export class DaemonClient implements AsyncDisposable {
 
   collectGarbage(options?: CallOptions): Promise<GcResult> {
     return this.#call('POST', CONTROL_PATHS.storeGc, undefined, options);
+  }
+
+  profiles(options?: CallOptions): Promise<ProfileSummary[]> {
+    return this.#call('GET', CONTROL_PATHS.profiles, undefined, options);
+  }
+
+  /** As its file has it. */
+  profile(name: string, options?: CallOptions): Promise<object> {
+    return this.#call('GET', CONTROL_PATHS.profile.replace(':name', encodeURIComponent(name)), undefined, options);
+  }
+
+  /** `text` is a profile's file; kept under `name` too where one is given. */
+  importProfile(text: string, name?: string, options?: CallOptions): Promise<ProfileSummary> {
+    const query = name === undefined ? '' : `?name=${encodeURIComponent(name)}`;
+    return this.#call('POST', CONTROL_PATHS.profileImport + query, text, options);
   }
 
   prefetch(volume: string, options?: CallOptions): Promise<VolumeStatus> {

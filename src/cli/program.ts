@@ -12,6 +12,7 @@ import { registerEvict } from './commands/evict.ts';
 import { registerImport } from './commands/import.ts';
 import { registerMount } from './commands/mount.ts';
 import { registerPrefetch } from './commands/prefetch.ts';
+import { registerProfile } from './commands/profile.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerStore } from './commands/store.ts';
 import { interruptSignal } from './interrupt.ts';
@@ -24,6 +25,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerStatus,
   registerPrefetch,
   registerEvict,
+  registerProfile,
   registerDoctor,
 ];
 

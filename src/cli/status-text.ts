@@ -43,6 +43,13 @@ export function describeDaemon(status: DaemonStatus): string[] {
   ];
 }
 
+/** Blocks fetched by why they were: `9 (3 demand, 6 background)`. */
+export function fetchedOf({ blocksFetched, fetched }: VolumeStatus): string {
+  const parts = Object.entries(fetched).filter(([, { blocks }]) => blocks > 0);
+  const reasons = parts.map(([priority, { blocks }]) => `${blocks} ${priority}`).join(', ');
+  return `${blocksFetched}${reasons && ` (${reasons})`}`;
+}
+
 export function describeVolume(volume: VolumeStatus): string[] {
   const options = Object.entries(volume.options).map(([key, value]) => `${key}=${value}`);
   const rows: [string, string][] = [
@@ -52,7 +59,8 @@ export function describeVolume(volume: VolumeStatus): string[] {
     ['state', volume.state],
     ['mounted', volume.mountpoint ? `${volume.mounts} times, at ${volume.mountpoint}` : 'no'],
     ['here', `${formatBytes(volume.bytesCached)} of ${totalOf(volume)}`],
-    ['blocks fetched', String(volume.blocksFetched)],
+    ['blocks fetched', fetchedOf(volume)],
+    ['boot profile', volume.profile ?? 'none'],
     ['created', volume.createdAt],
     ['options', options.join(' ') || 'none'],
   ];

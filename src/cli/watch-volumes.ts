@@ -1,16 +1,15 @@
 /**
  * Bars of the volumes' progress on a terminal, drawn again twice a second from the daemon's status.
  *
- * The rate is that of the last few seconds, weighted toward now; the source named is the one that gave most bytes since the
- * last picture. A volume whose total is not known yet has a bar that waits at zero.
+ * The rate is that of the last few seconds, weighted toward now; the source named is the one that sent the latest block. A volume whose total is not known yet has a bar that waits at zero.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { MultiBar, type SingleBar } from 'cli-progress';
 import { formatBytes } from '../base/units.ts';
-import type { DaemonStatus, VolumeStatus } from '../volumes/control-api.ts';
+import type { VolumeStatus } from '../volumes/control-api.ts';
 import type { Output } from './cli-parts.ts';
 import type { DaemonClient } from './daemon-client.ts';
-import { formatDuration, selectVolume } from './status-text.ts';
+import { fetchedOf, formatDuration, selectVolume } from './status-text.ts';
 
 const REFRESH_MS = 500;
 /** Share of the newest picture in the rate: half of what is shown is younger than two seconds. */
@@ -32,11 +31,10 @@ export async function watchVolumes(
 ): Promise<void> {
   const bars = new MultiBar({
     stream: output as NodeJS.WriteStream,
-    format: '{name} [{bar}] {percentage}% {bytes} of {total_bytes}, {rate}/s, {left}{source}',
+    format: '{name} [{bar}] {percentage}% {bytes} of {total_bytes}, {rate}/s, {left}{source}{fetched}',
     hideCursor: true,
   });
   const rows = new Map<string, Row>();
-  let before: DaemonStatus | undefined;
   try {
     while (!signal.aborted) {
       const status = await daemon.status({ signal });
@@ -47,9 +45,7 @@ export async function watchVolumes(
           rows.delete(key);
         }
       }
-      const source = busiestSource(before, status);
-      for (const volume of shown) drawRow(bars, rows, volume, source);
-      before = status;
+      for (const volume of shown) drawRow(bars, rows, volume);
       await delay(REFRESH_MS, undefined, { signal });
     }
   } catch (error) {
@@ -59,7 +55,7 @@ export async function watchVolumes(
   }
 }
 
-function drawRow(bars: MultiBar, rows: Map<string, Row>, volume: VolumeStatus, source: string): void {
+function drawRow(bars: MultiBar, rows: Map<string, Row>, volume: VolumeStatus): void {
   const nowMs = performance.now();
   const total = volume.bytesTotal ?? 0;
   let row = rows.get(volume.name);
@@ -75,7 +71,8 @@ function drawRow(bars: MultiBar, rows: Map<string, Row>, volume: VolumeStatus, s
     total_bytes: volume.bytesTotal === null ? 'unknown' : formatBytes(total),
     rate: formatBytes(rate),
     left: remaining <= 0 ? volume.state : rate > 1 ? `${formatDuration(remaining / rate)} left` : volume.state,
-    source: remaining > 0 && source ? `, from ${source}` : '',
+    source: remaining > 0 && volume.source ? `, from ${volume.source}` : '',
+    fetched: `; ${fetchedOf(volume)}`,
   };
   // A bar of total zero is drawn full; one of one byte waits.
   row ??= { bar: bars.create(Math.max(1, total), 0, payload), bytes: 0, atMs: nowMs, rate: 0 };
@@ -84,18 +81,4 @@ function drawRow(bars: MultiBar, rows: Map<string, Row>, volume: VolumeStatus, s
   rows.set(volume.name, row);
   row.bar.setTotal(Math.max(1, total));
   row.bar.update(Math.min(volume.bytesCached, total), payload);
-}
-
-/** The source that gave most bytes between two pictures, '' where none did. */
-function busiestSource(before: DaemonStatus | undefined, now: DaemonStatus): string {
-  let best = '';
-  let most = 0;
-  for (const source of before ? now.sources : []) {
-    const earlier = before?.sources.find((candidate) => candidate.name === source.name)?.bytes ?? 0;
-    if (source.bytes - earlier > most) {
-      most = source.bytes - earlier;
-      best = source.name;
-    }
-  }
-  return best;
 }

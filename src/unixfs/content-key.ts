@@ -45,6 +45,13 @@ export function codecOf(key: ContentKey): number {
   return codec;
 }
 
+/** True where the key holds its block itself (an identity CID): there is nothing to fetch. */
+export function isInline(key: ContentKey): boolean {
+  let at = 1;
+  while (key.charCodeAt(at) >= 0x80) at++;
+  return key.charCodeAt(at + 1) === 0;
+}
+
 /**
  * True where exactly `start`..`end` is a binary CID: version 0 (a sha2-256 multihash) or 1. Whether its hash is one we
  * take is for `blocks/` to say. Looks at the prefix alone, so that every link of a large directory can be checked.

@@ -29,6 +29,12 @@ export const CONTROL_PATHS = {
   prefetch: '/ipfs-volume/volumes/:volume/prefetch',
   /** POST → { freedBytes: number } */
   evict: '/ipfs-volume/volumes/:volume/evict',
+  /** GET → ProfileSummary[] */
+  profiles: '/ipfs-volume/profiles',
+  /** GET → BootProfile as its file has it; `:name` is a root's CID, a name, or a volume. */
+  profile: '/ipfs-volume/profiles/:name',
+  /** POST, body the text of a profile → ProfileSummary. With `?name=` it is kept under that name too. */
+  profileImport: '/ipfs-volume/profiles-import',
 } as const;
 
 export interface ControlError {
@@ -53,8 +59,21 @@ export interface VolumeStatus {
   readonly bytesTotal: number | null;
   readonly bytesCached: number;
   readonly blocksFetched: number;
+  /** What came over the network on this volume's account since the daemon started, by why it was fetched. */
+  readonly fetched: Readonly<Record<Priority, { readonly blocks: number; readonly bytes: number }>>;
+  /** The source that sent the latest block. */
+  readonly source: string | null;
+  /** The boot profile that this mount uses, or why it uses none that there is. */
+  readonly profile: string | null;
   readonly lastError: string | null;
   readonly options: Readonly<Record<string, string>>;
+}
+
+export interface ProfileSummary {
+  readonly name: string;
+  readonly root: string;
+  readonly blocks: number;
+  readonly runs: number;
 }
 
 export interface SourceStatus {

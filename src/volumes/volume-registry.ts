@@ -16,13 +16,15 @@ import type { ContentResolver } from './content-resolver.ts';
 import { waitFor } from './shared-wait.ts';
 import type { StateFile } from './state-file.ts';
 import { directoryNameOf } from './volume-name.ts';
-import { differences, type OptionDefaults, parseVolumeOptions } from './volume-options.ts';
+import { differences, type OptionDefaults, parseVolumeOptions, type VolumeOptions } from './volume-options.ts';
 import { mountsOf, type ResolvedContent, type VolumeRecord } from './volume-record.ts';
 
 /** The file system's control side. */
 export interface VolumeTree {
-  addVolume(spec: VolumeSpec): unknown;
+  addVolume(spec: VolumeSpec, options: VolumeOptions): unknown;
   removeVolume(name: string): boolean;
+  /** The volume of that name in the mount root is gone for good; `root` is its content, where that was known. */
+  forgetVolume?(name: string, root: CID | undefined, options: VolumeOptions): void;
 }
 
 export interface RegistryOptions {
@@ -94,6 +96,20 @@ export class VolumeRegistry {
     this.#records.delete(name);
     this.#saveOr(() => this.#records.set(name, record));
     this.#mountErrors.delete(name);
+    const root = record.resolved ? CID.parse(record.resolved.cid) : undefined;
+    this.#options.tree.forgetVolume?.(directoryNameOf(name), root, this.options(name, record));
+  }
+
+  /** What the volume's reference leads to, looked up where it is not known yet. @throws as `mount` */
+  async content(name: string, signal: AbortSignal): Promise<ResolvedContent> {
+    const record = this.get(name);
+    record.resolved ??= await this.#resolve(record, signal);
+    return record.resolved;
+  }
+
+  /** The options of a volume, read. @throws VOLUME_NOT_FOUND */
+  options(name: string, record = this.get(name)): VolumeOptions {
+    return this.#parse(record);
   }
 
   /**
@@ -184,10 +200,12 @@ export class VolumeRegistry {
 
   #show(record: VolumeRecord): void {
     if (!record.resolved) return;
-    const { uid, gid, fileMode, dirMode, timeoutMs } = this.#parse(record);
+    const options = this.#parse(record);
+    const { uid, gid, fileMode, dirMode, timeoutMs } = options;
     const { cid, kind } = record.resolved;
     const name = directoryNameOf(record.name);
-    this.#options.tree.addVolume({ name, root: CID.parse(cid), kind, uid, gid, fileMode, dirMode, timeoutMs });
+    const spec = { name, root: CID.parse(cid), kind, uid, gid, fileMode, dirMode, timeoutMs };
+    this.#options.tree.addVolume(spec, options);
   }
 
   #parse(record: VolumeRecord): ReturnType<typeof parseVolumeOptions> {

@@ -13,6 +13,8 @@ import type { VolumeRegistry } from './volume-registry.ts';
 /** What the file system knows of a mounted volume. */
 export interface MountedView {
   readonly lastError: string | null;
+  /** True while its content cannot be had. */
+  readonly failing: boolean;
 }
 
 /** What is known of a volume's content on this machine. Sizes in bytes. */
@@ -20,6 +22,9 @@ export interface ContentProgress {
   readonly bytesTotal: number | null;
   readonly bytesCached: number;
   readonly blocksFetched: number;
+  readonly fetched: VolumeStatus['fetched'];
+  readonly source: string | null;
+  readonly profile: string | null;
   /** True while a background fetch runs. */
   readonly prefetching: boolean;
   /** True once every block is on this machine. */
@@ -31,8 +36,8 @@ export interface StatusSources {
   readonly defaults: OptionDefaults;
   /** By the volume's name in the mount root. */
   readonly mounted: (directoryName: string) => MountedView | undefined;
-  /** By the volume's name. */
-  readonly progress: (name: string) => ContentProgress;
+  /** By the same; undefined where nothing was asked of it since the start. */
+  readonly progress: (directoryName: string) => ContentProgress | undefined;
 }
 
 export class VolumeStatuses {
@@ -48,8 +53,11 @@ export class VolumeStatuses {
     const record = registry.get(name);
     const { reference } = parseVolumeOptions(name, record.options, defaults);
     const mounts = mountsOf(record);
-    const { bytesTotal, bytesCached, blocksFetched, prefetching, complete } = progress(name);
-    const lastError = registry.mountError(name) ?? mounted(directoryNameOf(name))?.lastError ?? null;
+    const directoryName = directoryNameOf(name);
+    const { prefetching, complete, ...content } = progress(directoryName) ?? UNTOUCHED;
+    const view = mounted(directoryName);
+    const mountError = registry.mountError(name);
+    const failing = mountError !== null || (view?.failing ?? false);
     return {
       name,
       reference: formatReference(reference),
@@ -57,14 +65,12 @@ export class VolumeStatuses {
         record.resolved?.cid ??
         (reference.space === 'ipfs' && reference.path.length === 0 ? reference.cid.toString() : null),
       path: reference.path.join('/'),
-      state: stateOf(lastError !== null, mounts > 0, prefetching, complete),
+      state: stateOf(failing, mounts > 0, prefetching, complete),
       mountpoint: mounts > 0 ? registry.mountpoint(name) : null,
       mounts,
       createdAt: record.createdAt,
-      bytesTotal,
-      bytesCached,
-      blocksFetched,
-      lastError,
+      ...content,
+      lastError: mountError ?? view?.lastError ?? null,
       options: record.options,
     };
   }
@@ -73,6 +79,18 @@ export class VolumeStatuses {
     return this.#sources.registry.list().map(({ name }) => this.of(name));
   }
 }
+
+const NONE = { blocks: 0, bytes: 0 };
+const UNTOUCHED: ContentProgress = {
+  bytesTotal: null,
+  bytesCached: 0,
+  blocksFetched: 0,
+  fetched: { demand: NONE, readahead: NONE, metadata: NONE, profile: NONE, background: NONE },
+  source: null,
+  profile: null,
+  prefetching: false,
+  complete: false,
+};
 
 function stateOf(failing: boolean, mounted: boolean, prefetching: boolean, complete: boolean): VolumeStatus['state'] {
   if (failing) return 'failing';

@@ -22,7 +22,6 @@ import { VolumeRegistry } from '../../src/volumes/volume-registry.ts';
 import { VolumeStatuses } from '../../src/volumes/volume-status.ts';
 
 const CID = 'bafybeihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku';
-const NOTHING = { bytesTotal: null, bytesCached: 0, blocksFetched: 0, prefetching: false, complete: false };
 
 let directory: string;
 let socket: ListeningSocket;
@@ -43,7 +42,7 @@ beforeEach(async () => {
     defaults,
     logger: silentLogger(),
   });
-  const statuses = new VolumeStatuses({ registry, defaults, mounted: () => undefined, progress: () => NOTHING });
+  const statuses = new VolumeStatuses({ registry, defaults, mounted: () => undefined, progress: () => undefined });
   const app = express();
   app.use(pluginRoutes(driver(registry, statuses), silentLogger()));
   socket = await listenOnSocket(join(directory, 'ipfs.sock'), app);

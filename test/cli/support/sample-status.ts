@@ -13,6 +13,15 @@ export const SAMPLE_VOLUME: VolumeStatus = {
   bytesTotal: 4 * 1024 ** 2,
   bytesCached: 1024 ** 2,
   blocksFetched: 7,
+  fetched: {
+    demand: { blocks: 3, bytes: 300 * 1024 },
+    readahead: { blocks: 2, bytes: 200 * 1024 },
+    metadata: { blocks: 0, bytes: 0 },
+    profile: { blocks: 1, bytes: 100 * 1024 },
+    background: { blocks: 1, bytes: 100 * 1024 },
+  },
+  source: 'gateway https://gateway.example',
+  profile: null,
   lastError: null,
   options: { timeout: '30s' },
 };

@@ -1,0 +1,218 @@
+/**
+ * Works through a plan once: counts what is here, fetches what is not, opens what leads further.
+ *
+ * What always holds:
+ * - A block that is here is never asked for; of the rest a bounded number is on its way. The want queue decides when each
+ *   goes out: behind every reader, within the rate.
+ * - Failures slow it down, doubling, and enough of them in a row end it: whoever runs it comes back later. Each block
+ *   that could not be had is counted, and the others are brought none the less.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { CID } from 'multiformats/cid';
+import { CodedError, codeOf } from '../base/errors.ts';
+import { backoffMs } from '../blocks/backoff.ts';
+import { blockKey } from '../blocks/block.ts';
+import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
+import type { BlockStore } from '../blocks/block-store.ts';
+import type { BlockTally } from '../blocks/block-tally.ts';
+import type { Clock } from '../blocks/clock.ts';
+import { cidOf, isInline } from '../unixfs/content-key.ts';
+import { decodeUnixfsEntry, type UnixfsEntry } from '../unixfs/unixfs-entry.ts';
+import type { BlockPlan, PlannedBlock } from './plan.ts';
+
+export interface FillParts {
+  readonly blocks: BlockReader;
+  /** What is here and may be evicted. */
+  readonly cache: Pick<BlockStore, 'has'>;
+  readonly clock: Clock;
+}
+
+export interface FillOptions {
+  readonly priority: 'profile' | 'background';
+  readonly tally: BlockTally;
+  readonly signal: AbortSignal;
+  /** False: only what is here is looked at. */
+  readonly fetch: boolean;
+  /** Room for so many bytes more? Asked before each fetch; the first no ends the fill as `full`. */
+  readonly hasRoom?: (bytes: number) => boolean;
+  /** Told of each block that is here or came. */
+  readonly onHere?: (cid: CID) => void;
+  /** Told what the plan's blocks measure together, as soon as that is known. */
+  readonly onTotal?: (bytes: number) => void;
+}
+
+export interface FillResult {
+  /** Blocks that are not here; what they lead to is not counted. */
+  readonly missing: number;
+  /** Why it ended before the plan did. */
+  readonly stopped: 'full' | 'failing' | undefined;
+  readonly lastError: unknown;
+}
+
+/** Wants outstanding: what one source takes at this priority; more would only wait in another place. */
+const MAX_OUTSTANDING = 256;
+/** A want may wait long behind readers and the rate: this bounds what a silent source holds up. */
+const WANT_TIMEOUT_MS = 5 * 60_000;
+const FAILURE_BACKOFF = { firstMs: 100, maxMs: 30_000 };
+/** With the pauses between them a minute or more of nothing but failures. */
+const FAILURES_IN_A_ROW = 32;
+/** Blocks looked at in one turn of the event loop: about a millisecond. */
+const BLOCKS_PER_TURN = 200;
+/** What a block is taken for whose size nobody claims. */
+const GUESSED_BLOCK_BYTES = 256 * 1024;
+
+/** One pass. @throws ABORTED */
+export async function fill(parts: FillParts, plan: BlockPlan, options: FillOptions): Promise<FillResult> {
+  return await new Pass(parts, plan, options).run();
+}
+
+class Pass {
+  readonly #parts: FillParts;
+  readonly #plan: BlockPlan;
+  readonly #options: FillOptions;
+  readonly #want: WantOptions;
+  #outstanding = 0;
+  #outstandingBytes = 0;
+  #wake: () => void = () => {};
+  #missing = 0;
+  #stopped: FillResult['stopped'];
+  #lastError: unknown;
+  #failuresInARow = 0;
+  #pausedUntilMs = 0;
+  #innerBytes = 0;
+
+  constructor(parts: FillParts, plan: BlockPlan, options: FillOptions) {
+    this.#parts = parts;
+    this.#plan = plan;
+    this.#options = options;
+    const { priority, signal, tally } = options;
+    const account: WantOptions['account'] = (cid, sizeBytes, how) => tally.add(cid, sizeBytes, how);
+    this.#want = { priority, signal, timeoutMs: WANT_TIMEOUT_MS, account };
+  }
+
+  async run(): Promise<FillResult> {
+    const { signal } = this.#options;
+    const onAbort = () => this.#wake();
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      let totalTold = false;
+      for (let turn = 1; !this.#stopped; turn++) {
+        if (signal.aborted) throw new CodedError('ABORTED', 'the prefetch was ended');
+        if (!totalTold && this.#plan.metadataDone) {
+          totalTold = true;
+          // Only a tree whose every directory is known has a size.
+          if (this.#missing === 0) this.#options.onTotal?.(this.#innerBytes + this.#plan.claimedBytes);
+        }
+        const block = this.#plan.next();
+        if (block) await this.#take(block);
+        else if (this.#outstanding === 0) break;
+        else await this.#oneEnded();
+        while (this.#outstanding >= MAX_OUTSTANDING && !signal.aborted) await this.#oneEnded();
+        if (turn % BLOCKS_PER_TURN === 0) await nextTurn();
+      }
+      while (this.#outstanding > 0 && !signal.aborted) await this.#oneEnded();
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+    return { missing: this.#missing, stopped: this.#stopped, lastError: this.#lastError };
+  }
+
+  /** Deals with a block that is here; sets one under way that is not. Waits for pauses alone. */
+  async #take(block: PlannedBlock): Promise<void> {
+    const cid = cidOf(block.key);
+    const here = this.#parts.blocks.has(cid);
+    if (here) {
+      if (!block.inner) return this.#here(block, cid, block.claimedBytes);
+      const bytes = this.#parts.blocks.get(cid, this.#want);
+      // From memory or disk, in this turn; otherwise it was evicted just now.
+      if (!(bytes instanceof Promise)) return this.#came(block, cid, bytes);
+      return this.#track(block, cid, bytes, 0);
+    }
+    if (!this.#options.fetch) return this.#lacks(block);
+    await this.#pause();
+    if (this.#stopped || this.#options.signal.aborted) return this.#lacks(block);
+    const expectedBytes = block.claimedBytes > 0 && !block.inner ? block.claimedBytes : GUESSED_BLOCK_BYTES;
+    if (this.#options.hasRoom && !this.#options.hasRoom(this.#outstandingBytes + expectedBytes)) {
+      this.#stopped = 'full';
+      return this.#lacks(block);
+    }
+    this.#track(block, cid, this.#parts.blocks.get(cid, this.#want), expectedBytes);
+  }
+
+  #track(block: PlannedBlock, cid: CID, bytes: Uint8Array | Promise<Uint8Array>, expectedBytes: number): void {
+    this.#outstanding++;
+    this.#outstandingBytes += expectedBytes;
+    Promise.resolve(bytes)
+      .then((came) => {
+        if (!this.#parts.blocks.has(cid)) {
+          throw new CodedError('STORE_FULL', 'the disk cache does not keep what is fetched');
+        }
+        this.#failuresInARow = 0;
+        this.#came(block, cid, came);
+      })
+      .catch((error: unknown) => this.#failed(block, error))
+      .finally(() => {
+        this.#outstanding--;
+        this.#outstandingBytes -= expectedBytes;
+        this.#wake();
+      });
+  }
+
+  #came(block: PlannedBlock, cid: CID, bytes: Uint8Array): void {
+    this.#here(block, cid, bytes.length);
+    if (!block.inner) return;
+    this.#innerBytes += isInline(block.key) ? 0 : bytes.length;
+    this.#plan.open(block, decoded(block, bytes));
+  }
+
+  #here(block: PlannedBlock, cid: CID, sizeBytes: number): void {
+    if (isInline(block.key)) return;
+    // One whose size nobody knows is counted by who knows it.
+    if (sizeBytes >= 0) this.#options.tally.here(block.key, sizeBytes, this.#parts.cache.has(blockKey(cid)));
+    this.#options.onHere?.(cid);
+  }
+
+  #lacks(block: PlannedBlock): void {
+    this.#missing++;
+    if (block.inner) this.#plan.open(block);
+  }
+
+  #failed(block: PlannedBlock, error: unknown): void {
+    this.#lacks(block);
+    if (codeOf(error) === 'ABORTED') return;
+    this.#lastError = error;
+    if (++this.#failuresInARow >= FAILURES_IN_A_ROW) this.#stopped = 'failing';
+    const pauseMs = backoffMs(FAILURE_BACKOFF, this.#failuresInARow, Math.random);
+    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.#parts.clock.nowMs() + pauseMs);
+  }
+
+  async #pause(): Promise<void> {
+    const { clock } = this.#parts;
+    for (;;) {
+      const leftMs = this.#failuresInARow > 0 ? this.#pausedUntilMs - clock.nowMs() : 0;
+      if (leftMs <= 0 || this.#stopped || this.#options.signal.aborted) return;
+      let forget = () => {};
+      const timer = new Promise<void>((resolve) => {
+        forget = clock.schedule(leftMs, resolve);
+      });
+      await Promise.race([timer, this.#oneEnded()]);
+      forget();
+    }
+  }
+
+  /** Resolves when a want has ended, or the fill is to. */
+  #oneEnded(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+}
+
+/** Undefined for a block that is no UnixFS: it is here, and leads nowhere. */
+function decoded(block: PlannedBlock, bytes: Uint8Array): UnixfsEntry | undefined {
+  try {
+    return decodeUnixfsEntry(block.key, bytes);
+  } catch {
+    return undefined;
+  }
+}

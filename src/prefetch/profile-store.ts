@@ -1,0 +1,101 @@
+/**
+ * Boot profiles in the state directory: one JSON file for each root they were recorded on, and one for each name that an
+ * import gave. Replaced whole; a file that cannot be read is set aside, said, and costs nothing but its profile.
+ */
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CodedError, messageChain } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { type BootProfile, decodeProfile, encodeProfile, MAX_PROFILE_BYTES, mergeProfiles } from './boot-profile.ts';
+
+/** What volume options take for a name too; all of it fits a file's. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+export interface KeptProfile {
+  readonly name: string;
+  readonly root: string;
+  readonly blocks: number;
+  readonly runs: number;
+}
+
+export class ProfileStore {
+  readonly #directory: string;
+  readonly #logger: Logger;
+
+  /** In `directory`, made where it is missing. */
+  constructor(directory: string, logger: Logger) {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    this.#directory = directory;
+    this.#logger = logger;
+  }
+
+  /** The profile kept under a root's CID or an import's name; undefined where there is none that can be read. */
+  get(name: string): BootProfile | undefined {
+    if (!NAME.test(name)) return undefined;
+    const path = this.#path(name);
+    try {
+      if (statSync(path).size > MAX_PROFILE_BYTES) throw new CodedError('INPUT_INVALID', 'it is too large');
+      return decodeProfile(readFileSync(path, 'utf8'));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      this.#setAside(path, error);
+      return undefined;
+    }
+  }
+
+  /** Merges a run into what is kept of its root, and gives the result. Trouble with the disk is logged. */
+  merge(run: BootProfile): BootProfile {
+    const before = this.get(run.root);
+    const merged = before?.root === run.root ? mergeProfiles(before, run) : run;
+    try {
+      this.#write(run.root, merged);
+    } catch (error) {
+      this.#logger.warn({ root: run.root, error: messageChain(error) }, 'a boot profile could not be saved');
+    }
+    return merged;
+  }
+
+  /** Keeps an imported profile for its root, and under `name` too where one is given. @throws OPTION_INVALID, INTERNAL */
+  import(profile: BootProfile, name?: string): BootProfile {
+    if (name !== undefined) {
+      if (!NAME.test(name)) throw new CodedError('OPTION_INVALID', `"${name}" cannot be the name of a profile`);
+      this.#write(name, profile);
+    }
+    return this.merge(profile);
+  }
+
+  list(): KeptProfile[] {
+    const names = readdirSync(this.#directory).filter((file) => file.endsWith('.json'));
+    return names.flatMap((file) => {
+      const name = file.slice(0, -'.json'.length);
+      const profile = this.get(name);
+      return profile ? [{ name, root: profile.root, blocks: profile.blocks.length, runs: profile.runs }] : [];
+    });
+  }
+
+  #path(name: string): string {
+    return join(this.#directory, `${name}.json`);
+  }
+
+  #write(name: string, profile: BootProfile): void {
+    const temporary = `${this.#path(name)}.new`;
+    try {
+      // Not synced: a power cut costs a profile at the most, and half a file is set aside when it is read.
+      writeFileSync(temporary, encodeProfile(profile), { mode: 0o600 });
+      renameSync(temporary, this.#path(name));
+    } catch (cause) {
+      rmSync(temporary, { force: true });
+      throw new CodedError('INTERNAL', `the profile cannot be saved in ${this.#directory}`, { cause });
+    }
+  }
+
+  #setAside(path: string, error: unknown): void {
+    const aside = `${path}.damaged`;
+    try {
+      renameSync(path, aside);
+    } catch {
+      // Whatever keeps it from being renamed keeps it from being read, too.
+    }
+    this.#logger.warn({ file: aside, error: messageChain(error) }, 'a boot profile was damaged and is set aside');
+  }
+}
