@@ -1,11 +1,11 @@
 /** What the control API shows and does, from the daemon's parts. */
 
 import type { Priority } from '../src/blocks/priority.ts';
-import { checkSources } from '../src/cli/doctor/source-checks.ts';
 import type { VolumeStatuses } from '../src/volumes/volume-status.ts';
 import type { Config } from './config.ts';
 import type { Content } from './content.ts';
 import type { ControlCollaborators } from './control-routes.ts';
+import { checkSources } from './source-checks.ts';
 import { VERSION } from './version.ts';
 import type { VolumeCommands } from './volume-commands.ts';
 

@@ -28,7 +28,7 @@ export async function docker(args: readonly string[], input?: Readable): Promise
 }
 
 /** Why no engine answers; undefined where one does. */
-export async function engineProblem(): Promise<string | undefined> {
+async function engineProblem(): Promise<string | undefined> {
   try {
     await docker(['version', '--format', '{{.Server.Version}}']);
     return undefined;

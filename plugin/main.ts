@@ -10,5 +10,6 @@ await main({
     return [registerServe, registerDaemon];
   },
   readConfiguration: async (env) => (await import('./config.ts')).readConfig(env),
+  loadSourceChecks: async () => (await import('./source-checks.ts')).checkSources,
   loadServeDirectory: async () => (await import('./standalone.ts')).serveDirectory,
 });

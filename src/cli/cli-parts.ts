@@ -6,6 +6,7 @@
  */
 import type { Readable, Writable } from 'node:stream';
 import type { Command } from 'commander';
+import type { Diagnosis } from '../volumes/control-api.ts';
 import type { ServeDirectory } from './serve-directory.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -23,12 +24,17 @@ export interface CheckedConfiguration {
   readonly gatewaysAreDefault: boolean;
 }
 
+/** One diagnosis a source, and one more where none answers. @throws CONFIG_INVALID for an address that cannot be read */
+type CheckSources = (configuration: CheckedConfiguration) => Promise<Diagnosis[]>;
+
 export interface CliParts {
   readonly version: string;
   /** Commands from above this layer (`serve`), each registered like those here. */
   readonly loadCommands: () => Promise<readonly RegisterCommand[]>;
   /** Reads the configuration. @throws CONFIG_INVALID naming the variable */
   readonly readConfiguration: (env: Environment) => CheckedConfiguration | Promise<CheckedConfiguration>;
+  /** Loads what asks the sources of a configuration whether they answer, for `doctor`. */
+  readonly loadSourceChecks: () => Promise<CheckSources>;
   /** Loads what serves a directory without a daemon, for `mount`. */
   readonly loadServeDirectory: () => Promise<ServeDirectory>;
 }

@@ -5,7 +5,7 @@
  */
 import type { Environment } from './cli-parts.ts';
 
-export interface ServeDirectoryOptions {
+interface ServeDirectoryOptions {
   /** Volume options as of `docker volume create -o`, `cid` and `path` excepted. */
   readonly volumeOptions: Readonly<Record<string, string>>;
   /** The configuration's environment: state directory, sources. */

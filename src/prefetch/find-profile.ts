@@ -19,7 +19,7 @@ import { type BootProfile, decodeProfile, MAX_PROFILE_BYTES } from './boot-profi
 import type { ProfileStore } from './profile-store.ts';
 
 /** The entry of a root directory that holds a profile of it. An ordinary file to whoever reads the volume. */
-export const PROFILE_ENTRY = '.ipfs-volume-profile';
+const PROFILE_ENTRY = '.ipfs-volume-profile';
 const SHA2_256 = 0x12;
 
 /** Undefined where there is none. @throws INPUT_INVALID for one that is not of this root, and what reading it throws. */
@@ -53,7 +53,7 @@ export async function findProfile(
 }
 
 /** The CIDv1 of the directory block `bytes` with no entry of a profile. @throws where it is no dag-pb block */
-export function cidWithoutProfile(bytes: Uint8Array): string {
+function cidWithoutProfile(bytes: Uint8Array): string {
   const { Links, Data } = decode(bytes);
   const without = encode({ Links: Links.filter(({ Name }) => Name !== PROFILE_ENTRY), ...(Data ? { Data } : {}) });
   return CID.createV1(DAG_PB, create(SHA2_256, createHash('sha256').update(without).digest())).toString();

@@ -25,14 +25,14 @@ import type { ProfileStore } from './profile-store.ts';
 import { VolumePrefetch } from './volume-prefetch.ts';
 
 /** What prefetching needs of the disk cache. */
-export interface PrefetchCache extends Pick<BlockStore, 'has'> {
+interface PrefetchCache extends Pick<BlockStore, 'has'> {
   pin(keys: Iterable<BlockKey>): void;
   unpin(keys: Iterable<BlockKey>): void;
   evict(keys: Iterable<BlockKey>): number;
   statistics(): { readonly limitBytes: number };
 }
 
-export interface Pinner {
+interface Pinner {
   pin(root: CID, options: { readonly signal: AbortSignal }): Promise<void>;
   unpin(root: CID, options: { readonly signal: AbortSignal }): Promise<void>;
 }

@@ -16,7 +16,7 @@ import { type ResolveTxt, resolveDnsLink, txtResolver } from './name-dnslink.ts'
 import { parseNameKey } from './name-key.ts';
 import { NameRecords } from './name-record.ts';
 
-export interface ResolvedName {
+interface ResolvedName {
   readonly cid: CID;
   /** The path below it, without slashes at its ends; '' for none. */
   readonly path: string;

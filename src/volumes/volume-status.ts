@@ -11,14 +11,14 @@ import { mountsOf } from './volume-record.ts';
 import type { VolumeRegistry } from './volume-registry.ts';
 
 /** What the file system knows of a mounted volume. */
-export interface MountedView {
+interface MountedView {
   readonly lastError: string | null;
   /** True while its content cannot be had. */
   readonly failing: boolean;
 }
 
 /** What is known of a volume's content on this machine. Sizes in bytes. */
-export interface ContentProgress {
+interface ContentProgress {
   readonly bytesTotal: number | null;
   readonly bytesCached: number;
   readonly blocksFetched: number;

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
+import { checkSources } from '../../plugin/source-checks.ts';
 import {
   checkFuseDevice,
   checkKernel,
@@ -9,7 +10,7 @@ import {
   checkMountProgram,
   checkStateDirectory,
 } from '../../src/cli/doctor/machine-checks.ts';
-import { checkPrivacy, checkSources } from '../../src/cli/doctor/source-checks.ts';
+import { checkPrivacy } from '../../src/cli/doctor/privacy-check.ts';
 import type { Diagnosis } from '../../src/volumes/control-api.ts';
 import { ControlServer, json } from './support/control-server.ts';
 import { NO_PARTS, runCommand } from './support/run-command.ts';
@@ -150,7 +151,9 @@ test('doctor shows what the daemon found, and fails with the names of what faile
 test('doctor without a daemon checks the configuration itself, and names a variable that cannot be read', async () => {
   using scratch = new Scratch();
   const args = ['doctor', '--json', '--socket', scratch.at('none.sock')];
-  const alone = JSON.parse((await runCommand(args)).stdout) as Diagnosis[];
+  const loadSourceChecks = async () => checkSources;
+  const alone = JSON.parse((await runCommand(args, { parts: { loadSourceChecks } })).stdout) as Diagnosis[];
+  expect(alone).toContainEqual(expect.objectContaining({ check: 'sources', outcome: 'warning' }));
   expect(alone).toContainEqual(expect.objectContaining({ check: 'daemon', outcome: 'warning' }));
   expect(alone).toContainEqual(expect.objectContaining({ check: 'state directory' }));
   const readConfiguration = () => Promise.reject(new Error('IPFS_VOLUME_CACHE_SIZE: "ten" is not a size'));

@@ -22,7 +22,7 @@ import {
   checkStateDirectory,
   diagnosis,
 } from '../doctor/machine-checks.ts';
-import { checkPrivacy, checkSources } from '../doctor/source-checks.ts';
+import { checkPrivacy } from '../doctor/privacy-check.ts';
 import { formatTable } from '../table.ts';
 
 export function registerDoctor(program: Command, context: CliContext): void {
@@ -72,8 +72,10 @@ async function checkDaemon(options: DaemonOptions, context: CliContext): Promise
   try {
     const configuration = await context.parts.readConfiguration(context.process.env);
     // A daemon may run with another environment, and in a plugin with another disk: then its word counts.
-    if (!status)
+    if (!status) {
+      const checkSources = await context.parts.loadSourceChecks();
       results.push(checkStateDirectory(configuration.stateDirectory), ...(await checkSources(configuration)));
+    }
     if (!results.some((result) => result.check === 'privacy')) results.push(...checkPrivacy(configuration));
   } catch (error) {
     results.push(diagnosis('configuration', 'failed', messageChain(error), 'correct the environment variable'));

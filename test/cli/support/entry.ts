@@ -9,6 +9,7 @@ await main(
     readConfiguration: () => {
       throw new Error('no configuration in this test');
     },
+    loadSourceChecks: async () => async () => [],
     loadServeDirectory: async () => (await import('./file-served.ts')).serveDirectory,
   },
   process.env.FAKE_NODE_VERSION,

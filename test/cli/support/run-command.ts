@@ -29,6 +29,7 @@ export const NO_PARTS: CliParts = {
     gatewayAuth: undefined,
     gatewaysAreDefault: false,
   }),
+  loadSourceChecks: async () => async () => [],
   loadServeDirectory: () => Promise.reject(new Error('this test serves no directory')),
 };
 

@@ -1,17 +1,18 @@
 /**
- * Whether sources answer, asked from here: for a machine on which no daemon runs, or none that answers.
+ * Whether sources answer, asked from here: by the daemon, or by `doctor` on a machine where none answers. It stands with
+ * the composition root, since the command line knows no source.
  *
  * Nothing is asked for that would tell what anybody mounts: Kubo is asked for its version, a gateway for the empty
  * identity block `bafkqaaa`, which the trustless gateway specification names as the probe. Both go the way that blocks
  * go, with the same proxies and authorization, so that what works here works in the daemon.
  */
-import { messageChain } from '../../base/errors.ts';
-import { HttpClient } from '../../sources/http-client.ts';
-import { parseEndpoint } from '../../sources/http-endpoint.ts';
-import { kuboControl } from '../../sources/kubo-control.ts';
-import type { Diagnosis } from '../../volumes/control-api.ts';
-import type { CheckedConfiguration } from '../cli-parts.ts';
-import { diagnosis } from './machine-checks.ts';
+import { messageChain } from '../src/base/errors.ts';
+import type { CheckedConfiguration } from '../src/cli/cli-parts.ts';
+import { diagnosis } from '../src/cli/doctor/machine-checks.ts';
+import { HttpClient } from '../src/sources/http-client.ts';
+import { parseEndpoint } from '../src/sources/http-endpoint.ts';
+import { kuboControl } from '../src/sources/kubo-control.ts';
+import type { Diagnosis } from '../src/volumes/control-api.ts';
 
 /** Long enough for a TLS handshake across the world; a source slower than this would be demoted anyway. */
 const PROBE_TIMEOUT_MS = 5000;
@@ -32,15 +33,6 @@ export async function checkSources(configuration: CheckedConfiguration): Promise
   const detail = 'none answers: only what is stored on this machine can be mounted';
   const advice = 'set IPFS_VOLUME_KUBO_RPC or IPFS_VOLUME_GATEWAYS to one that answers, or add and import content';
   return [...results, diagnosis('sources', 'warning', detail, advice)];
-}
-
-/** Said wherever the default gateways are in use, reachable or not. */
-export function checkPrivacy(configuration: CheckedConfiguration): Diagnosis[] {
-  if (!configuration.gatewaysAreDefault || configuration.gateways.length === 0) return [];
-  const detail = 'the default public gateways are in use: their operators see which CIDs are asked for';
-  return [
-    diagnosis('privacy', 'warning', detail, 'set IPFS_VOLUME_GATEWAYS to gateways that you trust, or to nothing'),
-  ];
 }
 
 async function checkKubo(rpc: string, authorization: string | undefined): Promise<Diagnosis> {
