@@ -6,6 +6,9 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { CID } from 'multiformats/cid';
+import { blockKey } from '../../src/blocks/block.ts';
+import type { BlockMap } from './block-map.ts';
 
 export type Behaviour = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -91,6 +94,15 @@ export function status(
 
 /** The headers under which a gateway and a Kubo RPC send a raw block. */
 const RAW_HEADERS = { 'content-type': 'application/vnd.ipld.raw', 'x-stream-output': '1' };
+
+/** A trustless gateway over `blocks` that sends single blocks (no CARs), and has no others. */
+export function blocksOf(blocks: BlockMap): Behaviour {
+  return (request, response) => {
+    const cid = /^\/ipfs\/(\w+)\?format=raw$/.exec(request.url ?? '')?.[1];
+    const bytes = cid === undefined ? undefined : blocks.blocks.get(blockKey(CID.parse(cid)));
+    (bytes ? raw(bytes) : status(404))(request, response);
+  };
+}
 
 /** 200 with these bytes as the block, whatever was asked for. */
 export function raw(body: Uint8Array, headers: Record<string, string> = {}): Behaviour {
