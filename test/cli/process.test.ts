@@ -115,9 +115,10 @@ test('a failed import ends though standard input stays open', async () => {
   await using server = await ControlServer.start({
     'POST /ipfs-volume/import': (request, response) => {
       request.once('data', () => {
-        response.writeHead(507, { connection: 'close' });
+        // As the daemon does: it reads on, since closing under a sender's hands may lose the answer.
+        response.writeHead(507);
         response.end(JSON.stringify({ code: 'STORE_FULL', message: 'the local store has no space left' }));
-        request.destroy();
+        request.resume();
       });
     },
   });

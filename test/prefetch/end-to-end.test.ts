@@ -2,7 +2,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -80,8 +79,13 @@ describeWith(['root', 'fuse'], 'prefetching, served', () => {
       },
     });
     const client = new DaemonClient(socket);
-    await until(() => existsSync(socket));
-    await client.status();
+    // A socket is there a moment before it listens.
+    await until(() =>
+      client.status().then(
+        () => true,
+        () => false,
+      ),
+    );
     return client;
   }
 
