@@ -27,6 +27,7 @@ const MEMORY_CACHE_BYTES = 64 * 1024 * 1024;
 export interface Content extends AsyncDisposable {
   readonly store: LocalStore;
   readonly cache: DiskCache;
+  readonly memory: MemoryCache;
   readonly blocks: BlockService;
   readonly fileSystem: IpfsFileSystem;
   readonly resolver: ContentResolver;
@@ -45,8 +46,9 @@ export async function openContent(config: Config, logger: Logger): Promise<Conte
   const kubo = config.kuboRpc === undefined ? undefined : kuboOf(config.kuboRpc, config);
   const gateways = config.gateways.map((url) => ({ url, authorization: config.gatewayAuth }));
   const sources: BlockSource[] = [...(kubo ? [kubo.source] : []), ...gateways.map(gatewaySource)];
+  const memory = new MemoryCache(MEMORY_CACHE_BYTES);
   const blocks = new BlockService({
-    memory: new MemoryCache(MEMORY_CACHE_BYTES),
+    memory,
     stores: [store, cache],
     sinks: [cache],
     sources,
@@ -60,6 +62,7 @@ export async function openContent(config: Config, logger: Logger): Promise<Conte
   return {
     store,
     cache,
+    memory,
     blocks,
     fileSystem: new IpfsFileSystem(unixfs, {
       extendedAttributes: config.extendedAttributes,

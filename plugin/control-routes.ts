@@ -17,11 +17,14 @@ import {
 } from '../src/volumes/control-api.ts';
 import { parseCid } from '../src/volumes/reference.ts';
 import { callOf } from './call.ts';
+import { METRICS_CONTENT_TYPE } from './metrics-text.ts';
 import type { VolumeCommands } from './volume-commands.ts';
 
 /** Who does what the routes ask for. */
 export interface ControlCollaborators extends VolumeCommands {
   status(): DaemonStatus;
+  /** In Prometheus' text format. */
+  metrics(): string;
   diagnose(signal: AbortSignal): Promise<readonly Diagnosis[]>;
   /** Takes a CAR; `lastIsRoot` where it names no root and its last block is the root. Ends when `signal` aborts. */
   importCar(car: Readable, lastIsRoot: boolean, signal: AbortSignal): Promise<ImportResult>;
@@ -35,6 +38,9 @@ export function controlRoutes(collaborators: ControlCollaborators): Router {
   const router = express.Router();
   router.get(CONTROL_PATHS.status, (_request, response) => {
     response.json(collaborators.status());
+  });
+  router.get(CONTROL_PATHS.metrics, (_request, response) => {
+    response.set('Content-Type', METRICS_CONTENT_TYPE).send(collaborators.metrics());
   });
   router.get(CONTROL_PATHS.doctor, async (request, response) => {
     using call = callOf(request, response);

@@ -22,6 +22,8 @@ export interface DaemonEnvironment {
   readonly IPFS_VOLUME_CONNECTION: string;
   /** `1` where the connection was served before: no INIT will come, unanswered requests are to be asked for again. */
   readonly IPFS_VOLUME_TAKE_OVER: '0' | '1';
+  /** How many daemons the supervisor had before this one. */
+  readonly IPFS_VOLUME_RESTARTS: string;
 }
 
 export type MessageUp = { readonly type: 'ready' | 'answered' | 'pong' };

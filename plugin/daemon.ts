@@ -36,7 +36,7 @@ export async function runDaemon(config: Config, inherited: DaemonEnvironment): P
   const content = await openContent(config, logger);
   const { registry, statuses } = openVolumes(config, content, inherited.IPFS_VOLUME_CONNECTION, logger);
   const mounted = await serve(config, content, inherited, logger);
-  const socket = await listen(config, inherited, { content, registry, statuses, logger });
+  const socket = await listen(config, inherited, { content, registry, statuses, mounted, logger });
   tell({ type: 'ready' });
   const stopped = once(process, 'SIGTERM').then(() => 'stopped' as const);
   answerPings();
@@ -95,6 +95,7 @@ interface Served {
   readonly content: Content;
   readonly registry: VolumeRegistry;
   readonly statuses: VolumeStatuses;
+  readonly mounted: MountedFileSystem;
   readonly logger: Logger;
 }
 
@@ -103,7 +104,10 @@ function listen(config: Config, inherited: DaemonEnvironment, served: Served): P
   app.disable('x-powered-by');
   app.use(
     controlRoutes({
-      ...controlCollaborators(config, served.content, served.statuses),
+      ...controlCollaborators(config, served.content, served.statuses, {
+        requestCounts: served.mounted.requestCounts,
+        restarts: Number(inherited.IPFS_VOLUME_RESTARTS),
+      }),
       ...volumeCommands(served.registry, served.statuses, served.content.prefetcher, served.content.profiles),
     }),
   );

@@ -13,6 +13,7 @@ import { lockStateDirectory } from '../src/base/state-lock.ts';
 import { mountConnection } from '../src/fuse/kernel/mount.ts';
 import { detach } from '../src/fuse/run-program.ts';
 import type { Config } from './config.ts';
+import { serveMetrics } from './metrics-server.ts';
 import { prepareMountRoot } from './mount-root.ts';
 import { relay } from './relay.ts';
 import { listenOnSocket } from './server.ts';
@@ -24,7 +25,7 @@ const STOP_GRACE_MS = 500;
 
 /**
  * Serves until SIGTERM or SIGINT, or until its daemons will not stay up; resolves with the exit code.
- * @throws STATE_LOCKED, MOUNT_FAILED, and what the machine refuses, before anything is left behind.
+ * @throws STATE_LOCKED, MOUNT_FAILED, CONFIG_INVALID where the metrics' address is taken, and what the machine refuses, before anything is left behind.
  */
 export async function serve(config: Config, daemonCommand: readonly string[]): Promise<number> {
   const logger = createLogger(config.logLevel);
@@ -40,7 +41,12 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   const supervisor = new Supervisor({ daemonCommand, runDirectory, connection, logger });
   const socket = await listenOnSocket(config.socketPath, relay(supervisor, logger));
   undo.defer(() => socket.close(STOP_GRACE_MS));
-  logger.info({ version: VERSION, socket: config.socketPath, mountRoot, transport: config.transport }, 'serving');
+  const metrics = config.metricsAddress && (await serveMetrics(config.metricsAddress, relay(supervisor, logger)));
+  undo.defer(() => metrics?.close());
+  logger.info(
+    { version: VERSION, socket: config.socketPath, mountRoot, transport: config.transport, metrics: metrics?.url },
+    'serving',
+  );
   handleSignals(supervisor, logger);
   supervisor.start();
   const end = await supervisor.ended;

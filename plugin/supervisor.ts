@@ -121,6 +121,7 @@ export class Supervisor {
         IPFS_VOLUME_CONNECTION: connection.id,
         IPFS_VOLUME_CONNECTION_FILE: join(runDirectory, 'negotiated.json'),
         IPFS_VOLUME_TAKE_OVER: this.#generation > 1 ? '1' : '0',
+        IPFS_VOLUME_RESTARTS: String(this.#generation - 1),
       },
       logger,
     );

@@ -61,6 +61,11 @@ export class BlockService implements BlockReader {
     return this.#queue.stats;
   }
 
+  /** Blocks that somebody waits for, by priority, for metrics. */
+  get waiting() {
+    return this.#queue.waiting;
+  }
+
   /** Wants and ranges under way. */
   get pending(): number {
     return this.#queue.pending;

@@ -98,6 +98,13 @@ export class WantQueue {
     return this.#stats.snapshot();
   }
 
+  /** Blocks that somebody waits for, by the most urgent one who does. */
+  get waiting(): Readonly<Record<Priority, number>> {
+    const counts = Object.fromEntries(PRIORITIES.map((priority) => [priority, 0])) as Record<Priority, number>;
+    for (const { rank } of this.#wants.values()) counts[PRIORITIES[rank] ?? 'demand']++;
+    return counts;
+  }
+
   /** Wants and ranges that somebody waits for. */
   get pending(): number {
     return this.#wants.size + this.#ranges.pending;

@@ -12,6 +12,8 @@ import type { Priority } from '../blocks/priority.ts';
 export const CONTROL_PATHS = {
   /** GET → DaemonStatus */
   status: '/ipfs-volume/status',
+  /** GET → Prometheus' text format: the path that scrapers know, on the socket and on IPFS_VOLUME_METRICS. */
+  metrics: '/metrics',
   /** GET → Diagnosis[]: what only the daemon can check (its sources, its disk). */
   doctor: '/ipfs-volume/doctor',
   /**
