@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { ensureBaseImage } from './base-image.ts';
 import { docker } from './docker.ts';
 
@@ -42,8 +43,13 @@ async function exportImage(image: string, directory: string): Promise<void> {
   const container = await docker(['create', image]);
   try {
     const source = spawn('docker', ['export', container], { stdio: ['ignore', 'pipe', 'inherit'] });
-    const unpack = spawn('tar', ['-x', '-C', directory], { stdio: [source.stdout, 'ignore', 'inherit'] });
-    const [[exported], [unpacked]] = await Promise.all([once(source, 'close'), once(unpack, 'close')]);
+    const unpack = spawn('tar', ['-x', '-C', directory], { stdio: ['pipe', 'ignore', 'inherit'] });
+    const [[exported], [unpacked]] = await Promise.all([
+      once(source, 'close'),
+      once(unpack, 'close'),
+      // A full disk ends tar, and the exit codes say so better than a broken pipe does.
+      pipeline(source.stdout, unpack.stdin).catch(() => undefined),
+    ]);
     if (exported !== 0 || unpacked !== 0) throw new Error(`the image ${image} could not be exported`);
   } finally {
     await docker(['rm', container]);
