@@ -2,12 +2,12 @@
  * The Dockerfile's base image, where it cannot be pulled: a Debian of the same release by debootstrap, with the Node that
  * this checkout's own scripts run on, imported under the same name. The Dockerfile then works as it stands.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { docker } from './docker.ts';
 
 /** The image that the Dockerfile starts from. */
@@ -15,37 +15,42 @@ export const BASE_IMAGE =
   /^FROM (\S+)/m.exec(readFileSync(new URL('../Dockerfile', import.meta.url), 'utf8'))?.[1] ?? '';
 
 const RELEASE = 'bookworm';
+/** What an image has no use for. */
+const LEFT_OUT = ['var/cache/apt/*', 'var/lib/apt/lists/*', 'usr/share/doc', 'usr/share/man', 'usr/share/locale'];
 const CACHE = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'docker-volume-ipfs');
 
 /**
- * Makes sure that the base image is on the engine: there already, pulled, or made here.
+ * Makes sure that the base image is on the engine, for `platform` (the engine's own where undefined): there already,
+ * pulled, or made here.
  * @throws saying what to do where none of the three works.
  */
-export async function ensureBaseImage(say: (line: string) => void): Promise<void> {
-  if (await hasImage()) return;
+export async function ensureBaseImage(platform: string | undefined, say: (line: string) => void): Promise<void> {
+  const wanted = platform ?? (await docker(['version', '--format', '{{.Server.Os}}/{{.Server.Arch}}']));
+  if ((await localPlatform()) === wanted) return;
   let refusal: unknown;
   try {
-    await docker(['pull', '--quiet', BASE_IMAGE]);
+    await docker(['pull', '--quiet', '--platform', wanted, BASE_IMAGE]);
     return;
   } catch (error) {
     refusal = error;
   }
-  say(`${BASE_IMAGE} cannot be pulled; making a local image of that name from Debian ${RELEASE} and this Node`);
   try {
-    const archive = await archiveOf(say);
-    await docker(['import', archive, BASE_IMAGE]);
+    if (wanted !== OWN_PLATFORM) throw new Error(`here is ${OWN_PLATFORM}, and it can only be made on ${wanted}`);
+    say(`${BASE_IMAGE} cannot be pulled; making a local image of that name from Debian ${RELEASE} and this Node`);
+    await docker(['import', '--platform', wanted, await archiveOf(say), BASE_IMAGE]);
   } catch (error) {
     throw new Error(
-      `the base image ${BASE_IMAGE} can neither be pulled (${message(refusal)}) nor made (${message(error)})`,
+      `the base image ${BASE_IMAGE} for ${wanted} can neither be pulled (${message(refusal)}) nor made (${message(error)})`,
     );
   }
 }
 
-async function hasImage(): Promise<boolean> {
-  return docker(['image', 'inspect', '--format', '{{.Id}}', BASE_IMAGE]).then(
-    () => true,
-    () => false,
-  );
+/** As Docker spells it. */
+const OWN_PLATFORM = `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`;
+
+/** The platform of the image that is there; undefined where none is. */
+async function localPlatform(): Promise<string | undefined> {
+  return docker(['image', 'inspect', '--format', '{{.Os}}/{{.Architecture}}', BASE_IMAGE]).catch(() => undefined);
 }
 
 /** A tar of the image's tree, made once a machine. */
@@ -56,16 +61,13 @@ async function archiveOf(say: (line: string) => void): Promise<string> {
   const tree = await mkdtemp(join(CACHE, 'base-'));
   try {
     say('debootstrap runs for about a minute, once a machine');
-    await finished(
-      spawn('debootstrap', ['--variant=minbase', RELEASE, tree], { stdio: ['ignore', 'ignore', 'inherit'] }),
-    );
-    await mkdir(dirname(join(tree, 'usr/local/bin/node')), { recursive: true });
+    await run('debootstrap', ['--variant=minbase', RELEASE, tree]);
+    await mkdir(join(tree, 'usr/local/bin'), { recursive: true });
     await copyFile(process.execPath, join(tree, 'usr/local/bin/node'));
-    await rm(join(tree, 'var/cache/apt'), { recursive: true, force: true });
-    await rm(join(tree, 'var/lib/apt/lists'), { recursive: true, force: true });
-    await finished(
-      spawn('tar', ['-C', tree, '-cf', `${archive}.part`, '.'], { stdio: ['ignore', 'ignore', 'inherit'] }),
-    );
+    // The machine's own, which debootstrap copied: the engine gives a container, and a plugin, theirs.
+    await writeFile(join(tree, 'etc/resolv.conf'), '');
+    await rm(join(tree, 'etc/hostname'), { force: true });
+    await run('tar', ['-C', tree, ...LEFT_OUT.map((path) => `--exclude=./${path}`), '-cf', `${archive}.part`, '.']);
     await rename(`${archive}.part`, archive);
     return archive;
   } finally {
@@ -73,12 +75,17 @@ async function archiveOf(say: (line: string) => void): Promise<string> {
   }
 }
 
-async function finished(child: ChildProcess): Promise<void> {
-  const [code] = await Promise.race([
-    once(child, 'close'),
-    once(child, 'error').then(([error]) => Promise.reject(error)),
-  ]);
-  if (code !== 0) throw new Error(`${child.spawnfile} ended with exit code ${code}`);
+async function run(program: string, args: readonly string[]): Promise<void> {
+  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let complaint = '';
+  child.stderr.on('data', (chunk) => {
+    complaint += chunk;
+  });
+  const [code] = await once(child, 'close').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') throw new Error(`${program} is not installed: apt-get install ${program}`);
+    throw error;
+  });
+  if (code !== 0) throw new Error(`${program}: ${complaint.trim() || `exit code ${code}`}`);
 }
 
 function message(error: unknown): string {

@@ -21,9 +21,18 @@ export interface BuildOptions {
   readonly say: (line: string) => void;
 }
 
+/** What of the base image a plugin has no use for: Node's package managers. */
+const LEFT_OUT = [
+  'usr/local/lib/node_modules',
+  'usr/local/bin/npm',
+  'usr/local/bin/npx',
+  'usr/local/bin/corepack',
+  'opt/yarn-*',
+];
+
 /** @throws with what docker said; nothing is left behind then. */
 export async function buildPlugin({ name, platform, say }: BuildOptions): Promise<void> {
-  await ensureBaseImage(say);
+  await ensureBaseImage(platform, say);
   const image = `ipfs-volume-rootfs:${process.pid}`;
   const directory = await mkdtemp(join(tmpdir(), 'ipfs-volume-plugin-'));
   try {
@@ -43,7 +52,9 @@ async function exportImage(image: string, directory: string): Promise<void> {
   const container = await docker(['create', image]);
   try {
     const source = spawn('docker', ['export', container], { stdio: ['ignore', 'pipe', 'inherit'] });
-    const unpack = spawn('tar', ['-x', '-C', directory], { stdio: ['pipe', 'ignore', 'inherit'] });
+    const unpack = spawn('tar', ['-x', '-C', directory, ...LEFT_OUT.map((path) => `--exclude=${path}`)], {
+      stdio: ['pipe', 'ignore', 'inherit'],
+    });
     const [[exported], [unpacked]] = await Promise.all([
       once(source, 'close'),
       once(unpack, 'close'),

@@ -1,11 +1,12 @@
 /** `npm run plugin:build [-- --name NAME --platform OS/ARCH]`: the managed plugin, not enabled, ready for `docker plugin push`. */
 import { parseArgs } from 'node:util';
 import { buildPlugin } from './build-plugin.ts';
-import { requireEngine } from './docker.ts';
+import { runWithEngine } from './docker.ts';
 
 const { values } = parseArgs({
   options: { name: { type: 'string', default: 'ipfs-volume:latest' }, platform: { type: 'string' } },
 });
-await requireEngine();
-await buildPlugin({ ...values, platform: values.platform, say: (line) => console.error(line) });
-console.log(`built ${values.name}`);
+await runWithEngine(async () => {
+  await buildPlugin({ ...values, platform: values.platform, say: (line) => console.error(line) });
+  console.log(`built ${values.name}`);
+});

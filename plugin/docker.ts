@@ -1,28 +1,30 @@
 /** The docker command, for the scripts that build, install and remove the managed plugin. DOCKER_HOST is its own. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Readable } from 'node:stream';
 
 /** The name of the plugin on this machine: what follows `--volume-driver`. */
 export const PLUGIN_NAME = 'ipfs';
 
+export interface DockerOptions {
+  /** Ends the command; what it began at the engine may go on. */
+  readonly signal?: AbortSignal;
+  /** Told what it writes to stdout, as it comes. */
+  readonly onOutput?: (chunk: Buffer) => void;
+}
+
 /** Runs `docker ARGS` and gives its stdout. @throws with what docker said. */
-export async function docker(args: readonly string[], input?: Readable): Promise<string> {
-  const child = spawn('docker', args, { stdio: [input ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
-  if (input && child.stdin) input.pipe(child.stdin);
+export async function docker(args: readonly string[], { signal, onOutput }: DockerOptions = {}): Promise<string> {
+  const child = spawn('docker', args, { stdio: ['ignore', 'pipe', 'pipe'], ...(signal ? { signal } : {}) });
   let output = '';
   let complaint = '';
-  child.stdout?.on('data', (chunk) => {
+  child.stdout.on('data', (chunk: Buffer) => {
     output += chunk;
+    onOutput?.(chunk);
   });
-  child.stderr?.on('data', (chunk) => {
+  child.stderr.on('data', (chunk: Buffer) => {
     complaint += chunk;
   });
-  child.stdin?.on('error', () => undefined);
-  const [code] = await Promise.race([
-    once(child, 'close'),
-    once(child, 'error').then(([error]) => Promise.reject(error)),
-  ]);
+  const [code] = await once(child, 'close');
   if (code !== 0) throw new Error(`docker ${args.slice(0, 2).join(' ')}: ${complaint.trim() || `exit code ${code}`}`);
   return output.trim();
 }
@@ -38,10 +40,25 @@ async function engineProblem(): Promise<string | undefined> {
   }
 }
 
-/** Ends a script with one line where no engine answers. */
-export async function requireEngine(): Promise<void> {
+export async function hasPlugin(name: string): Promise<boolean> {
+  return docker(['plugin', 'inspect', '--format', '{{.Id}}', name]).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Runs a script that needs an engine: one line and exit code 1 where none answers, or where the script fails. */
+export async function runWithEngine(script: () => Promise<void>): Promise<void> {
   const problem = await engineProblem();
-  if (problem === undefined) return;
-  console.error(`No Docker engine answers (${problem}). Start one, or set DOCKER_HOST to one that runs.`);
-  process.exit(1);
+  if (problem !== undefined) {
+    console.error(`No Docker engine answers (${problem}). Start one, or set DOCKER_HOST to one that runs.`);
+    process.exitCode = 1;
+    return;
+  }
+  try {
+    await script();
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : String(error));
+    process.exitCode = 1;
+  }
 }

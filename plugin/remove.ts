@@ -1,12 +1,12 @@
-/** `npm run plugin:remove [-- --force]`: the managed plugin and all its state. With volumes in use only by `--force`. */
+/** `npm run plugin:remove [-- [--name NAME] --force]`: the managed plugin and all its state. With volumes in use only by `--force`. */
 import { parseArgs } from 'node:util';
-import { docker, PLUGIN_NAME, requireEngine } from './docker.ts';
+import { PLUGIN_NAME, runWithEngine } from './docker.ts';
+import { removePlugin } from './install-plugin.ts';
 
-const { values } = parseArgs({ options: { force: { type: 'boolean', default: false } } });
-const force = values.force ? ['--force'] : [];
-await requireEngine();
-await docker(['plugin', 'disable', ...force, PLUGIN_NAME]).catch((error: Error) => {
-  if (!/already disabled/.test(error.message)) throw error;
+const { values } = parseArgs({
+  options: { name: { type: 'string', default: PLUGIN_NAME }, force: { type: 'boolean', default: false } },
 });
-await docker(['plugin', 'rm', ...force, PLUGIN_NAME]);
-console.log(`removed the plugin "${PLUGIN_NAME}" with its local store and cache`);
+await runWithEngine(async () => {
+  await removePlugin(values.name, values);
+  console.log(`removed the plugin "${values.name}" with its local store and cache`);
+});
