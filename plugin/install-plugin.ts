@@ -34,9 +34,7 @@ export async function removePlugin(name: string, { force = false } = {}): Promis
   const flag = force ? ['--force'] : [];
   await docker(['plugin', 'disable', ...flag, name]).catch((error: Error) => {
     if (/is in use/.test(error.message)) {
-      throw new Error(
-        `${error.message}: remove its volumes ("docker volume ls -f driver=${name}") first, or say --force`,
-      );
+      throw new Error(`${error.message}: remove its volumes (see "docker volume ls") first, or say --force`);
     }
     if (!/already disabled/.test(error.message)) throw error;
   });
