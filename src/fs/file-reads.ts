@@ -63,12 +63,13 @@ export class FileReads {
     const end = Math.min(offset + length, node.sizeBytes);
     if (offset >= end) return [];
     const attempt: Attempt = { node, from: offset, to: end, volumes: this.#count(node), failed: undefined };
+    // Before anybody is told: the kernel's second try is no reader's, and nothing may be fetched on its account.
+    this.#rethrow(attempt);
     const file = this.#index(node);
     if (this.#observers.length > 0) {
       const read = { volumes: attempt.volumes, node: node.id, file, offset, length: end - offset };
       for (const observer of this.#observers) observer.onRead(read);
     }
-    this.#rethrow(attempt);
     try {
       const pieces = this.#pieces(attempt, file, context);
       if (!(pieces instanceof Promise)) return this.#succeeded(attempt, pieces);
