@@ -106,7 +106,7 @@ export class Want extends Job implements LaneJob {
 
   /** The error of a caller whose time is up. */
   timedOut(timeoutMs: number, lanes: readonly SourceLane[]): CodedError {
-    const text = `block ${this.cid} did not come within ${timeoutMs / 1000} s (${this.#account(lanes)})`;
+    const text = `block ${this.cid} did not come within ${Math.round(timeoutMs) / 1000} s (${this.#account(lanes)})`;
     return new CodedError('BLOCK_TIMEOUT', text);
   }
 
@@ -116,7 +116,10 @@ export class Want extends Job implements LaneJob {
       .map((lane) => {
         const answer = this.answers.get(lane);
         const asked = this.attempts.has(lane) ? 'no answer yet' : 'not asked';
-        const said = answer ? answer.error.message + (answer.times > 1 ? ` (${answer.times} times)` : '') : asked;
+        const { failing, lastError } = lane.health;
+        // Held back because of what others heard of the source: then that is why.
+        const unheard = failing && lastError !== null ? `${asked}; it fails: ${lastError}` : asked;
+        const said = answer ? answer.error.message + (answer.times > 1 ? ` (${answer.times} times)` : '') : unheard;
         return said.startsWith(lane.source.name) ? said : `${lane.source.name}: ${said}`;
       })
       .join('; ');
