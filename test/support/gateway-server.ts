@@ -36,7 +36,8 @@ export interface GatewayServer {
   close(): Promise<void>;
 }
 
-export async function startGatewayServer(behaviour: Behaviour = status(404)): Promise<GatewayServer> {
+/** On `port`, or on a free one. */
+export async function startGatewayServer(behaviour: Behaviour = status(404), port = 0): Promise<GatewayServer> {
   let current = behaviour;
   const requests: SeenRequest[] = [];
   const arrivals = new EventTarget();
@@ -52,14 +53,14 @@ export async function startGatewayServer(behaviour: Behaviour = status(404)): Pr
   server.on('connection', (socket) => socket.on('close', () => departures.dispatchEvent(new Event('socket'))));
   // As a proxy it opens no tunnels.
   server.on('connect', (_request, socket) => socket.end('HTTP/1.1 405 Method Not Allowed\r\n\r\n'));
-  server.listen(0, '127.0.0.1');
+  server.listen(port, '127.0.0.1');
   await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const { port: listening } = server.address() as AddressInfo;
   const connections = (): Promise<number> =>
     new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count))));
   return {
-    url: `http://127.0.0.1:${port}`,
-    port,
+    url: `http://127.0.0.1:${listening}`,
+    port: listening,
     requests,
     behave: (next) => {
       current = next;

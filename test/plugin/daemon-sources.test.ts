@@ -1,0 +1,233 @@
+/**
+ * Gateways that misbehave, each in its own way, before a real daemon and its mount: readers wait up to their time-out and
+ * fail with the right errno, everything else goes on meanwhile, and reads work again as soon as the gateway does.
+ *
+ * Each fault has a daemon of its own with two gateways: the first, preferred, has the volume `data` and turns bad; the
+ * second has the volume `other` and stays well. `both` have the third.
+ */
+import { afterAll, expect, it } from 'vitest';
+import { BlockMap } from '../support/block-map.ts';
+import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { DagBuilder } from '../support/dag-builder.ts';
+import {
+  type Behaviour,
+  blocksOf,
+  cut,
+  drip,
+  endless,
+  raw,
+  silent,
+  stalled,
+  startGatewayServer,
+  status,
+} from '../support/gateway-server.ts';
+import { describeWith } from '../support/machine.ts';
+import { read, sha256 } from '../support/reading.ts';
+
+const TIMEOUT_MS = 3000;
+/** Beyond the time-out, for a machine that does other things too. Against hangs, not a measure. */
+const GRACE_MS = 5000;
+const FILE_BYTES = 100_000;
+
+const TIMED_OUT = 'Connection timed out';
+const IO_ERROR = 'Input/output error';
+
+const COLD = ['file1', 'file2', 'file3', 'file4'];
+
+/**
+ * Requests to the bad gateway while readers wait: for each of the five blocks it has, one at once and one after each
+ * pause, which double from 100 ms, so seven in three seconds; and one for each of the thirty that only the other has.
+ */
+const MOST_REQUESTS = (COLD.length + 1) * 8 + 30;
+
+interface Fault {
+  readonly name: string;
+  readonly behaviour: Behaviour | 'refuse';
+  readonly errno: typeof TIMED_OUT | typeof IO_ERROR;
+  /** In the volume's `lastError`. */
+  readonly says: RegExp;
+  /** The gateway's in the daemon's status; a silent one may be well, and searching. */
+  readonly state: 'good' | 'failing';
+  /** Whether it is asked after the others from then on. */
+  readonly demoted: boolean;
+}
+
+const silence = { errno: TIMED_OUT, says: /no answer yet/, state: 'good', demoted: true } as const;
+const failure = { errno: TIMED_OUT, state: 'failing', demoted: true } as const;
+const lie = { errno: IO_ERROR, state: 'failing', demoted: true } as const;
+
+const FAULTS: readonly Fault[] = [
+  { name: 'refuses connections', behaviour: 'refuse', ...failure, says: /refused the connection/ },
+  {
+    name: 'answers 404',
+    behaviour: status(404),
+    errno: IO_ERROR,
+    says: /no source has block .* \(404\)/,
+    state: 'good',
+    demoted: false,
+  },
+  { name: 'answers 500', behaviour: status(500), ...failure, says: /answers 500/ },
+  {
+    name: 'answers with a web page',
+    behaviour: status(200, { 'content-type': 'text/html' }, '<html>'),
+    ...failure,
+    says: /text\/html: it serves no trustless content/,
+  },
+  { name: 'cuts in mid-block', behaviour: cut, ...failure, says: /cut the connection/ },
+  {
+    name: 'redirects elsewhere',
+    behaviour: status(302, { location: 'http://127.0.0.1:9/elsewhere' }),
+    ...failure,
+    says: /which is not followed/,
+  },
+  { name: 'says nothing', behaviour: silent, ...silence },
+  { name: 'stops in mid-block', behaviour: stalled, ...silence },
+  { name: 'drips', behaviour: drip, ...silence },
+  { name: 'sends other bytes', behaviour: raw(Buffer.alloc(FILE_BYTES, 'lies')), ...lie, says: /do not match it/ },
+  { name: 'sends without end', behaviour: endless(), ...lie, says: /sends more than/ },
+];
+
+interface Volume {
+  readonly root: string;
+  readonly names: readonly string[];
+  /** SHA-256 by name. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** A directory of raw files, whose sizes their links tell: nothing but reading one needs its block. */
+function volumeOf(dag: DagBuilder, label: string, count: number): Volume {
+  const names = Array.from({ length: count }, (_, index) => `file${index}`);
+  const files: Record<string, string> = {};
+  const children = names.map((name) => {
+    const bytes = Buffer.alloc(FILE_BYTES, `${label}/${name} `);
+    files[name] = sha256(bytes);
+    return { name, cid: dag.raw(bytes), tsize: bytes.length };
+  });
+  return { root: dag.directory(children).toString(), names, files };
+}
+
+const report: string[] = [];
+
+describeWith(['root', 'fuse'], 'gateways that misbehave', () => {
+  afterAll(() => console.log(report.join('\n')));
+
+  it.concurrent.each(FAULTS)('$name', async (fault) => {
+    const { behaviour, errno, says } = fault;
+    const bad = new DagBuilder(new BlockMap());
+    const well = new DagBuilder(new BlockMap());
+    const data = volumeOf(bad, 'data', 6);
+    const unknown = volumeOf(bad, 'unknown', 1);
+    const both = volumeOf(bad, 'both', 30);
+    volumeOf(well, 'both', 30);
+    const other = volumeOf(well, 'other', 30);
+
+    await using servers = new AsyncDisposableStack();
+    let first = await startGatewayServer(blocksOf(bad.blocks));
+    servers.defer(() => first.close());
+    const second = await startGatewayServer(blocksOf(well.blocks));
+    servers.defer(() => second.close());
+    await using daemon = await startDaemon({
+      gateways: [first.url, second.url],
+      settings: { READ_TIMEOUT: `${TIMEOUT_MS}ms`, PREFETCH: 'none' },
+    });
+    const at = {
+      data: await daemon.mount('data', data.root),
+      // Nodes of its own: its reads reach the daemon, and find their blocks there.
+      local: await daemon.mount('local', data.root, { uid: '1' }),
+      both: await daemon.mount('both', both.root),
+      other: await daemon.mount('other', other.root),
+    };
+    await daemon.mount('known', data.root);
+    await daemon.call('Unmount', { Name: 'known', ID: 'known' });
+    await daemon.create('unknown', unknown.root);
+    expect((await read(`${at.data}/file0`)).result).toBe(data.files.file0);
+
+    if (behaviour === 'refuse') await first.close();
+    else first.behave(behaviour);
+    const atFirst = first.requests.length;
+    const cold = Promise.all(COLD.map((name) => read(`${at.data}/${name}`)));
+    const mount = daemon.call('Mount', { Name: 'unknown', ID: 'unknown' }).then(
+      () => 'mounted',
+      (error: Error) => error.message,
+    );
+    const calls = callsUntil(daemon, Promise.all([cold, mount]));
+    const local = await read(`${at.local}/file0`);
+    const others = await readAll(at.other, other);
+    const readings = await cold;
+    const longestCallMs = await calls;
+    const asked = first.requests.length - atFirst;
+
+    // The readers: as long as they were promised, and with the right error.
+    expect(readings.map(({ result }) => result)).toEqual(COLD.map(() => errno));
+    const waited = readings.map(({ tookMs }) => tookMs);
+    expect(Math.max(...waited)).toBeLessThan(TIMEOUT_MS + GRACE_MS);
+    if (errno === TIMED_OUT) expect(Math.min(...waited)).toBeGreaterThan(TIMEOUT_MS * 0.9);
+    expect(await mount).toMatch(says);
+    const failing = { state: 'failing', lastError: expect.stringMatching(says) };
+    expect(await daemon.status('data')).toMatchObject(failing);
+    // Everybody else: nobody waits for a time-out that is not his.
+    expect(local.result).toBe(data.files.file0);
+    for (const tookMs of [local.tookMs, longestCallMs, ...others]) expect(tookMs).toBeLessThan(TIMEOUT_MS * 0.9);
+
+    // What both have comes from the one that is well, and the other is hardly asked. A good answer "no" is no fault.
+    const beforeBoth = first.requests.length;
+    const detours = await readAll(at.both, both);
+    const askedInVain = first.requests.length - beforeBoth;
+    if (fault.demoted) expect(askedInVain).toBeLessThan(both.names.length / 2);
+    await using client = daemon.client();
+    expect((await client.status()).sources[0]?.state).toBe(fault.state);
+    expect(asked).toBeLessThan(MOST_REQUESTS);
+
+    if (behaviour === 'refuse') first = await startGatewayServer(blocksOf(bad.blocks), first.port);
+    else first.behave(blocksOf(bad.blocks));
+    const back = await read(`${at.data}/file5`);
+    expect(back.result).toBe(data.files.file5);
+    for (const name of COLD) expect((await read(`${at.data}/${name}`)).result).toBe(data.files[name]);
+    expect(await daemon.call('Mount', { Name: 'unknown', ID: 'unknown' })).toHaveProperty('Mountpoint');
+
+    report.push(
+      `${fault.name}: ${COLD.length} readers failed after ${range(waited)} ms, ${asked} requests meanwhile; ` +
+        `others read in ${range(others)} ms, calls took ${Math.round(longestCallMs)} ms at most; ` +
+        `${both.names.length} files with a detour in ${range(detours)} ms, ${askedInVain} requests; ` +
+        `back, a read took ${Math.round(back.tookMs)} ms`,
+    );
+  });
+});
+
+/** Every call of Docker's that must not wait for a source, over and over until `end`: the longest. */
+async function callsUntil(daemon: TestDaemon, end: Promise<unknown>): Promise<number> {
+  let ended = false;
+  void end.then(() => {
+    ended = true;
+  });
+  let longestMs = 0;
+  const timed = async (verb: string, body: object) => {
+    const startedAt = performance.now();
+    await daemon.call(verb, body);
+    longestMs = Math.max(longestMs, performance.now() - startedAt);
+  };
+  do {
+    await timed('Get', { Name: 'data' });
+    await timed('List', {});
+    await timed('Mount', { Name: 'known', ID: 'again' });
+    await timed('Unmount', { Name: 'known', ID: 'again' });
+    await timed('Create', { Name: 'new', Opts: { cid: 'bafkqaaa' } });
+    await timed('Remove', { Name: 'new' });
+  } while (!ended);
+  return longestMs;
+}
+
+/** Reads all files of a volume, one after the other; gives the time each took. */
+async function readAll(mountpoint: string, { files, names }: Volume): Promise<number[]> {
+  const times: number[] = [];
+  for (const name of names) {
+    const { result, tookMs } = await read(`${mountpoint}/${name}`);
+    expect(result).toBe(files[name]);
+    times.push(tookMs);
+  }
+  return times;
+}
+
+function range(times: readonly number[]): string {
+  return `${Math.round(Math.min(...times))} to ${Math.round(Math.max(...times))}`;
+}
