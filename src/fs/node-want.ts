@@ -34,10 +34,10 @@ export class NodeWant implements WantOptions {
     return this.#context.signal;
   }
 
-  /** What is left. The time runs from the first asking: until then nothing was waited for. */
+  /** What is left, in whole milliseconds. The time runs from the first asking: until then nothing was waited for. */
   get timeoutMs(): number {
     const now = this.#now();
     this.#deadlineMs ??= now + this.#limitMs;
-    return Math.max(1, this.#deadlineMs - now);
+    return Math.max(1, Math.round(this.#deadlineMs - now));
   }
 }
