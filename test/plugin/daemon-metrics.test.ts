@@ -1,31 +1,22 @@
 /** A daemon's metrics after real reads, on the socket and over TCP, before and after the daemon died. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'undici';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { startBlockGateway } from '../support/block-gateway.ts';
 import { BlockMap } from '../support/block-map.ts';
+import { startDaemon } from '../support/daemon.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
+import { logged } from '../support/logged.ts';
 import { describeWith } from '../support/machine.ts';
 import { PrometheusText } from '../support/prometheus.ts';
-import { startDaemon } from '../support/served-daemon.ts';
 
 const run = promisify(execFile);
 const DEADLINE_MS = 30_000;
 const SECRET = 'correct-horse';
 
 describeWith(['root', 'fuse'], 'metrics of a daemon', () => {
-  let directory: string;
-
-  beforeEach(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'metrics-'));
-  });
-
-  afterEach(() => rm(directory, { recursive: true, force: true }));
-
   it('count what readers did, hold no secret, and outlive the daemon', async () => {
     const blocks = new BlockMap();
     const dag = new DagBuilder(blocks);
@@ -34,18 +25,15 @@ describeWith(['root', 'fuse'], 'metrics of a daemon', () => {
     await using gateway = await startBlockGateway(blocks);
     const withSecret = gateway.url.replace('http://', `http://user:${SECRET}@`);
     const source = `gateway ${gateway.url}`;
-    await using daemon = await startDaemon(directory, {
-      IPFS_VOLUME_GATEWAYS: `${withSecret}/?token=${SECRET}`,
-      IPFS_VOLUME_METRICS: ':0',
-      IPFS_VOLUME_PREFETCH: 'none',
+    await using daemon = await startDaemon({
+      gateways: [`${withSecret}/?token=${SECRET}`],
+      settings: { METRICS: ':0', PREFETCH: 'none' },
     });
     const name = 'data "of\\ mine"';
-    await daemon.client.volumeDriver('Create', { Name: name, Opts: { cid: root.toString() } });
-    await daemon.client.volumeDriver('Mount', { Name: name, ID: 'one' });
-    const { mountpoint } = (await daemon.client.status()).volumes[0] ?? {};
-    await run('cat', [join(mountpoint ?? '', 'file')], { timeout: DEADLINE_MS });
+    const mountpoint = await daemon.mount(name, root);
+    await run('cat', [join(mountpoint, 'file')], { timeout: DEADLINE_MS });
 
-    const { metrics: url } = await daemon.logged('serving');
+    const { metrics: url } = await logged(daemon, 'serving');
     const text = await scrape(String(url));
     expect(text).not.toContain(SECRET);
     const metrics = new PrometheusText(text);
@@ -72,19 +60,18 @@ describeWith(['root', 'fuse'], 'metrics of a daemon', () => {
       ...metrics.metrics.keys(),
     ]);
 
-    const { pid } = await daemon.logged('daemon started');
-    process.kill(Number(pid), 'SIGKILL');
-    await daemon.logged('the daemon died');
+    process.kill(daemon.daemonPid, 'SIGKILL');
+    await logged(daemon, 'the daemon died');
     const after = new PrometheusText(await scrape(String(url)));
     expect(after.value('ipfs_volume_daemon_restarts_total')).toBe(1);
     expect(after.value('ipfs_volume_volume_mounts', { volume: name })).toBe(1);
   });
 
   it('say at the start that their address is taken, and leave nothing behind', async () => {
-    await using first = await startDaemon(directory, { IPFS_VOLUME_METRICS: ':0' });
-    const { metrics: url } = await first.logged('serving');
+    await using first = await startDaemon({ settings: { METRICS: ':0' } });
+    const { metrics: url } = await logged(first, 'serving');
     const { host } = new URL(String(url));
-    const other = join(directory, 'other');
+    const other = join(first.directory, 'other');
     const environment = {
       PATH: process.env.PATH,
       IPFS_VOLUME_SOCKET: join(other, 'ipfs.sock'),

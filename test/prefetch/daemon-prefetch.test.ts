@@ -6,13 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { DaemonClient } from '../../src/cli/daemon-client.ts';
 import type { VolumeStatus } from '../../src/volumes/control-api.ts';
 import { startBlockGateway } from '../support/block-gateway.ts';
 import { BlockMap } from '../support/block-map.ts';
+import { startDaemon, type TestDaemon, until } from '../support/daemon.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
 import { describeWith } from '../support/machine.ts';
-import { startDaemon, until } from '../support/served-daemon.ts';
 
 const DEADLINE_MS = 30_000;
 const run = promisify(execFile);
@@ -42,11 +41,8 @@ describeWith(['root', 'fuse'], 'prefetching, served', () => {
     const root = dag.directory([{ name: 'sub', cid: dag.directory(children) }]);
 
     const gateway = await startBlockGateway(blocks);
-    await using firstDaemon = await startDaemon(directory, { IPFS_VOLUME_GATEWAYS: gateway.url });
-    const first = firstDaemon.client;
-    await first.volumeDriver('Create', { Name: 'data', Opts: { cid: root.toString() } });
-    await first.volumeDriver('Mount', { Name: 'data', ID: 'one' });
-    const mounted = join(directory, 'mnt', 'data', 'sub');
+    await using first = await startDaemon({ directory, gateways: [gateway.url] });
+    const mounted = join(await first.mount('data', root), 'sub');
     await run('cat', [join(mounted, 'file39')], { timeout: DEADLINE_MS });
     const status = await complete(first);
     const total = [...blocks.blocks.values()].reduce((sum, bytes) => sum + bytes.length, 0);
@@ -59,32 +55,32 @@ describeWith(['root', 'fuse'], 'prefetching, served', () => {
     const { stdout } = await run('sh', ['-c', 'sha256sum *'], { cwd: mounted, timeout: DEADLINE_MS });
     const expected = [...contents].map(([name, bytes]) => `${sha256(bytes)}  ${name}\n`).join('');
     expect(stdout).toBe(expected);
-    await firstDaemon.stop();
+    await first.stop();
 
     // Another machine, as it were: the profile alone came along, with file39 first and the others behind.
     await rm(join(directory, 'state', 'cache'), { recursive: true });
     await using other = await startBlockGateway(blocks);
-    await using secondDaemon = await startDaemon(directory, { IPFS_VOLUME_GATEWAYS: other.url });
-    const second = secondDaemon.client;
-    const profile = (await second.profile('data')) as { blocks: string[] };
+    await using second = await startDaemon({ directory, gateways: [other.url] });
+    await using client = second.client();
+    const profile = (await client.profile('data')) as { blocks: string[] };
     expect(profile.blocks).toContain(leaves.at(-1));
-    await second.volumeDriver('Mount', { Name: 'data', ID: 'two' });
+    await second.call('Mount', { Name: 'data', ID: 'two' });
     expect((await complete(second)).fetched.profile.blocks).toBeGreaterThan(0);
     const order = (cid: string) => other.asked.indexOf(cid);
     const [before, last] = leaves.slice(-2) as [string, string];
     // By the tree alone they would be the last; several sockets may still overtake each other.
     for (const leaf of [before, last]) expect(order(leaf)).toBeLessThan(other.asked.length / 2);
 
-    await second.volumeDriver('Unmount', { Name: 'data', ID: 'two' });
-    expect((await second.evict('data')).freedBytes).toBe(total);
-    expect((await second.prefetch('data')).bytesCached).toBe(total);
+    await second.call('Unmount', { Name: 'data', ID: 'two' });
+    expect((await client.evict('data')).freedBytes).toBe(total);
+    expect((await client.prefetch('data')).bytesCached).toBe(total);
   });
 
-  async function complete(client: DaemonClient): Promise<VolumeStatus> {
+  async function complete(daemon: TestDaemon): Promise<VolumeStatus> {
     let status: VolumeStatus | undefined;
-    await until(async () => {
-      status = (await client.status()).volumes[0];
-      return status?.state === 'complete';
+    await until('all is here', async () => {
+      status = await daemon.status('data');
+      return status.state === 'complete';
     });
     return status as VolumeStatus;
   }
