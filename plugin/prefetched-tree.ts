@@ -10,8 +10,8 @@ export function prefetchedTree(
   pinnedRoots: () => Parameters<Prefetcher['removed']>[3],
 ): VolumeTree {
   return {
-    addVolume(spec, options) {
-      prefetcher.mounted(spec.name, fileSystem.addVolume(spec), options);
+    addVolume(spec, options, starting) {
+      prefetcher.mounted(spec.name, fileSystem.addVolume(spec), options, starting);
     },
     removeVolume(name) {
       prefetcher.unmounted(name);

@@ -42,7 +42,8 @@ export const serveDirectory: ServeDirectory = async (reference, directory, { vol
     throw new CodedError('MOUNT_FAILED', `${directory}: ${reference} ${problem}`);
   }
   const { uid, gid, fileMode, dirMode, timeoutMs } = options;
-  content.fileSystem.addVolume({ name: VOLUME, root: CID.parse(cid), kind, uid, gid, fileMode, dirMode, timeoutMs });
+  const spec = { name: VOLUME, root: CID.parse(cid), kind, uid, gid, fileMode, dirMode, timeoutMs };
+  content.prefetcher.mounted(VOLUME, content.fileSystem.addVolume(spec), options);
 
   const privateDirectory = await mkdtemp(join(tmpdir(), 'ipfs-volume-mount-'));
   undo.defer(() => rmdir(privateDirectory));

@@ -1,6 +1,6 @@
 /**
- * Watches a volume's first minutes: which blocks its readers needed, in what order, and how many of them a profile had
- * named. Only what somebody waited for counts; what was brought ahead shows when it is read.
+ * Records which blocks a volume's readers needed, in what order, and how many of them a profile had named. Only what
+ * somebody waited for counts; what was brought ahead shows when it is read.
  */
 import type { OnBlock } from '../blocks/block-reader.ts';
 import { type BootProfile, MAX_PROFILE_BLOCKS } from './boot-profile.ts';
@@ -8,24 +8,23 @@ import { type BootProfile, MAX_PROFILE_BLOCKS } from './boot-profile.ts';
 export class BootRecorder {
   readonly #root: string;
   readonly #blocks = new Set<string>();
-  readonly #foretold: ReadonlySet<string>;
+  #foretold: ReadonlySet<string> = new Set();
   #bytes = 0;
-  #hits = 0;
 
-  constructor(root: string, foretold: BootProfile | undefined) {
+  constructor(root: string) {
     this.#root = root;
-    this.#foretold = new Set(foretold?.blocks);
   }
 
   readonly onBlock: OnBlock = (cid, sizeBytes, { priority }) => {
     if (priority !== 'demand') return;
     this.#bytes += sizeBytes;
-    if (this.#blocks.size >= MAX_PROFILE_BLOCKS) return;
-    const block = cid.toV1().toString();
-    if (this.#blocks.has(block)) return;
-    this.#blocks.add(block);
-    if (this.#foretold.has(block)) this.#hits++;
+    if (this.#blocks.size < MAX_PROFILE_BLOCKS) this.#blocks.add(cid.toV1().toString());
   };
+
+  /** The profile to measure by; may be found after the first blocks were needed. */
+  foretold({ blocks }: BootProfile): void {
+    this.#foretold = new Set(blocks);
+  }
 
   get bytesDemanded(): number {
     return this.#bytes;
@@ -33,7 +32,10 @@ export class BootRecorder {
 
   /** Of the blocks demanded those that the profile named, 0 to 1; null where nothing was demanded or there was no profile. */
   get hitShare(): number | null {
-    return this.#foretold.size > 0 && this.#blocks.size > 0 ? this.#hits / this.#blocks.size : null;
+    if (this.#foretold.size === 0 || this.#blocks.size === 0) return null;
+    let hits = 0;
+    for (const block of this.#blocks) if (this.#foretold.has(block)) hits++;
+    return hits / this.#blocks.size;
   }
 
   /** Undefined where nothing was read. */

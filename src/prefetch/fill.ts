@@ -100,8 +100,9 @@ class Pass {
         if (signal.aborted) throw new CodedError('ABORTED', 'the prefetch was ended');
         if (!totalTold && this.#plan.metadataDone) {
           totalTold = true;
-          // Only a tree whose every directory is known has a size.
-          if (this.#missing === 0) this.#options.onTotal?.(this.#innerBytes + this.#plan.claimedBytes);
+          const totalBytes = this.#innerBytes + this.#plan.claimedBytes;
+          // Only a tree whose every directory is known has a size, and only where all links say theirs.
+          if (this.#missing === 0 && totalBytes >= 0) this.#options.onTotal?.(totalBytes);
         }
         const block = this.#plan.next();
         if (block) await this.#take(block);

@@ -1,66 +1,90 @@
 /**
  * The boot profile for a mount: the one its options name, else the one of earlier runs on this machine, else the one that
- * came with the content.
- *
- * The last stands in the root directory as `.ipfs-volume-profile`. It cannot name the root that holds it, so it names the
- * root without it: the same directory block less that one link. Any other is not this content's, and is ignored.
+ * came with the content (`shipped-profile.ts`). One that is not of this root, or cannot be had, is ignored, and said so.
  */
-
-import { createHash } from 'node:crypto';
-import { code as DAG_PB, decode, encode } from '@ipld/dag-pb';
+import { code as DAG_PB } from '@ipld/dag-pb';
 import { CID } from 'multiformats/cid';
-import { create } from 'multiformats/hashes/digest';
-import { CodedError } from '../base/errors.ts';
+import { CodedError, hasCode, messageChain } from '../base/errors.ts';
 import type { WantOptions } from '../blocks/block-reader.ts';
 import { CODEC_RAW, type ContentKey, cidOf, codecOf, contentKey } from '../unixfs/content-key.ts';
 import { readExtents } from '../unixfs/read-extents.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
 import { type BootProfile, decodeProfile, MAX_PROFILE_BYTES } from './boot-profile.ts';
 import type { ProfileStore } from './profile-store.ts';
+import { cidWithoutProfile, PROFILE_ENTRY } from './shipped-profile.ts';
 
-/** The entry of a root directory that holds a profile of it. An ordinary file to whoever reads the volume. */
-const PROFILE_ENTRY = '.ipfs-volume-profile';
-const SHA2_256 = 0x12;
+export interface ProfileSources {
+  readonly unixfs: UnixfsReader;
+  readonly profiles: ProfileStore;
+}
 
-/** Undefined where there is none. @throws INPUT_INVALID for one that is not of this root, and what reading it throws. */
+export interface FoundProfile {
+  /** Of this root: where it named the root without itself, that is put right. Undefined where there is none. */
+  readonly profile: BootProfile | undefined;
+  readonly origin: 'named' | 'recorded' | 'shipped';
+  /** Why one that there is was passed over, for people. */
+  readonly ignored: readonly string[];
+}
+
+/** `named` is the volume's option. @throws ABORTED alone */
 export async function findProfile(
-  { unixfs, profiles }: { readonly unixfs: UnixfsReader; readonly profiles: ProfileStore },
+  sources: ProfileSources,
   root: CID,
   named: string | undefined,
   want: WantOptions,
-): Promise<BootProfile | undefined> {
-  const rootText = root.toV1().toString();
-  if (named !== undefined) {
-    const profile = profiles.get(named) ?? (await readProfile(unixfs, contentKey(cidNamed(named)), want));
-    // The root without its profile is as good: it is the tree that the profile was recorded on.
-    if (profile.root !== rootText && profile.root !== (await rootWithoutProfile(unixfs, root, want))) {
-      throw new CodedError('INPUT_INVALID', `the profile "${named}" is of ${profile.root} and not of this root`);
+): Promise<FoundProfile> {
+  const ignored: string[] = [];
+  const places: readonly [FoundProfile['origin'], string, () => Promise<BootProfile | undefined>][] = [
+    ['named', `the profile "${named}"`, () => namedProfile(sources, named, want)],
+    ['recorded', 'the profile kept here', async () => sources.profiles.get(root.toV1().toString())],
+    ['shipped', 'the profile that came with the content', () => shippedProfile(sources.unixfs, root, want)],
+  ];
+  for (const [origin, what, look] of places) {
+    try {
+      const profile = await look();
+      if (!profile) continue;
+      return { profile: await ofThisRoot(sources.unixfs, profile, root, want), origin, ignored };
+    } catch (error) {
+      if (hasCode(error, 'ABORTED')) throw error;
+      ignored.push(`${what}: ${messageChain(error)}`);
     }
-    return profile;
   }
-  const recorded = profiles.get(rootText);
-  if (recorded) {
-    if (recorded.root === rootText) return recorded;
-    throw new CodedError('INPUT_INVALID', `the profile kept for this root is of ${recorded.root}`);
-  }
-  const entry = await unixfs.entry(contentKey(root), want);
-  if (entry.kind !== 'directory') return undefined;
+  return { profile: undefined, origin: 'recorded', ignored };
+}
+
+/** The root without its profile is as good: it is the tree that the profile was recorded on. @throws INPUT_INVALID */
+async function ofThisRoot(
+  unixfs: UnixfsReader,
+  profile: BootProfile,
+  root: CID,
+  want: WantOptions,
+): Promise<BootProfile> {
+  const rootText = root.toV1().toString();
+  if (profile.root === rootText) return profile;
+  const bare = root.code === DAG_PB ? cidWithoutProfile(await unixfs.blocks.get(root, want)) : rootText;
+  if (profile.root !== bare) throw new CodedError('INPUT_INVALID', `it is of ${profile.root}, not of this root`);
+  // Nobody need have the block of the bare root.
+  return { ...profile, root: rootText, blocks: profile.blocks.filter((block) => block !== bare) };
+}
+
+async function namedProfile(
+  { unixfs, profiles }: ProfileSources,
+  named: string | undefined,
+  want: WantOptions,
+): Promise<BootProfile | undefined> {
+  if (named === undefined) return undefined;
+  return profiles.get(named) ?? (await readProfile(unixfs, contentKey(cidNamed(named)), want));
+}
+
+async function shippedProfile(unixfs: UnixfsReader, root: CID, want: WantOptions): Promise<BootProfile | undefined> {
+  // Whoever lists the root will be told why it cannot be had; that is no profile's fault.
+  const entry = await Promise.resolve(unixfs.entry(contentKey(root), want)).catch((error: unknown) => {
+    if (hasCode(error, 'ABORTED')) throw error;
+    return undefined;
+  });
+  if (entry?.kind !== 'directory') return undefined;
   const link = entry.entries.indexOf(Buffer.from(PROFILE_ENTRY));
-  if (link < 0) return undefined;
-  const profile = await readProfile(unixfs, entry.entries.key(link), want);
-  if (profile.root === (await rootWithoutProfile(unixfs, root, want))) return profile;
-  throw new CodedError('INPUT_INVALID', `the profile that came with the content is of ${profile.root}`);
-}
-
-/** The CIDv1 of the directory block `bytes` with no entry of a profile. @throws where it is no dag-pb block */
-function cidWithoutProfile(bytes: Uint8Array): string {
-  const { Links, Data } = decode(bytes);
-  const without = encode({ Links: Links.filter(({ Name }) => Name !== PROFILE_ENTRY), ...(Data ? { Data } : {}) });
-  return CID.createV1(DAG_PB, create(SHA2_256, createHash('sha256').update(without).digest())).toString();
-}
-
-async function rootWithoutProfile(unixfs: UnixfsReader, root: CID, want: WantOptions): Promise<string> {
-  return root.code === DAG_PB ? cidWithoutProfile(await unixfs.blocks.get(root, want)) : root.toV1().toString();
+  return link < 0 ? undefined : await readProfile(unixfs, entry.entries.key(link), want);
 }
 
 async function readProfile(unixfs: UnixfsReader, key: ContentKey, want: WantOptions): Promise<BootProfile> {
@@ -78,6 +102,6 @@ function cidNamed(name: string): CID {
   try {
     return CID.parse(name);
   } catch {
-    throw new CodedError('INPUT_INVALID', `there is no profile named "${name}"`);
+    throw new CodedError('INPUT_INVALID', 'there is none of that name');
   }
 }

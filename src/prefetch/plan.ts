@@ -27,7 +27,7 @@ export interface PlannedBlock {
 
 /** What a `Fill` works through. */
 export interface BlockPlan {
-  /** What the leaves handed out and still queued claim to measure. */
+  /** What the leaves handed out and still queued claim to measure; NaN where one of them claims nothing. */
   readonly claimedBytes: number;
   /** True once every directory and every file's root was handed out: then `claimedBytes` grows no more. */
   readonly metadataDone: boolean;
@@ -128,7 +128,7 @@ export class Plan implements BlockPlan {
     if (!this.#isNew(key)) return;
     queue.push(key, sizeBytes);
     // Of files alone: what a link claims of a directory is that of all below it.
-    if (queue !== this.#metadata && sizeBytes > 0) this.#claimedBytes += sizeBytes;
+    if (queue !== this.#metadata) this.#claimedBytes += isInline(key) ? 0 : sizeBytes;
   }
 
   #isNew(key: ContentKey): boolean {

@@ -3,38 +3,33 @@
  *
  * Volumes that share content share work by what is beneath: what one brought is here for the other, and what both want
  * at once is one want. Under `auto` all of them together fill the cache to a share of its bound and no more, so that none
- * pushes out another's blocks, nor the cache the blocks of readers.
+ * pushes out another's blocks, nor the cache the blocks of readers. What was asked for whole (`all`, `pin`, `prefetch
+ * VOLUME`) may have all of the cache but for what others have pinned, and stops where it does not fit.
  */
 import type { CID } from 'multiformats/cid';
 import { CodedError, codeOf, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { type BlockKey, blockKey } from '../blocks/block.ts';
+import { formatBytes } from '../base/units.ts';
+import type { BlockKey } from '../blocks/block.ts';
 import type { BlockStore } from '../blocks/block-store.ts';
 import { BlockTally } from '../blocks/block-tally.ts';
 import { type Clock, systemClock } from '../blocks/clock.ts';
-import { FingerprintSet } from '../blocks/fingerprint-set.ts';
 import type { MountedVolume } from '../fs/mounted-volume.ts';
-import { contentKey } from '../unixfs/content-key.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
 import type { BootProfile } from './boot-profile.ts';
-import { BootRecorder } from './boot-recorder.ts';
-import { type FillParts, fill } from './fill.ts';
-import { findProfile } from './find-profile.ts';
-import { Plan } from './plan.ts';
+import { BootWatch } from './boot-watch.ts';
+import { ownKeys } from './content-keys.ts';
+import type { FillParts } from './fill.ts';
+import { type FoundProfile, findProfile } from './find-profile.ts';
+import { type PinnableCache, type Pinner, Pins } from './pins.ts';
 import type { ProfileStore } from './profile-store.ts';
 import { VolumePrefetch } from './volume-prefetch.ts';
 
 /** What prefetching needs of the disk cache. */
-interface PrefetchCache extends Pick<BlockStore, 'has'> {
-  pin(keys: Iterable<BlockKey>): void;
-  unpin(keys: Iterable<BlockKey>): void;
+interface PrefetchCache extends Pick<BlockStore, 'has'>, PinnableCache {
+  has(key: BlockKey): boolean;
   evict(keys: Iterable<BlockKey>): number;
   statistics(): { readonly limitBytes: number };
-}
-
-interface Pinner {
-  pin(root: CID, options: { readonly signal: AbortSignal }): Promise<void>;
-  unpin(root: CID, options: { readonly signal: AbortSignal }): Promise<void>;
 }
 
 export interface PrefetcherParts {
@@ -45,8 +40,6 @@ export interface PrefetcherParts {
   readonly pinner?: Pinner | undefined;
   readonly logger: Logger;
   readonly clock?: Clock;
-  /** How long a volume's start is watched. */
-  readonly bootMs?: number;
 }
 
 export interface PrefetchOptions {
@@ -55,12 +48,8 @@ export interface PrefetchOptions {
   readonly profile: string | undefined;
 }
 
-/** "The first minutes" of a container: what loads in two minutes and is not asked for by then is not its start. */
-const BOOT_MS = 120_000;
 /** Of the cache's bound: the rest is for what readers fetch by themselves. */
 const AUTO_SHARE = 0.9;
-/** Pins are written to the cache's table so many at a time. */
-const PIN_BATCH = 256;
 
 interface Job {
   readonly root: CID;
@@ -69,8 +58,9 @@ interface Job {
   readonly work: VolumePrefetch;
   volume: MountedVolume | undefined;
   abort: AbortController;
-  profileSaid: string | null;
-  endBoot: () => void;
+  watch: BootWatch | undefined;
+  /** Of this mount; undefined until it was looked for. */
+  profile: FoundProfile | undefined;
 }
 
 export class Prefetcher {
@@ -85,12 +75,16 @@ export class Prefetcher {
     this.#fillParts = { blocks: parts.unixfs.blocks, cache: parts.cache, clock: this.#clock };
   }
 
-  /** The volume called `name` was mounted. Begins in a later turn, waits for nothing. */
-  mounted(name: string, volume: MountedVolume, options: PrefetchOptions): void {
+  /**
+   * The volume called `name` was mounted; `starting` where a container begins with it, and not a daemon that takes over.
+   * Begins in a later turn, waits for nothing.
+   */
+  mounted(name: string, volume: MountedVolume, options: PrefetchOptions, starting = true): void {
     const job = this.#job(name, volume.spec.root, options);
     job.abort = new AbortController();
     job.volume = volume;
     volume.tally = job.tally;
+    if (starting) this.#watch(name, job, volume);
     void this.#run(name, job, volume);
   }
 
@@ -98,7 +92,7 @@ export class Prefetcher {
   unmounted(name: string): void {
     const job = this.#jobs.get(name);
     if (!job) return;
-    job.endBoot();
+    job.watch?.end();
     job.volume = undefined;
     job.abort.abort();
   }
@@ -107,23 +101,32 @@ export class Prefetcher {
   progress(name: string) {
     const job = this.#jobs.get(name);
     if (!job) return undefined;
-    const { tally, work, volume, profileSaid } = job;
+    const { tally, work, profile } = job;
     return {
       bytesTotal: work.bytesTotal,
       bytesCached: work.bytesTotal === null ? tally.bytesHere : Math.min(tally.bytesHere, work.bytesTotal),
       blocksFetched: tally.blocksFetched,
       fetched: tally.fetched,
       source: tally.source,
-      profile: profileSaid,
-      prefetching: work.prefetching && volume !== undefined,
+      profile: profile ? describe(profile) : null,
+      prefetching: work.prefetching,
       complete: work.complete,
+      prefetchError: work.lastError,
     };
   }
 
-  /** Fetches all of a volume, whatever the cache's bound. @throws BLOCK_UNAVAILABLE with the reason, ABORTED */
+  /** Fetches all of a volume. @throws BLOCK_UNAVAILABLE with the reason, STORE_FULL where it does not fit, ABORTED */
   async fetchAll(name: string, root: CID, options: PrefetchOptions, signal: AbortSignal): Promise<void> {
     const { work } = this.#job(name, root, options);
-    const { missing, lastError } = await work.pass({ signal, fetch: true, everything: true });
+    const { missing, stopped, lastError } = await work.fetchAll(signal);
+    if (stopped === 'full') {
+      const bound = formatBytes(this.#parts.cache.statistics().limitBytes);
+      const size = work.bytesTotal === null ? 'the volume' : `the volume's ${formatBytes(work.bytesTotal)}`;
+      throw new CodedError(
+        'STORE_FULL',
+        `the cache of ${bound} has no room for ${size} beside what is pinned: raise IPFS_VOLUME_CACHE_SIZE`,
+      );
+    }
     if (missing === 0) return;
     throw new CodedError('BLOCK_UNAVAILABLE', `${missing} blocks could not be fetched`, { cause: lastError });
   }
@@ -135,12 +138,7 @@ export class Prefetcher {
   async evict(name: string, root: CID, others: readonly CID[], signal: AbortSignal): Promise<number> {
     const job = this.#jobs.get(name);
     job?.abort.abort();
-    const shared = await this.#here(others, signal);
-    const keys: BlockKey[] = [];
-    await this.#walk(root, signal, (key) => {
-      if (!shared.has(key)) keys.push(key);
-    });
-    const freedBytes = this.#parts.cache.evict(keys);
+    const freedBytes = this.#parts.cache.evict(await ownKeys(this.#fillParts, root, others, signal));
     job?.work.forget();
     return freedBytes;
   }
@@ -152,12 +150,7 @@ export class Prefetcher {
     if (!pinned || !root) return;
     const { signal } = new AbortController();
     try {
-      const shared = await this.#here(otherPinned, signal);
-      const keys: BlockKey[] = [];
-      await this.#walk(root, signal, (key) => {
-        if (!shared.has(key)) keys.push(key);
-      });
-      this.#parts.cache.unpin(keys);
+      this.#parts.cache.unpin(await ownKeys(this.#fillParts, root, otherPinned, signal));
       if (!otherPinned.some((other) => other.equals(root))) await this.#parts.pinner?.unpin(root, { signal });
     } catch (error) {
       this.#parts.logger.warn({ volume: name, error: messageChain(error) }, 'the volume could not be unpinned');
@@ -177,49 +170,41 @@ export class Prefetcher {
   }
 
   async #profile(name: string, job: Job, volume: MountedVolume, signal: AbortSignal): Promise<BootProfile | undefined> {
-    const { logger, profiles } = this.#parts;
     const { root, options } = job;
-    // What is read before the profile is found belongs to the start as well.
-    const recent = profiles.get(root.toV1().toString());
-    this.#watch(name, job, volume, recent);
+    const want = { priority: 'profile', signal, timeoutMs: volume.spec.timeoutMs } as const;
     try {
-      const want = { priority: 'profile', signal, timeoutMs: volume.spec.timeoutMs } as const;
-      const profile = await findProfile(this.#parts, root, options.profile, want);
-      job.profileSaid = profile ? `${profile.blocks.length} blocks of ${profile.runs} runs` : null;
-      return profile;
+      job.profile = await findProfile(this.#parts, root, options.profile, want);
     } catch (error) {
-      if (signal.aborted || codeOf(error) === 'ABORTED') return undefined;
-      job.profileSaid = `ignored: ${messageChain(error)}`;
-      logger.warn({ volume: name, error: messageChain(error) }, 'the boot profile is ignored');
-      return undefined;
+      if (codeOf(error) === 'ABORTED') return undefined;
+      throw error;
     }
+    for (const why of job.profile.ignored) {
+      this.#parts.logger.warn({ volume: name, error: why }, 'a boot profile is ignored');
+    }
+    const { profile } = job.profile;
+    if (profile) job.watch?.foretold(profile);
+    return profile;
   }
 
-  /** Records until the start is over: by time, or because the volume is unmounted. */
-  #watch(name: string, job: Job, volume: MountedVolume, profile: BootProfile | undefined): void {
-    const recorder = new BootRecorder(job.root.toV1().toString(), profile);
-    const sinceMs = performance.now();
-    job.tally.listener = recorder.onBlock;
-    const before = job.tally.fetched.background.bytes + job.tally.fetched.profile.bytes;
-    const forget = this.#clock.schedule(this.#parts.bootMs ?? BOOT_MS, () => job.endBoot());
-    job.endBoot = () => {
-      forget();
-      job.endBoot = () => {};
-      job.tally.listener = undefined;
-      const run = recorder.profile();
-      if (run) this.#parts.profiles.merge(run);
-      const { background, profile: foretold } = job.tally.fetched;
-      this.#parts.logger.info(
-        {
-          volume: name,
-          firstByteMs: volume.firstReadMs === undefined ? null : Math.round(volume.firstReadMs - sinceMs),
-          bytesDemanded: recorder.bytesDemanded,
-          bytesPrefetched: background.bytes + foretold.bytes - before,
-          profileHitShare: recorder.hitShare,
-        },
-        'start-up complete',
-      );
-    };
+  /** One line for each start, and what it read for the next one. */
+  #watch(name: string, job: Job, volume: MountedVolume): void {
+    const { profiles, logger } = this.#parts;
+    const { fetched } = job.tally;
+    const watch = new BootWatch({
+      root: job.root.toV1().toString(),
+      clock: this.#clock,
+      firstReadMs: () => volume.firstReadMs,
+      bytesPrefetched: () => fetched.background.bytes + fetched.profile.bytes,
+      onEnd: (summary, run) => {
+        job.tally.listener = undefined;
+        job.watch = undefined;
+        // A profile that came from elsewhere is kept along with what this run adds to it.
+        if (run) profiles.merge(run, job.profile?.profile);
+        logger.info({ volume: name, ...summary }, 'start-up complete');
+      },
+    });
+    job.watch = watch;
+    job.tally.listener = watch.onBlock;
   }
 
   #job(name: string, root: CID, options: PrefetchOptions): Job {
@@ -228,62 +213,41 @@ export class Prefetcher {
     if (known?.root.equals(root)) return known;
     const tally = new BlockTally();
     const { logger, cache, pinner } = this.#parts;
-    const batch: BlockKey[] = [];
-    const flush = () => cache.pin(batch.splice(0));
-    const pins = {
-      onHere: (cid: CID) => {
-        const key = blockKey(cid);
-        // The local store never evicts.
-        if (cache.has(key)) batch.push(key);
-        if (batch.length >= PIN_BATCH) flush();
-      },
-      onComplete: async (signal: AbortSignal) => {
-        flush();
-        await pinner?.pin(root, { signal });
-      },
-    };
-    const work = new VolumePrefetch(this.#fillParts, {
-      root,
-      tally,
-      prefetch: options.pin ? 'all' : options.prefetch,
-      hasRoom: (bytes) => this.#hasRoom(bytes),
-      logger: logger.child({ volume: name }),
-      ...(options.pin ? pins : {}),
-    });
+    const pins = options.pin ? new Pins(root, cache, pinner) : undefined;
     const job: Job = {
       root,
       options,
       tally,
-      work,
+      work: new VolumePrefetch(this.#fillParts, {
+        root,
+        tally,
+        prefetch: options.pin ? 'all' : options.prefetch,
+        hasRoom: (bytes, whole) => this.#hasRoom(job, bytes, whole),
+        logger: logger.child({ volume: name }),
+        onHere: pins?.onHere,
+        onComplete: pins?.onComplete,
+      }),
       volume: undefined,
       abort: new AbortController(),
-      profileSaid: null,
-      endBoot: () => {},
+      watch: undefined,
+      profile: undefined,
     };
     this.#jobs.set(name, job);
     return job;
   }
 
-  #hasRoom(bytes: number): boolean {
+  #hasRoom(job: Job, bytes: number, whole: boolean): boolean {
+    const { limitBytes } = this.#parts.cache.statistics();
     let taken = bytes;
-    for (const { volume, tally } of this.#jobs.values()) if (volume) taken += tally.evictableBytes;
-    return taken <= this.#parts.cache.statistics().limitBytes * AUTO_SHARE;
+    for (const other of this.#jobs.values()) {
+      const counts = other === job || (whole ? other.options.pin : other.volume !== undefined);
+      if (counts) taken += other.tally.evictableBytes;
+    }
+    return taken <= limitBytes * (whole ? 1 : AUTO_SHARE);
   }
+}
 
-  async #here(roots: readonly CID[], signal: AbortSignal): Promise<FingerprintSet> {
-    const keys = new FingerprintSet();
-    for (const root of roots) await this.#walk(root, signal, (key) => keys.add(key));
-    return keys;
-  }
-
-  /** Visits what is here of `root`, fetching nothing. */
-  async #walk(root: CID, signal: AbortSignal, visit: (key: BlockKey) => void): Promise<void> {
-    await fill(this.#fillParts, new Plan(contentKey(root)), {
-      priority: 'background',
-      tally: new BlockTally(),
-      signal,
-      fetch: false,
-      onHere: (cid) => visit(blockKey(cid)),
-    });
-  }
+function describe({ profile, origin, ignored }: FoundProfile): string | null {
+  const used = profile ? `${profile.blocks.length} blocks of ${profile.runs} runs, ${origin}` : undefined;
+  return [used, ...ignored.map((why) => `ignored ${why}`)].filter((part) => part !== undefined).join('; ') || null;
 }

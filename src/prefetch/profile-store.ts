@@ -43,9 +43,12 @@ export class ProfileStore {
     }
   }
 
-  /** Merges a run into what is kept of its root, and gives the result. Trouble with the disk is logged. */
-  merge(run: BootProfile): BootProfile {
-    const before = this.get(run.root);
+  /**
+   * Merges a run into what is kept of its root, else into `other` (a profile of that root from elsewhere), and gives the
+   * result. Trouble with the disk is logged.
+   */
+  merge(run: BootProfile, other?: BootProfile): BootProfile {
+    const before = this.get(run.root) ?? other;
     const merged = before?.root === run.root ? mergeProfiles(before, run) : run;
     try {
       this.#write(run.root, merged);

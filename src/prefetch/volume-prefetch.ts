@@ -1,8 +1,7 @@
 /**
  * One mounted volume's background work, from mount to unmount: its profile first, then the rest as its options say, again
- * after what failed, until all is here.
+ * after what failed, until all is here. Interrupted at any point it goes on where it was: what is here is passed over.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { CID } from 'multiformats/cid';
 import { codeOf, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -11,6 +10,7 @@ import type { BlockTally } from '../blocks/block-tally.ts';
 import { contentKey } from '../unixfs/content-key.ts';
 import type { BootProfile } from './boot-profile.ts';
 import { type FillOptions, type FillParts, type FillResult, fill } from './fill.ts';
+import { pause } from './pause.ts';
 import { Plan } from './plan.ts';
 import { ProfilePlan } from './profile-plan.ts';
 
@@ -18,8 +18,8 @@ export interface VolumePrefetchOptions {
   readonly root: CID;
   readonly tally: BlockTally;
   readonly prefetch: 'auto' | 'all' | 'none';
-  /** As `FillOptions.hasRoom`; holds for `auto` alone. */
-  readonly hasRoom: (bytes: number) => boolean;
+  /** Room for so many bytes more, for a volume that is wanted `whole` or else as far as others leave room? */
+  readonly hasRoom: (bytes: number, whole: boolean) => boolean;
   /** Told of each block that is here. */
   readonly onHere?: ((cid: CID) => void) | undefined;
   /** Called once all is here. */
@@ -38,7 +38,9 @@ export class VolumePrefetch {
   readonly #options: VolumePrefetchOptions;
   #bytesTotal: number | null = null;
   #complete = false;
-  #running = false;
+  /** Runs and calls that fetch at this moment, or will again after a failure. */
+  #fetching = 0;
+  #lastError: string | null = null;
 
   constructor(parts: FillParts, options: VolumePrefetchOptions) {
     this.#parts = parts;
@@ -56,7 +58,12 @@ export class VolumePrefetch {
 
   /** True while something is being fetched, or will be again after a failure. */
   get prefetching(): boolean {
-    return this.#running;
+    return this.#fetching > 0;
+  }
+
+  /** Why the latest pass did not bring all; null where it did, or where none has ended. */
+  get lastError(): string | null {
+    return this.#lastError;
   }
 
   /** Blocks were evicted: what is here is not known any more. */
@@ -68,74 +75,90 @@ export class VolumePrefetch {
   /** Runs until all is here, nothing more is to be fetched, or `signal` aborts. Never rejects. */
   async run(profile: BootProfile | undefined, signal: AbortSignal): Promise<void> {
     const { prefetch, logger } = this.#options;
+    const whole = prefetch === 'all';
     try {
       if (prefetch === 'none') {
-        await this.pass({ signal, fetch: false });
+        await this.#pass(signal, false, whole);
         return;
       }
-      this.#running = true;
-      if (profile) await fill(this.#parts, new ProfilePlan(profile), this.#fillOptions('profile', signal, true));
-      for (let failures = 0; !signal.aborted; ) {
-        const result = await this.pass({ signal, fetch: true });
-        if (this.#complete) break;
-        this.#running = result.stopped !== 'full';
-        if (result.stopped === 'full') {
-          failures = 0;
-          do await sleep(FULL_RETRY_MS, undefined, { signal, ref: false });
-          while (!this.#options.hasRoom(ROOM_WORTH_A_PASS_BYTES));
-        } else {
-          failures++;
-          if (failures === 1) logger.warn({ error: messageChain(result.lastError) }, 'prefetching will be tried again');
-          await sleep(backoffMs(RETRY, failures, Math.random), undefined, { signal, ref: false });
-        }
+      await this.#busy(async () => {
+        if (!profile) return;
+        await fill(this.#parts, new ProfilePlan(profile), this.#fillOptions('profile', signal, true, whole));
+      });
+      while (!this.#complete) {
+        await this.#busy(() => this.#retried(signal, whole));
+        if (!this.#complete) await this.#untilRoom(signal, whole);
       }
     } catch (error) {
       if (!signal.aborted && codeOf(error) !== 'ABORTED') {
         logger.error({ error: messageChain(error) }, 'prefetching ended by a defect');
       }
-    } finally {
-      this.#running = false;
     }
   }
 
-  /** One pass over all of the volume; `everything` whatever the cache's bound. @throws ABORTED */
-  async pass({ signal, fetch, everything = false }: PassOptions): Promise<FillResult> {
-    const { root, onComplete, logger } = this.#options;
+  /** One pass that fetches all, whatever the options say. @throws ABORTED */
+  fetchAll(signal: AbortSignal): Promise<FillResult> {
+    return this.#busy(() => this.#pass(signal, true, true));
+  }
+
+  /** Passes until all is here, or there is no room for more. */
+  async #retried(signal: AbortSignal, whole: boolean): Promise<void> {
+    const { logger } = this.#options;
+    for (let failures = 1; ; failures++) {
+      const { stopped } = await this.#pass(signal, true, whole);
+      if (this.#complete) return;
+      if (stopped === 'full') {
+        if (whole)
+          logger.warn({ bytesTotal: this.#bytesTotal }, 'the volume does not fit the cache, and stays in part');
+        return;
+      }
+      if (failures === 1) logger.warn({ error: this.#lastError }, 'prefetching will be tried again');
+      await pause(this.#parts.clock, backoffMs(RETRY, failures, Math.random), signal);
+    }
+  }
+
+  async #untilRoom(signal: AbortSignal, whole: boolean): Promise<void> {
+    do await pause(this.#parts.clock, FULL_RETRY_MS, signal);
+    while (!this.#options.hasRoom(ROOM_WORTH_A_PASS_BYTES, whole));
+  }
+
+  /** One pass over all of the volume. @throws ABORTED */
+  async #pass(signal: AbortSignal, fetch: boolean, whole: boolean): Promise<FillResult> {
+    const { root, onComplete, logger, tally } = this.#options;
     const plan = new Plan(contentKey(root));
-    const result = await fill(this.#parts, plan, this.#fillOptions('background', signal, fetch, everything));
+    const result = await fill(this.#parts, plan, this.#fillOptions('background', signal, fetch, whole));
     this.#complete = result.missing === 0 && !result.stopped;
+    this.#lastError = result.lastError === undefined ? null : messageChain(result.lastError);
     if (!this.#complete) return result;
     // Exact now: no claim of anybody's is left in it.
-    this.#bytesTotal = this.#options.tally.bytesHere;
+    this.#bytesTotal = tally.bytesHere;
     await onComplete?.(signal).catch((error: unknown) => {
       if (!signal.aborted) logger.warn({ error: messageChain(error) }, 'the volume is here, and could not be pinned');
     });
     return result;
   }
 
-  #fillOptions(
-    priority: FillOptions['priority'],
-    signal: AbortSignal,
-    fetch: boolean,
-    everything = false,
-  ): FillOptions {
-    const { tally, prefetch, hasRoom, onHere } = this.#options;
+  #fillOptions(priority: FillOptions['priority'], signal: AbortSignal, fetch: boolean, whole: boolean): FillOptions {
+    const { tally, hasRoom, onHere } = this.#options;
     return {
       priority,
       tally,
       signal,
       fetch,
-      ...(prefetch === 'auto' && !everything ? { hasRoom } : {}),
+      hasRoom: (bytes) => hasRoom(bytes, whole),
       ...(onHere ? { onHere } : {}),
       onTotal: (bytes) => {
         this.#bytesTotal = bytes;
       },
     };
   }
-}
 
-export interface PassOptions {
-  readonly signal: AbortSignal;
-  readonly fetch: boolean;
-  readonly everything?: boolean;
+  async #busy<T>(work: () => Promise<T>): Promise<T> {
+    this.#fetching++;
+    try {
+      return await work();
+    } finally {
+      this.#fetching--;
+    }
+  }
 }

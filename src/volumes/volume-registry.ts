@@ -21,7 +21,8 @@ import { mountsOf, type ResolvedContent, type VolumeRecord } from './volume-reco
 
 /** The file system's control side. */
 export interface VolumeTree {
-  addVolume(spec: VolumeSpec, options: VolumeOptions): unknown;
+  /** `starting` is false for a volume that an earlier process of this connection showed already. */
+  addVolume(spec: VolumeSpec, options: VolumeOptions, starting: boolean): unknown;
   removeVolume(name: string): boolean;
   /** The volume of that name in the mount root is gone for good; `root` is its content, where that was known. */
   forgetVolume?(name: string, root: CID | undefined, options: VolumeOptions): void;
@@ -65,7 +66,7 @@ export class VolumeRegistry {
     for (const record of volumes) {
       if (connection !== options.connection) record.mounts = {};
       this.#records.set(record.name, record);
-      if (mountsOf(record) > 0) this.#show(record);
+      if (mountsOf(record) > 0) this.#show(record, false);
     }
     this.#save();
   }
@@ -128,7 +129,7 @@ export class VolumeRegistry {
     const first = mountsOf(record) === 0;
     record.resolved = content;
     record.mounts[mountId] = { count: (known?.count ?? 0) + 1, lastCall: call ?? null };
-    if (first) this.#show(record);
+    if (first) this.#show(record, true);
     this.#saveOr(() => {
       record.mounts = before;
       if (first) this.#options.tree.removeVolume(directoryNameOf(name));
@@ -198,14 +199,14 @@ export class VolumeRegistry {
     return waitFor(shared, signal);
   }
 
-  #show(record: VolumeRecord): void {
+  #show(record: VolumeRecord, starting: boolean): void {
     if (!record.resolved) return;
     const options = this.#parse(record);
     const { uid, gid, fileMode, dirMode, timeoutMs } = options;
     const { cid, kind } = record.resolved;
     const name = directoryNameOf(record.name);
     const spec = { name, root: CID.parse(cid), kind, uid, gid, fileMode, dirMode, timeoutMs };
-    this.#options.tree.addVolume(spec, options);
+    this.#options.tree.addVolume(spec, options, starting);
   }
 
   #parse(record: VolumeRecord): ReturnType<typeof parseVolumeOptions> {

@@ -29,6 +29,8 @@ interface ContentProgress {
   readonly prefetching: boolean;
   /** True once every block is on this machine. */
   readonly complete: boolean;
+  /** Why the latest background pass did not bring all; null where it did. */
+  readonly prefetchError: string | null;
 }
 
 export interface StatusSources {
@@ -54,7 +56,7 @@ export class VolumeStatuses {
     const { reference } = parseVolumeOptions(name, record.options, defaults);
     const mounts = mountsOf(record);
     const directoryName = directoryNameOf(name);
-    const { prefetching, complete, ...content } = progress(directoryName) ?? UNTOUCHED;
+    const { prefetching, complete, prefetchError, ...content } = progress(directoryName) ?? UNTOUCHED;
     const view = mounted(directoryName);
     const mountError = registry.mountError(name);
     const failing = mountError !== null || (view?.failing ?? false);
@@ -70,7 +72,7 @@ export class VolumeStatuses {
       mounts,
       createdAt: record.createdAt,
       ...content,
-      lastError: mountError ?? view?.lastError ?? null,
+      lastError: mountError ?? view?.lastError ?? prefetchError,
       options: record.options,
     };
   }
@@ -90,6 +92,7 @@ const UNTOUCHED: ContentProgress = {
   profile: null,
   prefetching: false,
   complete: false,
+  prefetchError: null,
 };
 
 function stateOf(failing: boolean, mounted: boolean, prefetching: boolean, complete: boolean): VolumeStatus['state'] {

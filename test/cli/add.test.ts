@@ -1,10 +1,13 @@
 import { hash } from 'node:crypto';
-import { appendFileSync, mkdirSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { CarBlockIterator } from '@ipld/car/iterator';
+import { decode } from '@ipld/dag-pb';
 import type { CID } from 'multiformats/cid';
 import { expect, test } from 'vitest';
 import { addTree } from '../../src/cli/add/add-tree.ts';
+import { decodeProfile } from '../../src/prefetch/boot-profile.ts';
+import { cidWithoutProfile, PROFILE_ENTRY, shippedText } from '../../src/prefetch/shipped-profile.ts';
 import { ControlServer, json, readBody } from './support/control-server.ts';
 import { runCommand } from './support/run-command.ts';
 import { Scratch } from './support/scratch.ts';
@@ -212,4 +215,51 @@ test('a daemon that kept something else is not believed', async () => {
   const { code, stderr } = await runCommand(['add', '--socket', server.socketPath, scratch.at('file')]);
   expect(code).toBe(1);
   expect(stderr).toMatch(/the daemon kept bafkqaaa in place of bafy/);
+});
+
+test('add --profile ships the profile of the very tree, in place of any that stands there', async () => {
+  using scratch = new Scratch();
+  const tree = sampleTree(scratch);
+  const cids: string[] = [];
+  const rootNow = async () => {
+    const { cid } = await addTree(tree, (block) => void cids.push(block.cid.toString()), { keepMetadata: false });
+    return cid.toString();
+  };
+  const bare = await rootNow();
+  const profile = { version: 1, root: bare, runs: 2, blocks: [...new Set(cids)].toReversed() };
+  writeFileSync(scratch.at('tree', 'more'), 'of which nobody has a profile');
+  const other = await rootNow();
+  rmSync(scratch.at('tree', 'more'));
+  let last: { cid: CID; bytes: Uint8Array } | undefined;
+  await using server = await ControlServer.start({
+    'POST /ipfs-volume/import': async (request, response, asked) => {
+      const body = await readBody(request, asked).catch(() => undefined);
+      if (!body) return;
+      for await (const block of await CarBlockIterator.fromBytes(body)) last = block;
+      response.end(JSON.stringify(await keep(body)));
+    },
+    [`GET /ipfs-volume/profiles/${bare}`]: json(profile),
+    [`GET /ipfs-volume/profiles/${other}`]: json({ code: 'NOT_IN_STORE', message: 'there is none' }, 404),
+  });
+  const add = (path: string) => runCommand(['add', '--socket', server.socketPath, '--profile', '--no-metadata', path]);
+
+  const shipped = await add(tree);
+  expect(shipped).toMatchObject({ code: 0, stdout: `${last?.cid}\n` });
+  expect(cidWithoutProfile(last?.bytes ?? new Uint8Array())).toBe(bare);
+  const entry = decode(last?.bytes ?? new Uint8Array()).Links.find(({ Name }) => Name === PROFILE_ENTRY);
+  expect(entry?.Hash.code).toBe(0x55);
+  expect(entry?.Tsize).toBe(Buffer.byteLength(shippedText(profile)));
+  expect(decodeProfile(shippedText(profile)).blocks).toEqual(profile.blocks.slice(1));
+
+  writeFileSync(scratch.at('tree', PROFILE_ENTRY), 'of yesterday');
+  expect((await add(tree)).stdout).toBe(shipped.stdout);
+  writeFileSync(scratch.at('tree', 'more'), 'of which nobody has a profile');
+  const without = await add(tree);
+  expect(without).toMatchObject({ code: 1, stdout: '' });
+  expect(without.stderr).toContain(`the daemon has no boot profile of ${other}: run a container on it first`);
+
+  expect((await add(scratch.at('tree', 'more'))).stderr).toMatch(/more: not a directory, so there is no place in it/);
+  mkdirSync(scratch.at('many'));
+  for (let index = 0; index < 1200; index++) writeFileSync(scratch.at('many', `${index}`.padStart(240, 'x')), '');
+  expect((await add(scratch.at('many'))).stderr).toMatch(/many: has too many entries to hold \.ipfs-volume-profile/);
 });

@@ -64,13 +64,15 @@ describe('a boot profile', () => {
   });
 
   it('records what was waited for, once, and how much of it was foretold', () => {
-    const recorder = new BootRecorder(ROOT, { root: ROOT, runs: 1, blocks: [TEXTS[1] as string] });
+    const recorder = new BootRecorder(ROOT);
     const how = { origin: 'x', fetched: true } as const;
     for (const index of [1, 2, 1]) {
       recorder.onBlock(CIDS[index] as (typeof CIDS)[0], 10, { ...how, priority: 'demand' });
       recorder.onBlock(CIDS[9] as (typeof CIDS)[0], 10, { ...how, priority: 'readahead' });
     }
     expect(recorder.profile()).toEqual({ root: ROOT, runs: 1, blocks: [TEXTS[1], TEXTS[2]] });
+    expect(recorder.hitShare).toBeNull();
+    recorder.foretold({ root: ROOT, runs: 1, blocks: [TEXTS[1] as string] });
     expect(recorder.hitShare).toBe(0.5);
     expect(recorder.bytesDemanded).toBe(30);
   });

@@ -6,7 +6,7 @@ import { blockKey } from '../../src/blocks/block.ts';
 import type { BlockMap } from './block-map.ts';
 import { type GatewayServer, startGatewayServer, status } from './gateway-server.ts';
 
-interface BlockGateway extends AsyncDisposable {
+export interface BlockGateway extends AsyncDisposable {
   readonly server: GatewayServer;
   readonly url: string;
   /** CIDs of the blocks that were sent, as CIDv1. */

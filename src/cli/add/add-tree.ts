@@ -7,6 +7,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { type BigIntStats, closeSync, lstatSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import type { CID } from 'multiformats/cid';
 import { CodedError } from '../../base/errors.ts';
 import { inputError } from '../input-error.ts';
 import { type DagLink, type DagRoot, type Emit, emitNode } from './dag-node.ts';
@@ -20,7 +21,14 @@ export interface AddTreeOptions {
   readonly keepMetadata: boolean;
   /** Told of each device, socket or fifo that is passed over; where absent, the first one is an error. */
   readonly onSpecial?: ((path: string) => void) | undefined;
+  /** One more file for the root directory, in place of any of its name, made once the root without it is known. */
+  readonly rootFile?: RootFile | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+export interface RootFile {
+  readonly name: string;
+  readonly contentFor: (root: CID) => Promise<Uint8Array>;
 }
 
 /**
@@ -29,6 +37,7 @@ export interface AddTreeOptions {
  */
 export async function addTree(path: string, emit: Emit, options: AddTreeOptions): Promise<DagRoot> {
   const stat = withPath(path, () => statSync(path, { bigint: true }));
+  if (options.rootFile) return addWithRootFile(path, stat, options.rootFile, emit, options);
   const root = await addEntry(path, stat, emit, options);
   if (!root) throw special(path);
   return root;
@@ -50,7 +59,48 @@ async function addEntry(
   return undefined;
 }
 
+/** The directory's blocks go out once, with the file; without it they are made for the sake of their root alone. */
+async function addWithRootFile(
+  path: string,
+  stat: BigIntStats,
+  { name, contentFor }: RootFile,
+  emit: Emit,
+  options: AddTreeOptions,
+): Promise<DagRoot> {
+  if (!stat.isDirectory()) {
+    throw new CodedError('INPUT_INVALID', `${path}: not a directory, so there is no place in it for ${name}`);
+  }
+  const links = (await addChildren(path, emit, options)).filter((link) => link.name !== name);
+  const metadata = directoryMetadata(stat, options);
+  const bare = await emitDirectory(
+    links,
+    metadata,
+    onlyBlock(path, name, () => undefined),
+  );
+  const content = await contentFor(bare.cid);
+  const file = await emitFile(chunksOf(content), undefined, emit);
+  return emitDirectory([...links, { ...file, name }], metadata, onlyBlock(path, name, emit));
+}
+
+/** Takes one block and refuses a second: that directory is sharded, and "the root less one link" is no block of its own. */
+function onlyBlock(path: string, name: string, emit: Emit): Emit {
+  let blocks = 0;
+  return (block) => {
+    if (++blocks === 1) return emit(block);
+    throw new CodedError('INPUT_INVALID', `${path}: has too many entries to hold ${name} as well`);
+  };
+}
+
+function chunksOf(bytes: Uint8Array): Uint8Array[] {
+  const count = Math.ceil(bytes.length / CHUNK_BYTES);
+  return Array.from({ length: count }, (_, index) => bytes.subarray(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES));
+}
+
 async function addDirectory(path: string, stat: BigIntStats, emit: Emit, options: AddTreeOptions): Promise<DagRoot> {
+  return emitDirectory(await addChildren(path, emit, options), directoryMetadata(stat, options), emit);
+}
+
+async function addChildren(path: string, emit: Emit, options: AddTreeOptions): Promise<DagLink[]> {
   const links: DagLink[] = [];
   for (const name of namesIn(path)) {
     const childPath = path.endsWith('/') ? path + name : `${path}/${name}`;
@@ -58,9 +108,12 @@ async function addDirectory(path: string, stat: BigIntStats, emit: Emit, options
     const root = await addEntry(childPath, childStat, emit, options);
     if (root) links.push({ ...root, name });
   }
-  // Kubo stores a directory's mode even where all its bits are zero: its type bits are not.
-  const metadata = options.keepMetadata ? { mode: modeOf(stat), mtime: mtimeOf(stat) } : {};
-  return emitDirectory(links, metadata, emit);
+  return links;
+}
+
+/** Kubo stores a directory's mode even where all its bits are zero: its type bits are not. */
+function directoryMetadata(stat: BigIntStats, { keepMetadata }: AddTreeOptions): Metadata {
+  return keepMetadata ? { mode: modeOf(stat), mtime: mtimeOf(stat) } : {};
 }
 
 async function addFile(path: string, emit: Emit, options: AddTreeOptions): Promise<DagRoot> {

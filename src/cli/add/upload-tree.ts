@@ -42,7 +42,7 @@ export async function uploadTree(path: string, daemon: DaemonClient, options: Up
       (error: unknown) => error,
     );
     // The stream breaks for the builder when the daemon fails; then the daemon's word is the cause.
-    throw hasCode(built.error, 'INPUT_INVALID') ? built.error : (sent ?? built.error);
+    throw hasCode(built.error, 'ABORTED') ? (sent ?? built.error) : built.error;
   }
   car.end();
   const result = await sending;

@@ -1,5 +1,9 @@
 /** `ipfs-volume add PATH`: a file or directory into the daemon's local store; its root CID on stdout, last. */
 import type { Command } from 'commander';
+import { CodedError, hasCode } from '../../base/errors.ts';
+import { decodeProfile } from '../../prefetch/boot-profile.ts';
+import { PROFILE_ENTRY, shippedText } from '../../prefetch/shipped-profile.ts';
+import type { RootFile } from '../add/add-tree.ts';
 import type { CliContext } from '../cli-parts.ts';
 import {
   type DaemonOptions,
@@ -15,12 +19,17 @@ import { transferProgress } from '../transfer-progress.ts';
 interface AddOptions extends DaemonOptions, JsonOption {
   readonly metadata: boolean;
   readonly skipSpecial?: boolean;
+  readonly profile?: boolean;
 }
 
 const DETAILS = `
 Everything below PATH is added, hidden files too; symlinks are kept as symlinks, except PATH itself, which is followed.
 The CID is the one of Kubo's profile unixfs-v1-2025: "ipfs add -r --hidden" gives it with --no-metadata, and
-"ipfs add -r --hidden --raw-leaves=false --preserve-mode --preserve-mtime" without.`;
+"ipfs add -r --hidden --raw-leaves=false --preserve-mode --preserve-mtime" without.
+
+With --profile the daemon's boot profile of the same content (recorded when a container ran on it, or imported) goes into
+the root directory as .ipfs-volume-profile, and the first mount on any host finds it. The root CID is then another one. To
+keep it, add the file that "profile export" writes by itself and name its CID by the volume option profile=.`;
 
 export function registerAdd(program: Command, context: CliContext): void {
   const command = program
@@ -28,6 +37,7 @@ export function registerAdd(program: Command, context: CliContext): void {
     .description("add a file or directory to the daemon's local store and print its CID")
     .option('--no-metadata', 'leave out mode and mtime')
     .option('--skip-special', 'pass over devices, sockets and fifos in place of refusing them')
+    .option('--profile', 'ship the boot profile that the daemon has of this very content')
     .addHelpText('after', DETAILS)
     .action((path: string, options: AddOptions) => add(path, options, context));
   withJsonOption(withSocketOption(command));
@@ -46,6 +56,7 @@ async function add(path: string, options: AddOptions, context: CliContext): Prom
         keepMetadata: options.metadata,
         onSpecial: options.skipSpecial ? (skipped) => stderr.write(`skipped ${skipped}\n`) : undefined,
         onBytes: progress.advance,
+        rootFile: options.profile ? profileFile(options, context) : undefined,
         signal,
       });
       progress.stop();
@@ -55,4 +66,20 @@ async function add(path: string, options: AddOptions, context: CliContext): Prom
       progress.stop();
     }
   });
+}
+
+/** Asked for on a connection of its own: that of the upload is busy. */
+function profileFile(options: DaemonOptions, context: CliContext): RootFile {
+  return {
+    name: PROFILE_ENTRY,
+    async contentFor(root) {
+      const profile = await withDaemon(options, context, (daemon) => daemon.profile(root.toString())).catch((cause) => {
+        const how = 'run a container on it first, or "ipfs-volume profile import" one';
+        throw hasCode(cause, 'NOT_IN_STORE')
+          ? new CodedError('NOT_IN_STORE', `the daemon has no boot profile of ${root}: ${how}`)
+          : cause;
+      });
+      return Buffer.from(shippedText(decodeProfile(JSON.stringify(profile))));
+    },
+  };
 }

@@ -1,0 +1,27 @@
+/**
+ * A boot profile that comes with its content: the entry `.ipfs-volume-profile` of the root directory.
+ *
+ * It cannot name the root that holds it, so it names the root without it: the same directory block less that one link.
+ * Whoever reads the content checks exactly that, so a profile of any other tree is never taken for this one's. An
+ * ordinary file to whoever reads the volume; a root that is sharded has none (docs/decisions/shipping-profiles.md).
+ */
+import { createHash } from 'node:crypto';
+import { code as DAG_PB, decode, encode } from '@ipld/dag-pb';
+import { CID } from 'multiformats/cid';
+import { create } from 'multiformats/hashes/digest';
+import { type BootProfile, encodeProfile } from './boot-profile.ts';
+
+export const PROFILE_ENTRY = '.ipfs-volume-profile';
+const SHA2_256 = 0x12;
+
+/** The CIDv1 of the directory block `bytes` with no entry of a profile. @throws where it is no dag-pb block */
+export function cidWithoutProfile(bytes: Uint8Array): string {
+  const { Links, Data } = decode(bytes);
+  const without = encode({ Links: Links.filter(({ Name }) => Name !== PROFILE_ENTRY), ...(Data ? { Data } : {}) });
+  return CID.createV1(DAG_PB, create(SHA2_256, createHash('sha256').update(without).digest())).toString();
+}
+
+/** The entry's text. The profile's own root stays out of it: in the tree that ships it, another block stands there. */
+export function shippedText(profile: BootProfile): string {
+  return encodeProfile({ ...profile, blocks: profile.blocks.filter((block) => block !== profile.root) });
+}

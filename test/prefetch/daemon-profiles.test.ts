@@ -1,0 +1,139 @@
+/** Boot profiles over two real daemons with nothing in common but a gateway, or nothing but a file. */
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { addTree } from '../../src/cli/add/add-tree.ts';
+import { PROFILE_ENTRY } from '../../src/prefetch/shipped-profile.ts';
+import { type BlockGateway, startBlockGateway } from '../support/block-gateway.ts';
+import { BlockMap } from '../support/block-map.ts';
+import { startDaemon, type TestDaemon, until } from '../support/daemon.ts';
+import { logged } from '../support/logged.ts';
+import { describeWith } from '../support/machine.ts';
+
+const CLI = new URL('../../dist/cli.js', import.meta.url).pathname;
+const DEADLINE_MS = 30_000;
+const run = promisify(execFile);
+/** What the container reads, in this order, of 40 files. */
+const READ = ['d3/file7', 'd0/file2', 'd1/file9'];
+
+describeWith(['root', 'fuse'], 'boot profiles between hosts', () => {
+  let directory: string;
+  let tree: string;
+  let gateway: BlockGateway;
+  const blocks = new BlockMap();
+
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'profiles-'));
+    tree = join(directory, 'tree');
+    for (const d of [0, 1, 2, 3]) {
+      await mkdir(join(tree, `d${d}`), { recursive: true });
+      for (let file = 0; file < 10; file++) {
+        await writeFile(join(tree, `d${d}`, `file${file}`), `${d} ${file} `.repeat(5000));
+      }
+    }
+    gateway = await startBlockGateway(blocks);
+  });
+
+  afterEach(async () => {
+    await gateway[Symbol.asyncDispose]();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  async function ipfsVolume(daemon: TestDaemon, ...args: string[]): Promise<string> {
+    const [command = '', ...rest] = args;
+    const words = command.split(' ');
+    const all = [CLI, ...words, '--socket', daemon.socketPath, ...rest];
+    return (await run(process.execPath, all, { timeout: DEADLINE_MS })).stdout.trim();
+  }
+
+  async function readFirst(mountpoint: string): Promise<void> {
+    for (const path of READ) await run('cat', [join(mountpoint, path)], { timeout: DEADLINE_MS, maxBuffer: 1e7 });
+  }
+
+  async function complete(daemon: TestDaemon): Promise<Awaited<ReturnType<TestDaemon['status']>>> {
+    await until('all is here', async () => (await daemon.status('v')).state === 'complete');
+    return daemon.status('v');
+  }
+
+  /** All of the blocks that the profile names came before any other file's. */
+  function expectProfileFirst(profile: readonly string[], leaves: readonly string[]): void {
+    const order = gateway.asked;
+    const wanted = leaves.filter((cid) => profile.includes(cid));
+    expect(wanted).toHaveLength(READ.length);
+    const others = leaves.filter((cid) => !profile.includes(cid));
+    const lastWanted = Math.max(...wanted.map((cid) => order.indexOf(cid)));
+    expect(lastWanted).toBeLessThan(Math.min(...others.map((cid) => order.indexOf(cid))));
+    expect(wanted.every((cid) => order.includes(cid))).toBe(true);
+  }
+
+  it('go along with the content, by name of a CID, or as a file', async () => {
+    await using first = await startDaemon();
+    const bare = await ipfsVolume(first, 'add', '--no-metadata', tree);
+    await readFirst(await first.mount('v', bare));
+    await first.call('Unmount', { Name: 'v', ID: 'v' });
+    expect(await logged(first, 'start-up complete')).toMatchObject({ volume: 'v', endedBy: 'unmount' });
+    const exported = join(directory, 'profile.json');
+    await ipfsVolume(first, 'profile export', 'v', exported);
+    const recorded = JSON.parse(await ipfsVolume(first, 'profile export', 'v')) as { blocks: string[]; root: string };
+    expect(recorded.root).toBe(bare);
+
+    // With the content: another root, which any new host may mount.
+    const shipped = await ipfsVolume(first, 'add', '--no-metadata', '--profile', tree);
+    expect(shipped).not.toBe(bare);
+    const profileCid = await ipfsVolume(first, 'add', '--no-metadata', exported);
+    const leaves: string[] = [];
+    const publish = async (path: string, withProfile: boolean): Promise<string> => {
+      const { cid } = await addTree(path, (block) => void blocks.put(block.cid, block.bytes), {
+        keepMetadata: false,
+        rootFile: withProfile ? { name: PROFILE_ENTRY, contentFor: async () => shippedBytes } : undefined,
+      });
+      return cid.toString();
+    };
+    const mountedHere = await first.mount('shipped', shipped);
+    const { stdout } = await run('cat', [join(mountedHere, PROFILE_ENTRY)], { timeout: DEADLINE_MS });
+    const shippedBytes = Buffer.from(stdout);
+    expect(await publish(tree, true)).toBe(shipped);
+    expect(await publish(tree, false)).toBe(bare);
+    expect(await publish(exported, false)).toBe(profileCid);
+    for (const d of [0, 1, 2, 3]) {
+      for (let file = 0; file < 10; file++) {
+        const { cid } = await addTree(join(tree, `d${d}`, `file${file}`), () => undefined, { keepMetadata: false });
+        leaves.push(cid.toString());
+      }
+    }
+
+    await using second = await startDaemon({ gateways: [gateway.url] });
+    const mountpoint = await second.mount('v', shipped);
+    expect((await complete(second)).profile).toMatch(/^\d+ blocks of 1 runs, shipped$/);
+    expectProfileFirst(recorded.blocks, leaves);
+    await readFirst(mountpoint);
+    await second.remove('v');
+    expect(await logged(second, 'start-up complete')).toMatchObject({ profileHitShare: 1 });
+
+    // By its CID: the content keeps its own.
+    await using third = await startDaemon({ gateways: [gateway.url] });
+    gateway.asked.length = 0;
+    await third.mount('v', bare, { profile: profileCid });
+    expect((await complete(third)).profile).toMatch(/, named$/);
+    expectProfileFirst(recorded.blocks, leaves);
+
+    // As a file, under a name; one that is of other content is ignored, and said so.
+    await using fourth = await startDaemon({ gateways: [gateway.url] });
+    gateway.asked.length = 0;
+    expect(await ipfsVolume(fourth, 'profile import', exported, '--name', 'web-start')).toMatch(/^web-start: /);
+    expect(await ipfsVolume(fourth, 'profile show')).toContain('web-start');
+    await fourth.mount('v', bare, { profile: 'web-start' });
+    expect((await complete(fourth)).profile).toMatch(/, named$/);
+    expectProfileFirst(recorded.blocks, leaves);
+    const sub = await addTree(join(tree, 'd2'), () => undefined, { keepMetadata: false });
+    await fourth.mount('sub', sub.cid, { profile: 'web-start' });
+    await until('the profile was looked for', async () => (await fourth.status('sub')).profile !== null);
+    expect((await fourth.status('sub')).profile).toBe(
+      `ignored the profile "web-start": it is of ${bare}, not of this root`,
+    );
+    expect(await logged(fourth, 'a boot profile is ignored')).toMatchObject({ volume: 'sub' });
+  });
+});

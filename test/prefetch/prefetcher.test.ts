@@ -1,0 +1,291 @@
+/** The prefetcher by a clock of the test's and a source that counts: what it fetches, when it stops, what it says of a start. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { CID } from 'multiformats/cid';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { codeOf } from '../../src/base/errors.ts';
+import type { Logger } from '../../src/base/log.ts';
+import { chain, type MaybePromise } from '../../src/base/maybe-promise.ts';
+import { type BlockKey, blockKey } from '../../src/blocks/block.ts';
+import type { WantOptions } from '../../src/blocks/block-reader.ts';
+import { MountedVolume } from '../../src/fs/mounted-volume.ts';
+import { Prefetcher, type PrefetchOptions } from '../../src/prefetch/prefetcher.ts';
+import { ProfileStore } from '../../src/prefetch/profile-store.ts';
+import { PROFILE_ENTRY, shippedText } from '../../src/prefetch/shipped-profile.ts';
+import { UnixfsReader } from '../../src/unixfs/unixfs-reader.ts';
+import { BlockMap } from '../support/block-map.ts';
+import { DagBuilder } from '../support/dag-builder.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
+import { makeBlock } from '../support/make-block.ts';
+import { volumeSpec } from '../support/mount-content.ts';
+
+const OWNER = { uid: 0, gid: 0, fileMode: 0o444, dirMode: 0o555 };
+const AUTO: PrefetchOptions = { prefetch: 'auto', pin: false, profile: undefined };
+const PART_BYTES = 10_000;
+const FILES = 30;
+
+describe('the prefetcher', () => {
+  let directory: string;
+  let clock: FakeClock;
+  let blocks: BlockMap;
+  let root: CID;
+  let leaves: CID[];
+  let limitBytes: number;
+  let pinned: Set<BlockKey>;
+  let said: { level: string; fields: Record<string, unknown>; message: string }[];
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'prefetcher-'));
+    clock = new FakeClock();
+    blocks = new AccountedBlocks();
+    said = [];
+    pinned = new Set();
+    limitBytes = 1e9;
+    const dag = new DagBuilder(blocks);
+    leaves = Array.from({ length: FILES }, (_, index) => dag.raw(Buffer.alloc(PART_BYTES, `file ${index} `)));
+    const entries = entriesOf(leaves);
+    root = dag.directory(entries);
+    blocks.makeAllRemote();
+  });
+
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  /** As a daemon that starts: nothing in memory, everything on disk. */
+  function start(): Prefetcher {
+    const cache = {
+      has: (key: BlockKey) => blocks.blocks.has(key),
+      pin: (keys: Iterable<BlockKey>) => {
+        for (const key of keys) pinned.add(key);
+      },
+      unpin: (keys: Iterable<BlockKey>) => {
+        for (const key of keys) pinned.delete(key);
+      },
+      evict: () => 0,
+      statistics: () => ({ limitBytes }),
+    };
+    const profiles = new ProfileStore(directory, logger());
+    return new Prefetcher({ unixfs: new UnixfsReader(blocks), cache, profiles, logger: logger(), clock });
+  }
+
+  function logger(context: object = {}): Logger {
+    const at = (level: string) => (fields: object, message: string) => {
+      said.push({ level, fields: { ...context, ...fields }, message });
+    };
+    return {
+      debug: at('debug'),
+      info: at('info'),
+      warn: at('warn'),
+      error: at('error'),
+      child: (more) => logger({ ...context, ...more }),
+    };
+  }
+
+  function mounted(prefetcher: Prefetcher, options = AUTO, content = root, starting = true): MountedVolume {
+    const volume = new MountedVolume(volumeSpec(content), OWNER, 1);
+    prefetcher.mounted('v', volume, options, starting);
+    return volume;
+  }
+
+  /** As a reader who gets the whole of `cid`. */
+  async function read(volume: MountedVolume, cid: CID): Promise<void> {
+    const bytes = await blocks.get(cid, { priority: 'demand', account: volume.account });
+    volume.delivered(bytes.length, () => clock.nowMs());
+  }
+
+  async function until(holds: () => boolean): Promise<void> {
+    for (let turn = 0; !holds(); turn++) {
+      if (turn > 10_000) throw new Error('never');
+      await settle();
+    }
+  }
+
+  const startLines = () => said.filter(({ message }) => message === 'start-up complete').map(({ fields }) => fields);
+  const fetchedTwice = () => blocks.fetched.length - new Set(blocks.fetched.map(({ cid }) => cid.toString())).size;
+
+  it('says one line of a start that grows quiet, and the next start finds its profile', async () => {
+    const first = start();
+    const volume = mounted(first, { ...AUTO, prefetch: 'none' });
+    await settle();
+    // A container may be made long before it runs.
+    await clock.advance(500_000);
+    await read(volume, leaves[7] as CID);
+    await clock.advance(10_000);
+    await read(volume, leaves[3] as CID);
+    await clock.advance(29_000);
+    expect(startLines()).toEqual([]);
+    await clock.advance(2000);
+    const line = { volume: 'v', firstByteMs: 500_000, bytesDemanded: 2 * PART_BYTES, bytesPrefetched: 0 };
+    expect(startLines()).toEqual([{ ...line, profileHitShare: null, endedBy: 'quiet' }]);
+    await read(volume, leaves[1] as CID);
+    first.unmounted('v');
+    expect(startLines()).toHaveLength(1);
+    expect(clock.timers).toBe(0);
+
+    blocks.makeAllRemote();
+    blocks.fetched.length = 0;
+    const second = start();
+    const again = mounted(second);
+    await until(() => second.progress('v')?.complete === true);
+    const order = blocks.fetched.map(({ cid }) => cid.toString()).slice(0, 3);
+    expect(order).toEqual([leaves[7], leaves[3], root].map(String));
+    await read(again, leaves[7] as CID);
+    await read(again, leaves[0] as CID);
+    second.unmounted('v');
+    const [, later] = startLines();
+    expect(later).toMatchObject({ profileHitShare: 0.5, endedBy: 'unmount', firstByteMs: 0 });
+    expect(later?.bytesPrefetched).toBeGreaterThan(FILES * PART_BYTES);
+    expect(fetchedTwice()).toBe(0);
+  });
+
+  it('ends a start that never grows quiet after its time, and says nothing of one that is taken over', async () => {
+    const prefetcher = start();
+    const volume = mounted(prefetcher, { ...AUTO, prefetch: 'none' });
+    for (let second = 0; second < 130; second += 10) {
+      await read(volume, leaves[second / 10] as CID);
+      await clock.advance(10_000);
+    }
+    expect(startLines()).toMatchObject([{ endedBy: 'time', bytesDemanded: 12 * PART_BYTES }]);
+    prefetcher.unmounted('v');
+
+    const next = start();
+    const goesOn = mounted(next, { ...AUTO, prefetch: 'none' }, root, false);
+    await settle();
+    await read(goesOn, leaves[20] as CID);
+    await clock.advance(200_000);
+    next.unmounted('v');
+    expect(startLines()).toHaveLength(1);
+    expect(new ProfileStore(directory, logger()).get(root.toString())?.blocks).toHaveLength(12);
+  });
+
+  it('goes on where it was after an unmount and after a restart, and fetches nothing twice', async () => {
+    const first = start();
+    mounted(first);
+    await until(() => blocks.fetched.length > 5);
+    first.unmounted('v');
+    // What was on its way comes, and nothing more.
+    for (let turn = 0; turn < 5; turn++) await settle();
+    const atUnmount = blocks.fetched.length;
+    await clock.advance(3_600_000);
+    expect(blocks.fetched).toHaveLength(atUnmount);
+    mounted(first);
+    first.unmounted('v');
+    const second = start();
+    mounted(second);
+    await until(() => second.progress('v')?.complete === true);
+    expect(fetchedTwice()).toBe(0);
+    expect(blocks.fetched).toHaveLength(FILES + 1);
+    expect(second.progress('v')).toMatchObject({ prefetching: false, bytesCached: second.progress('v')?.bytesTotal });
+  });
+
+  it('fills the cache to its share, waits for room, and goes on when there is', async () => {
+    limitBytes = 100_000;
+    const prefetcher = start();
+    mounted(prefetcher);
+    await until(() => prefetcher.progress('v')?.prefetching === true);
+    await until(() => prefetcher.progress('v')?.prefetching === false);
+    const { bytesCached, bytesTotal } = prefetcher.progress('v') ?? {};
+    expect(bytesCached).toBeLessThanOrEqual(90_000);
+    expect(bytesCached).toBeGreaterThan(60_000);
+    expect(bytesTotal).toBeGreaterThan(FILES * PART_BYTES);
+    limitBytes = 1e9;
+    await clock.advance(60_000);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    expect(fetchedTwice()).toBe(0);
+  });
+
+  it('says that what is wanted whole does not fit', async () => {
+    limitBytes = 100_000;
+    const prefetcher = start();
+    mounted(prefetcher, { ...AUTO, pin: true });
+    await until(() => said.some(({ message }) => /does not fit/.test(message)));
+    expect(prefetcher.progress('v')).toMatchObject({ complete: false });
+    const { signal } = new AbortController();
+    const error = await prefetcher.fetchAll('v', root, AUTO, signal).catch((caught: unknown) => caught);
+    expect(codeOf(error)).toBe('STORE_FULL');
+    expect(String(error)).toMatch(/cache of 97\.7 KiB has no room for the volume's 29\d KiB/);
+    limitBytes = 400_000;
+    await prefetcher.fetchAll('v', root, AUTO, signal);
+    expect(prefetcher.progress('v')).toMatchObject({ complete: true });
+    expect([...pinned].sort()).toEqual([root, ...leaves].map((cid) => blockKey(cid)).sort());
+    await prefetcher.removed('v', root, true, []);
+    expect(pinned.size).toBe(0);
+  });
+
+  it('comes back to what failed, and says why it is not complete', async () => {
+    const [lost] = leaves as [CID];
+    const bytes = blocks.blocks.get(blockKey(lost)) as Uint8Array;
+    blocks.remove(lost);
+    const prefetcher = start();
+    mounted(prefetcher);
+    await until(() => prefetcher.progress('v')?.prefetchError !== null);
+    expect(prefetcher.progress('v')).toMatchObject({ complete: false, prefetching: true });
+    expect(prefetcher.progress('v')?.prefetchError).toContain(lost.toString());
+    blocks.put(lost, bytes);
+    await clock.advance(5000);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    expect(prefetcher.progress('v')).toMatchObject({ prefetchError: null, prefetching: false });
+  });
+
+  it('takes the profile that came with the content, of no other tree, and keeps it for the next run', async () => {
+    const dag = new DagBuilder(blocks);
+    const entries = entriesOf(leaves);
+    const profile = { root: root.toString(), runs: 4, blocks: [root, leaves[9] as CID, leaves[2] as CID].map(String) };
+    const text = dag.raw(Buffer.from(shippedText(profile)));
+    const shipped = dag.directory([{ name: PROFILE_ENTRY, cid: text }, ...entries]);
+    const altered = dag.directory([{ name: PROFILE_ENTRY, cid: text }, ...entries.slice(1)]);
+    blocks.makeAllRemote();
+    const prefetcher = start();
+    const volume = mounted(prefetcher, AUTO, shipped);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    const order = blocks.fetched.map(({ cid }) => cid.toString()).slice(0, 4);
+    expect(order).toEqual([shipped, text, leaves[9], leaves[2]].map(String));
+    expect(prefetcher.progress('v')?.profile).toBe('2 blocks of 4 runs, shipped');
+    await read(volume, leaves[5] as CID);
+    prefetcher.unmounted('v');
+    expect(startLines()).toMatchObject([{ profileHitShare: 0 }]);
+    const kept = new ProfileStore(directory, logger()).get(shipped.toString());
+    expect(kept).toMatchObject({ root: shipped.toString(), runs: 5 });
+    expect(new Set(kept?.blocks)).toEqual(new Set([leaves[5], leaves[9], leaves[2]].map(String)));
+
+    const other = start();
+    mounted(other, AUTO, altered);
+    await until(() => other.progress('v')?.complete === true);
+    expect(other.progress('v')?.profile).toMatch(/^ignored the profile that came with the content: it is of bafy/);
+    expect(said.filter(({ message }) => message === 'a boot profile is ignored')).toMatchObject([{ level: 'warn' }]);
+    other.unmounted('v');
+  });
+
+  it('ignores a named profile that is of another root or cannot be had, says so, and uses what it has', async () => {
+    const profiles = new ProfileStore(directory, logger());
+    const stranger = makeBlock('another root').cid.toString();
+    profiles.import({ root: stranger, runs: 1, blocks: [String(leaves[1])] }, 'elsewhere');
+    profiles.merge({ root: root.toString(), runs: 2, blocks: [String(leaves[4])] });
+    for (const named of ['elsewhere', 'nobody', makeBlock('no such profile').cid.toString()]) {
+      said = [];
+      const prefetcher = start();
+      mounted(prefetcher, { ...AUTO, profile: named });
+      await until(() => prefetcher.progress('v')?.complete === true);
+      expect(prefetcher.progress('v')?.profile).toMatch(
+        new RegExp(`^1 blocks of 2 runs, recorded; ignored the profile "${named}": `),
+      );
+      expect(said.filter(({ message }) => message === 'a boot profile is ignored')).toHaveLength(1);
+      prefetcher.unmounted('v');
+    }
+  });
+});
+
+function entriesOf(files: readonly CID[]) {
+  return files.map((cid, index) => ({ name: `file${String(index).padStart(2, '0')}`, cid, tsize: PART_BYTES }));
+}
+
+/** As the block service does, on the account of whoever asks. */
+class AccountedBlocks extends BlockMap {
+  override get(cid: CID, options: WantOptions): MaybePromise<Uint8Array> {
+    const fetched = !this.has(cid);
+    return chain(super.get(cid, options), (bytes) => {
+      options.account?.(cid, bytes.length, { priority: options.priority, origin: 'source', fetched });
+      return bytes;
+    });
+  }
+}
