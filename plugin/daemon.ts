@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import express from 'express';
 import { CodedError } from '../src/base/errors.ts';
 import { createLogger, type Logger } from '../src/base/log.ts';
+import { isBoundElsewhere } from '../src/fuse/bound-directories.ts';
 import { serveConnection } from '../src/fuse/kernel/kernel-transport.ts';
 import { libfuseTransport } from '../src/fuse/libfuse/libfuse-transport.ts';
 import type { MountedFileSystem } from '../src/fuse/transport.ts';
@@ -56,6 +57,7 @@ function openVolumes(config: Config, content: Content, connection: string, logge
     mountRoot: config.mountRoot,
     tree: prefetchedTree(content.fileSystem, content.prefetcher, pinnedRoots),
     content: content.resolver,
+    isBound: (directoryName) => isBoundElsewhere(config.mountRoot, directoryName),
     defaults,
     logger,
   });

@@ -30,10 +30,12 @@ export function driver(registry: VolumeRegistry, statuses: VolumeStatuses): Verb
       registry.create(nameOf(request), optionsOf(request));
       return {};
     },
-    '/VolumeDriver.Remove': (request, { repeated }) => {
+    '/VolumeDriver.Remove': async (request, { repeated }) => {
       const name = nameOf(request);
       // The first attempt may have removed it and died before it could say so.
-      if (!(repeated && !registry.has(name))) registry.remove(name);
+      if (repeated && !registry.has(name)) return {};
+      await registry.reconcile(name);
+      registry.remove(name);
       return {};
     },
     '/VolumeDriver.Mount': async (request, call) => ({

@@ -17,22 +17,39 @@ export async function isFuseMountPoint(directory: string): Promise<boolean> {
   return points.includes(path);
 }
 
-/**
- * Mount points of type fuse (or `fuse.NAME`), last mounted first, from the text of /proc/self/mountinfo read as latin1
- * (proc(5): the point is field 5, the type stands behind ` - `, special characters are in octal).
- */
+/** One FUSE mount. */
+export interface MountEntry {
+  /** `major:minor`, the same for all mounts of one file system. */
+  readonly device: string;
+  /** Which directory of the file system is mounted. */
+  readonly root: string;
+  readonly point: string;
+}
+
+/** Mount points of type fuse (or `fuse.NAME`), last mounted first. */
 export function parseMountTable(mountinfo: string): string[] {
-  const found: string[] = [];
+  return parseMountEntries(mountinfo)
+    .map(({ point }) => point)
+    .reverse();
+}
+
+/**
+ * Mounts of type fuse (or `fuse.NAME`), first mounted first, from the text of /proc/PID/mountinfo read as latin1 (proc(5):
+ * device, root and point are fields 3 to 5, the type stands behind ` - `, special characters are in octal).
+ */
+export function parseMountEntries(mountinfo: string): MountEntry[] {
+  const found: MountEntry[] = [];
   for (const line of mountinfo.split('\n')) {
     const [before = '', after = ''] = line.split(' - ');
-    const point = before.split(' ')[4];
-    if (point !== undefined && /^fuse[. ]/.test(after)) found.push(unescapeOctal(point));
+    const [, , device, root, point] = before.split(' ');
+    if (device === undefined || root === undefined || point === undefined || !/^fuse[. ]/.test(after)) continue;
+    found.push({ device, root: unescapeOctal(root), point: unescapeOctal(point) });
   }
-  return found.reverse();
+  return found;
 }
 
 /** The table has paths without symlinks. The directory itself is none, and may not be looked at. */
-async function canonical(directory: string): Promise<string> {
+export async function canonical(directory: string): Promise<string> {
   const path = resolve(directory);
   const above = await realpath(dirname(path)).catch(() => dirname(path));
   return join(above, basename(path));

@@ -4,7 +4,7 @@
 import type { CID } from 'multiformats/cid';
 import { CodedError, hasCode } from '../base/errors.ts';
 import type { WantOptions } from '../blocks/block-reader.ts';
-import { CODEC_RAW, type ContentKey, cidOf, codecOf, contentKey } from './content-key.ts';
+import { type ContentKey, cidOf, codecOf, contentKey } from './content-key.ts';
 import type { UnixfsEntry } from './unixfs-entry.ts';
 import type { UnixfsReader } from './unixfs-reader.ts';
 
@@ -25,7 +25,8 @@ const CODEC_NAMES: Readonly<Record<number, string>> = {
 };
 
 /**
- * What stands at `segments` (names, neither escaped nor empty) below `root`.
+ * What stands at `segments` (names, neither escaped nor empty) below `root`. The root's block is wanted even where its codec
+ * says already that it is a file: absent, a container would fail on it later, and less readably.
  *
  * @throws NOT_UNIXFS where it is no file or directory, ENTRY_NOT_FOUND and NOT_A_DIRECTORY naming the segment,
  *   DAG_INVALID, and what `blocks/` throws.
@@ -36,8 +37,6 @@ export async function resolvePath(
   segments: readonly string[],
   options: WantOptions,
 ): Promise<ResolvedPath> {
-  // Known without a fetch, so that a volume of one raw block can be made while no source answers.
-  if (segments.length === 0 && root.code === CODEC_RAW) return { cid: root, kind: 'file' };
   let key = contentKey(root);
   let entry = await rootEntry(unixfs, root, key, options);
   let shown = root.toString();

@@ -36,6 +36,8 @@ export interface RegistryOptions {
   readonly mountRoot: string;
   readonly tree: VolumeTree;
   readonly content: ContentResolver;
+  /** True where a bind mount of that directory of the mount root can be seen: somebody uses it, whatever was counted. */
+  readonly isBound?: (directoryName: string) => Promise<boolean>;
   readonly defaults: OptionDefaults;
   readonly logger: Logger;
   readonly now?: () => Date;
@@ -52,6 +54,8 @@ export interface MountCall {
 
 /** A mount waits for the root block at the most, and less than the 30 s after which a second call would come. */
 const MOUNT_LIMIT_MS = 25_000;
+/** As the engine makes its IDs (moby: pkg/stringid). */
+const ENGINE_MOUNT_ID = /^[0-9a-f]{64}$/;
 
 export class VolumeRegistry {
   readonly #options: RegistryOptions;
@@ -93,12 +97,35 @@ export class VolumeRegistry {
   remove(name: string): void {
     const record = this.get(name);
     const mounts = mountsOf(record);
-    if (mounts > 0) throw new CodedError('VOLUME_IN_USE', `the volume "${name}" is mounted ${mounts} times`);
+    if (mounts > 0)
+      throw new CodedError('VOLUME_IN_USE', `the volume "${name}" is mounted ${mounts} time${mounts === 1 ? '' : 's'}`);
     this.#records.delete(name);
     this.#saveOr(() => this.#records.set(name, record));
     this.#mountErrors.delete(name);
     const root = record.resolved ? CID.parse(record.resolved.cid) : undefined;
     this.#options.tree.forgetVolume?.(directoryNameOf(name), root, this.options(name, record));
+  }
+
+  /**
+   * For a volume that the engine is about to remove: takes back what was counted under the engine's own IDs. It asks for a
+   * removal only when no container of its, running or not, has the volume. What is counted then has leaked: with
+   * live-restore, a container that ended while the engine was down is never unmounted. Counts under other IDs are
+   * somebody else's, and stay; all of them stay where a bind mount of the volume is seen. @throws VOLUME_NOT_FOUND
+   */
+  async reconcile(name: string): Promise<void> {
+    const record = this.get(name);
+    const leaked = Object.keys(record.mounts).filter((id) => ENGINE_MOUNT_ID.test(id));
+    if (leaked.length === 0 || (await this.#options.isBound?.(directoryNameOf(name)))) return;
+    const before = structuredClone(record.mounts);
+    for (const id of leaked) delete record.mounts[id];
+    this.#saveOr(() => {
+      record.mounts = before;
+    });
+    this.#options.logger.warn(
+      { volume: name, leaked: leaked.length },
+      'the engine removes a volume that it left mounted',
+    );
+    if (mountsOf(record) === 0) this.#options.tree.removeVolume(directoryNameOf(name));
   }
 
   /** What the volume's reference leads to, looked up where it is not known yet. @throws as `mount` */

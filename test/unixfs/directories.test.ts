@@ -284,13 +284,15 @@ describe('resolvePath', () => {
     await expect(resolvePath(unixfs, dag.symlink('x'), [], demand)).rejects.toMatchObject({ code: 'NOT_UNIXFS' });
   });
 
-  test('a dag-cbor child is a file; a raw root is one without a fetch', async () => {
+  test('a dag-cbor child is a file; so is a raw root, if somebody has it', async () => {
     const { blocks, dag, unixfs } = builder();
     const cbor = dag.block(DAG_CBOR, Buffer.from([0xa0]));
     const root = dag.directory([{ name: 'document', cid: cbor }]);
     expect(await resolvePath(unixfs, root, ['document'], demand)).toMatchObject({ kind: 'file' });
     const raw = dag.raw(Buffer.from('x'));
-    blocks.remove(raw);
     expect(await resolvePath(unixfs, raw, [], demand)).toEqual({ cid: raw, kind: 'file' });
+    const absent = dag.raw(Buffer.from('y'));
+    blocks.remove(absent);
+    await expect(resolvePath(unixfs, absent, [], demand)).rejects.toMatchObject({ code: 'BLOCK_UNAVAILABLE' });
   });
 });

@@ -32,7 +32,11 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-function open(content: ContentResolver['resolve'] = async () => CONTENT, connection = 'c1') {
+function open(
+  content: ContentResolver['resolve'] = async () => CONTENT,
+  connection = 'c1',
+  isBound: (directoryName: string) => Promise<boolean> = async () => false,
+) {
   const tree = new Tree();
   const registry = new VolumeRegistry({
     state: new StateFile(directory, silentLogger()),
@@ -40,6 +44,7 @@ function open(content: ContentResolver['resolve'] = async () => CONTENT, connect
     mountRoot: '/mnt/volumes',
     tree,
     content: { resolve: content },
+    isBound,
     defaults: { prefetch: 'auto', timeoutMs: 1000 },
     logger: silentLogger(),
   });
@@ -68,6 +73,31 @@ describe('the registry', () => {
     expect(tree.shown.size).toBe(1);
     registry.unmount('bafkqaaa', 'id');
     expect(tree.shown.size).toBe(0);
+  });
+
+  test('what the engine left mounted is taken back when it removes the volume; other mounts and bound ones stay', async () => {
+    let bound = true;
+    const { registry, tree } = open(
+      async () => CONTENT,
+      'c1',
+      async () => bound,
+    );
+    const engineId = '0123456789abcdef'.repeat(4);
+    registry.create('bafkqaaa', {});
+    await registry.mount('bafkqaaa', engineId, staying());
+    await registry.mount('bafkqaaa', 'ipfs-volume-mount-1', staying());
+    await registry.reconcile('bafkqaaa');
+    expect(mountsOf(registry.get('bafkqaaa'))).toBe(2);
+    bound = false;
+    await registry.reconcile('bafkqaaa');
+    expect(mountsOf(registry.get('bafkqaaa'))).toBe(1);
+    expect(() => registry.remove('bafkqaaa')).toThrow(/is mounted 1 time/);
+    registry.unmount('bafkqaaa', 'ipfs-volume-mount-1');
+    await registry.mount('bafkqaaa', engineId, staying());
+    await registry.reconcile('bafkqaaa');
+    expect(tree.shown.size).toBe(0);
+    registry.remove('bafkqaaa');
+    await expect(registry.reconcile('bafkqaaa')).rejects.toMatchObject({ code: 'VOLUME_NOT_FOUND' });
   });
 
   test('a mount without an ID works', async () => {
