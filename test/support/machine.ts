@@ -7,7 +7,7 @@ import { delimiter, join } from 'node:path';
 import { describe, test } from 'vitest';
 import { KUBO_BINARY } from '../kubo/build.ts';
 
-export type Need = 'root' | 'fuse' | 'docker' | 'kubo' | 'fixtures';
+export type Need = 'root' | 'fuse' | 'docker' | 'compose' | 'registry' | 'kubo' | 'fixtures';
 
 /** IPFS content by other projects, beside the checkout and not part of it. */
 const FIXTURES = new URL('../../../shared/fixtures', import.meta.url).pathname;
@@ -24,10 +24,12 @@ const PROBES: Readonly<Record<Need, () => string | undefined>> = {
     }
   },
   docker: () => {
-    const missing = ['dockerd', 'docker', 'containerd'].find((program) => !onPath(program));
+    const missing = ['dockerd', 'docker', 'containerd', 'ip'].find((program) => !onPath(program));
     if (missing !== undefined) return `there is no ${missing} on the PATH`;
     return PROBES.root();
   },
+  compose: () => (onPath('docker-compose') ? undefined : 'there is no docker-compose on the PATH'),
+  registry: () => (onPath('docker-registry') ? undefined : 'there is no docker-registry on the PATH'),
   kubo: () => (existsSync(KUBO_BINARY) ? undefined : `${KUBO_BINARY} is not built: run "node test/kubo/build.ts"`),
   fixtures: () => (existsSync(FIXTURES) ? undefined : `${FIXTURES} is not there`),
 };

@@ -1,0 +1,19 @@
+/**
+ * The plugin on a real Docker engine. One engine of the tests' own and one installed plugin serve all suites of this folder,
+ * one after the other: starting both takes longer than most suites.
+ */
+import { afterAll, afterEach, beforeAll } from 'vitest';
+import { describeWith } from '../support/machine.ts';
+import { containers } from './suites/containers.ts';
+import { refusals } from './suites/refusals.ts';
+import { Bench } from './support/bench.ts';
+
+describeWith(['root', 'fuse', 'docker'], 'a Docker engine with the plugin', () => {
+  const bench = new Bench();
+  beforeAll(() => bench.start());
+  afterEach(() => bench.tidy());
+  afterAll(() => bench[Symbol.asyncDispose]());
+
+  containers(bench);
+  refusals(bench);
+});
