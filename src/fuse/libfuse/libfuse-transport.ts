@@ -3,7 +3,8 @@
  * and as the peer that the kernel transport is measured against.
  *
  * What it cannot do, by its library: interrupts (whoever waits can be killed only when its data or time-out comes),
- * READDIRPLUS, nanoseconds, names that are not UTF-8, caching for good, and surviving its process.
+ * READDIRPLUS, nanoseconds, times before 1970 (shown as 1970), names and symlink targets that are not UTF-8, caching for
+ * good, and surviving its process.
  */
 import { CodedError } from '../../base/errors.ts';
 import type { FileSystem } from '../../fs/file-system.ts';

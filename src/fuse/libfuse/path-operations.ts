@@ -140,7 +140,8 @@ export class PathOperations {
 }
 
 function statOf(attributes: Attributes): NativeStat {
-  const mtime = attributes.mtimeSeconds * 1000 + Math.floor(attributes.mtimeNanoseconds / 1_000_000);
+  // The module takes milliseconds without a sign: a time before 1970 would be one in half a billion years.
+  const mtime = Math.max(0, attributes.mtimeSeconds * 1000 + Math.floor(attributes.mtimeNanoseconds / 1_000_000));
   return {
     mode: TYPE_BITS[attributes.kind] | attributes.mode,
     size: attributes.sizeBytes,
