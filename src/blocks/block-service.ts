@@ -45,8 +45,8 @@ export class BlockService implements BlockReader {
       ...queueOptions,
       onVerified: (cid, bytes, priority) => {
         // A background fill of any size must not push out what readers use, as long as something else keeps it.
-        if (priority !== 'background' || sinks.length === 0) memory.admit(cid, bytes);
-        for (const sink of sinks) sink.admit(cid, bytes);
+        if (priority !== 'background' || sinks.length === 0) memory.admit(cid, bytes, priority);
+        for (const sink of sinks) sink.admit(cid, bytes, priority);
       },
     });
   }
@@ -79,7 +79,7 @@ export class BlockService implements BlockReader {
       // From disk whole: an inner node or a directory, which will be read again.
       // A walk over a whole volume is none of these.
       if (options.priority !== 'background' && this.#stores.some(({ name }) => name === found.origin))
-        this.#memory.admit(cid, found.bytes);
+        this.#memory.admit(cid, found.bytes, options.priority);
       account(options, cid, found, false);
       return found.bytes;
     });

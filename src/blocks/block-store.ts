@@ -8,6 +8,7 @@
 import type { CID } from 'multiformats/cid';
 import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { BlockKey } from './block.ts';
+import type { Priority } from './priority.ts';
 
 export interface BlockStore {
   /** For logs, `status` and metrics: `local store`, `disk cache`. */
@@ -28,6 +29,9 @@ export interface BlockStore {
 
 /** A store that takes what the want queue verified. Admission never delays the reader that waits for the block. */
 export interface BlockSink {
-  /** Takes a verified block. Returns at once; trouble (a full disk) is the sink's own to report, never the caller's. */
-  admit(cid: CID, bytes: Uint8Array): void;
+  /**
+   * Takes a verified block, which was fetched with `priority`. Returns at once; trouble (a full disk) is the sink's own to
+   * report, never the caller's.
+   */
+  admit(cid: CID, bytes: Uint8Array, priority: Priority): void;
 }

@@ -1,5 +1,11 @@
 /**
- * Which cached block is the least useful: the segmented LRU of the disk cache, as a table beside its blocks.
+ * Which cached block is the least useful: a segmented LRU, as a table beside the blocks, so that a million of them take no
+ * memory.
+ *
+ * A block starts on probation and becomes protected when it is used again, some time after its first use. "Some time",
+ * because a file is read in many pieces and by several at once: all of that is one use. Probation goes first, the one
+ * whose use is longest ago ahead, so that a scan, which uses everything once, pushes out its own blocks and not the hot
+ * ones. What a reader is using was used just now, and so is the last to go. Pinned blocks never do.
  *
  * A read only notes its key in memory; the notes go to the table with the next write, or every few thousand. Losing them
  * in a crash costs a few wrong guesses.
@@ -11,109 +17,167 @@ const PROBATION = 0;
 const PROTECTED = 1;
 const PINNED = 2;
 
-/** Notes kept before they are written. */
-const MAX_NOTES = 4096;
+/** Notes kept before they are written: some ten megabytes of SQLite's journal where all are of different pages. */
+const MAX_NOTES = 2048;
+/** Uses closer together are one: the pieces of one reading, the processes of one start. */
+const ONE_USE_MS = 10_000;
 /** Of the bound: with fewer bytes on probation than this the protected go instead, or new blocks could never prove useful. */
 const PROBATION_SHARE = 0.1;
 /** Victims looked up at a time. */
 const VICTIMS = 64;
 
+export interface Victim {
+  readonly key: BlockKey;
+  readonly size: number;
+}
+
+interface Usage {
+  readonly class: number;
+  readonly size: number;
+  /** When it was first used, in ms; 0 where it has not been yet. */
+  readonly since: number;
+}
+
+interface Note {
+  first: number;
+  last: number;
+}
+
 export class CacheUsage {
-  readonly #touched = new Set<BlockKey>();
+  readonly #now: () => number;
+  readonly #notes = new Map<BlockKey, Note>();
   readonly #insert: StatementSync;
-  readonly #touch: StatementSync;
+  readonly #use: StatementSync;
   readonly #remove: StatementSync;
   readonly #setClass: StatementSync;
-  readonly #classOf: StatementSync;
+  readonly #find: StatementSync;
   readonly #oldest: StatementSync;
-  #clock: number;
-  #probationBytes: number;
+  readonly #probation: StatementSync;
+  /** Orders uses of the same millisecond, and goes on where the clock was set back. */
+  #order: number;
+  #probationBytes = 0;
 
-  constructor(database: DatabaseSync) {
+  /** `now` gives the time in ms. */
+  constructor(database: DatabaseSync, now: () => number) {
+    this.#now = now;
     database.exec(`
       CREATE TABLE IF NOT EXISTS usage (
-        key BLOB PRIMARY KEY, class INTEGER NOT NULL, used INTEGER NOT NULL, size INTEGER NOT NULL
+        key BLOB PRIMARY KEY, class INTEGER NOT NULL, used INTEGER NOT NULL, since INTEGER NOT NULL, size INTEGER NOT NULL
       ) WITHOUT ROWID;
-      CREATE INDEX IF NOT EXISTS usage_order ON usage (class, used);
-      INSERT OR IGNORE INTO usage (key, class, used, size) SELECT key, ${PROBATION}, 0, size FROM block;
-      DELETE FROM usage WHERE class != ${PINNED} AND key NOT IN (SELECT key FROM block);
+      CREATE INDEX IF NOT EXISTS usage_order ON usage (class, used, size);
     `);
-    const state = database
-      .prepare(
-        `SELECT coalesce(max(used), 0) AS clock, total(CASE class WHEN ${PROBATION} THEN size END) AS bytes FROM usage`,
-      )
-      .get() as { clock: number; bytes: number };
-    this.#clock = state.clock;
-    this.#probationBytes = state.bytes;
+    this.#probation = database.prepare(`SELECT total(size) AS bytes FROM usage WHERE class = ${PROBATION}`);
+    this.reload();
+    const { latest } = database.prepare('SELECT coalesce(max(used), 0) AS latest FROM usage').get() as {
+      latest: number;
+    };
+    this.#order = latest;
     this.#insert = database.prepare(
-      'INSERT INTO usage (key, class, used, size) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET size = excluded.size',
+      'INSERT OR REPLACE INTO usage (key, class, used, since, size) VALUES (?, ?, ?, ?, ?)',
     );
-    this.#touch = database.prepare(
-      `UPDATE usage SET used = ?, class = max(class, ${PROTECTED}) WHERE key = ? RETURNING size`,
-    );
-    this.#remove = database.prepare('DELETE FROM usage WHERE key = ? RETURNING class, size');
+    this.#use = database.prepare('UPDATE usage SET class = ?, used = ?, since = ? WHERE key = ?');
+    this.#remove = database.prepare('DELETE FROM usage WHERE key = ?');
     this.#setClass = database.prepare('UPDATE usage SET class = ? WHERE key = ?');
-    this.#classOf = database.prepare('SELECT class, size FROM usage WHERE key = ?');
-    this.#oldest = database.prepare(`SELECT key FROM usage WHERE class = ? ORDER BY used LIMIT ${VICTIMS}`);
+    this.#find = database.prepare('SELECT class, size, since FROM usage WHERE key = ?');
+    this.#oldest = database.prepare(`SELECT key, size FROM usage WHERE class = ? ORDER BY used LIMIT ${VICTIMS}`);
   }
 
-  /** A block was written. */
-  add(key: BlockKey, sizeBytes: number): void {
+  /** A block was written; `used` where a reader waited for it, which is its first use. */
+  add(key: BlockKey, sizeBytes: number, used: boolean): void {
     const known = this.#row(key);
-    this.#insert.run(bytesOf(key), known?.class ?? PROBATION, ++this.#clock, sizeBytes);
-    if ((known?.class ?? PROBATION) === PROBATION) this.#probationBytes += sizeBytes - (known?.size ?? 0);
+    this.#move(known, { class: known?.class ?? PROBATION, size: sizeBytes });
+    const now = this.#now();
+    this.#insert.run(
+      bytesOf(key),
+      known?.class ?? PROBATION,
+      this.#next(now),
+      used ? now : (known?.since ?? 0),
+      sizeBytes,
+    );
   }
 
-  /** A block was read from the disk. */
-  touch(key: BlockKey): void {
-    this.#touched.add(key);
-    if (this.#touched.size >= MAX_NOTES) this.flush();
+  /** A block was read from the disk. True where it is time to `flush`. */
+  touch(key: BlockKey): boolean {
+    const now = this.#now();
+    const note = this.#notes.get(key);
+    if (note) note.last = now;
+    else this.#notes.set(key, { first: now, last: now });
+    return this.#notes.size >= MAX_NOTES;
   }
 
   /** Writes the notes. @throws the disk's error */
   flush(): void {
-    for (const key of this.#touched) {
-      if (this.#row(key)?.class === PROBATION) this.#probationBytes -= this.#row(key)?.size ?? 0;
-      this.#touch.get(++this.#clock, bytesOf(key));
+    for (const [key, { first, last }] of this.#notes) {
+      const row = this.#row(key);
+      if (!row) continue;
+      const since = row.since === 0 ? first : row.since;
+      const kind = Math.max(row.class, last - since >= ONE_USE_MS ? PROTECTED : PROBATION);
+      this.#move(row, { class: kind, size: row.size });
+      this.#use.run(kind, this.#next(last), since, bytesOf(key));
     }
-    this.#touched.clear();
+    this.#notes.clear();
   }
 
   delete(key: BlockKey): void {
-    const row = this.#remove.get(bytesOf(key)) as { class: number; size: number } | undefined;
-    if (row?.class === PROBATION) this.#probationBytes -= row.size;
-    this.#touched.delete(key);
+    this.#move(this.#row(key), undefined);
+    this.#remove.run(bytesOf(key));
+    this.#notes.delete(key);
   }
 
+  /** Whether they are here already or will be. */
   pin(keys: Iterable<BlockKey>): void {
     for (const key of keys) {
       const row = this.#row(key);
-      if (row?.class === PROBATION) this.#probationBytes -= row.size;
+      this.#move(row, undefined);
       if (row) this.#setClass.run(PINNED, bytesOf(key));
-      else this.#insert.run(bytesOf(key), PINNED, ++this.#clock, 0);
+      else this.#insert.run(bytesOf(key), PINNED, this.#next(this.#now()), 0, 0);
     }
   }
 
   unpin(keys: Iterable<BlockKey>): void {
-    for (const key of keys) if (this.isPinned(key)) this.#setClass.run(PROTECTED, bytesOf(key));
+    for (const key of keys) {
+      const row = this.#row(key);
+      if (row?.class !== PINNED) continue;
+      this.#move(undefined, { class: PROBATION, size: row.size });
+      // One of no size was pinned ahead of its coming.
+      if (row.size === 0) this.#remove.run(bytesOf(key));
+      else this.#setClass.run(PROBATION, bytesOf(key));
+    }
   }
 
   isPinned(key: BlockKey): boolean {
     return this.#row(key)?.class === PINNED;
   }
 
+  /** After a rollback: the table says what is so. */
+  reload(): void {
+    const { bytes } = this.#probation.get() as { bytes: number };
+    this.#probationBytes = bytes;
+  }
+
   /** Some of the blocks that go first, the least useful ahead; none where all are pinned. */
-  victims(limitBytes: number): BlockKey[] {
+  victims(limitBytes: number): Victim[] {
     const fromProbation = this.#probationBytes > limitBytes * PROBATION_SHARE;
     for (const kind of fromProbation ? [PROBATION, PROTECTED] : [PROTECTED, PROBATION]) {
-      const rows = this.#oldest.all(kind) as { key: Uint8Array }[];
-      if (rows.length > 0) return rows.map(({ key }) => Buffer.from(key).toString('latin1') as BlockKey);
+      const rows = this.#oldest.all(kind) as { key: Uint8Array; size: number }[];
+      if (rows.length > 0)
+        return rows.map(({ key, size }) => ({ key: Buffer.from(key).toString('latin1') as BlockKey, size }));
     }
     return [];
   }
 
-  #row(key: BlockKey): { class: number; size: number } | undefined {
-    return this.#classOf.get(bytesOf(key)) as { class: number; size: number } | undefined;
+  #move(from: Pick<Usage, 'class' | 'size'> | undefined, to: Pick<Usage, 'class' | 'size'> | undefined): void {
+    if (from?.class === PROBATION) this.#probationBytes -= from.size;
+    if (to?.class === PROBATION) this.#probationBytes += to.size;
+  }
+
+  #row(key: BlockKey): Usage | undefined {
+    return this.#find.get(bytesOf(key)) as Usage | undefined;
+  }
+
+  #next(now: number): number {
+    this.#order = Math.max(this.#order + 1, Math.floor(now) * 1000);
+    return this.#order;
   }
 }
 

@@ -1,26 +1,31 @@
 /**
- * The disk cache: blocks that sources sent, bounded, shared by all volumes, there again after a restart.
- *
- * Eviction is a segmented LRU, in SQLite beside the blocks so that a million of them take no memory. A block starts on
- * probation; one that is read from here again (not from memory, and not by the first reader) is protected. Probation goes
- * first, so that a scan, which reads everything once, pushes out its own blocks and not the hot ones. Pinned blocks never
- * go.
+ * The disk cache: blocks that sources sent, bounded, shared by all volumes, there again after a restart. Which of them go
+ * is decided in `cache-usage.ts`.
  *
  * What always holds:
+ * - What it takes on the disk, its index and SQLite's journal included, stays below its bound, also while it writes: room
+ *   is made first. Where pinned blocks fill it, what comes is not kept.
  * - `admit` returns at once. Blocks are written between other work; what waits is bounded, and beyond it not kept.
- * - Trouble with the disk costs the caching, never a read: it is said once, and tried again after a while.
+ * - Trouble with the disk costs the caching, never a read: it is said once, and tried again after a while. Damage costs the
+ *   block, or where it is the index that is damaged, what is cached.
  */
 import type { CID } from 'multiformats/cid';
-import { CodedError } from '../base/errors.ts';
+import { hasCode, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { chain, type MaybePromise } from '../base/maybe-promise.ts';
 import { type BlockKey, blockKey } from '../blocks/block.ts';
 import type { BlockSink, BlockStore } from '../blocks/block-store.ts';
-import { BlockDisk } from '../blocks/disk/block-disk.ts';
-import { CacheUsage } from './cache-usage.ts';
+import { isDamaged } from '../blocks/disk/block-database.ts';
+import { spaceOf } from '../blocks/disk/disk-total.ts';
+import type { Priority } from '../blocks/priority.ts';
+import { type CacheDisk, openCacheDisk, removeCache } from './cache-disk.ts';
+import { WriteQueue } from './write-queue.ts';
 
 export interface DiskCacheOptions {
   readonly limitBytes: number;
   readonly logger: Logger;
+  /** The time of day in ms, for the tests. */
+  readonly now?: () => number;
 }
 
 export interface DiskCacheStatistics {
@@ -32,10 +37,10 @@ export interface DiskCacheStatistics {
   readonly evictions: number;
 }
 
-/** Blocks on their way to the disk: two seconds' worth of a 1 Gbit/s link to a slow disk. */
-const MAX_PENDING_BYTES = 64 * 1024 * 1024;
-/** Written in one turn of the event loop: some milliseconds. */
-const BYTES_PER_TURN = 4 * 1024 * 1024;
+/** SQLite's journal: what two turns write, their blocks and the pages of the tables. */
+const MAX_JOURNAL_BYTES = 12 * 1024 * 1024;
+/** Unused pages of the index that are kept for the next rows, as a share of the bound. */
+const SPARE_SHARE = 1 / 64;
 /** Blocks come in bursts; one commit serves a burst. */
 const FLUSH_DELAY_MS = 20;
 /** After the disk refused a write. */
@@ -43,84 +48,88 @@ const RETRY_DELAY_MS = 30_000;
 
 export class DiskCache implements BlockStore, BlockSink {
   readonly name = 'disk cache';
-  readonly #disk: BlockDisk;
-  readonly #usage: CacheUsage;
   readonly #directory: string;
   readonly #limitBytes: number;
   readonly #logger: Logger;
-  readonly #pending = new Map<BlockKey, Uint8Array>();
-  #pendingBytes = 0;
+  readonly #now: () => number;
+  readonly #queue = new WriteQueue();
+  /** Undefined while there is no cache to be had. */
+  #open: CacheDisk | undefined;
+  /** Set by a read that found the index damaged. */
+  #spoilt: unknown;
   #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
   #failing = false;
+  #closed = false;
+  /** Pinned blocks leave no room. */
+  #full = false;
   #hits = 0;
   #misses = 0;
   #evictions = 0;
 
-  /** Opens or makes the cache, smaller at once where the bound has become so. @throws CONFIG_INVALID */
+  /** Opens or makes the cache, smaller at once where the bound has become so; without one where the disk refuses. @throws STATE_LOCKED */
   static async open(directory: string, options: DiskCacheOptions): Promise<DiskCache> {
-    try {
-      return new DiskCache(directory, options);
-    } catch (error) {
-      throw new CodedError('CONFIG_INVALID', `the cache in ${directory} cannot be used`, { cause: error });
-    }
+    const cache = new DiskCache(directory, options);
+    cache.#start();
+    return cache;
   }
 
-  private constructor(directory: string, { limitBytes, logger }: DiskCacheOptions) {
+  private constructor(directory: string, { limitBytes, logger, now = Date.now }: DiskCacheOptions) {
     this.#directory = directory;
     this.#limitBytes = limitBytes;
     this.#logger = logger;
-    this.#disk = new BlockDisk(directory, { durable: false, logger });
-    this.#usage = new CacheUsage(this.#disk.database);
-    this.#makeRoom(0);
-    this.#disk.commit();
+    this.#now = now;
   }
 
   has(key: BlockKey): boolean {
-    return this.#pending.has(key) || this.#disk.has(key);
+    return this.#queue.has(key) || (this.#open?.disk.has(key) ?? false);
   }
 
-  get(key: BlockKey): Uint8Array | undefined {
-    return this.#counted(key, this.#pending.get(key) ?? this.#disk.get(key));
+  get(key: BlockKey): MaybePromise<Uint8Array | undefined> {
+    const waiting = this.#queue.get(key);
+    return chain(waiting ?? this.#open?.disk.get(key), (bytes) => this.#counted(key, bytes));
   }
 
-  getRange(key: BlockKey, start: number, end: number): Uint8Array | undefined {
-    const pending = this.#pending.get(key);
-    if (pending) return this.#counted(key, pending.length >= end ? pending.subarray(start, end) : undefined);
-    return this.#counted(key, this.#disk.getRange(key, start, end));
+  getRange(key: BlockKey, start: number, end: number): MaybePromise<Uint8Array | undefined> {
+    const waiting = this.#queue.get(key);
+    if (waiting) return this.#counted(key, waiting.length >= end ? waiting.subarray(start, end) : undefined);
+    return chain(this.#open?.disk.getRange(key, start, end), (bytes) => this.#counted(key, bytes));
   }
 
-  admit(cid: CID, bytes: Uint8Array): void {
-    const key = blockKey(cid);
-    if (bytes.length > this.#limitBytes || this.#pending.has(key)) return;
-    if (this.#pendingBytes + bytes.length > MAX_PENDING_BYTES) return;
-    this.#pending.set(key, bytes);
-    this.#pendingBytes += bytes.length;
+  admit(cid: CID, bytes: Uint8Array, priority?: Priority): void {
+    if (this.#full || spaceOf(bytes.length) > this.#roomBytes) return;
+    if (!this.#queue.add(blockKey(cid), bytes, { used: priority === 'demand', few: this.#failing })) return;
     this.#schedule(this.#failing ? RETRY_DELAY_MS : FLUSH_DELAY_MS);
   }
 
   /** Keeps blocks from eviction, whether they are here already or will be. */
   pin(keys: Iterable<BlockKey>): void {
-    this.#usage.pin(keys);
+    this.#change(({ usage }) => usage.pin(keys));
   }
 
   unpin(keys: Iterable<BlockKey>): void {
-    this.#usage.unpin(keys);
+    this.#full = false;
+    this.#change(({ usage }) => usage.unpin(keys));
   }
 
   /** Deletes blocks; gives the bytes that became free. Pinned ones stay. */
   evict(keys: Iterable<BlockKey>): number {
-    const before = this.#disk.totals.bytes;
-    for (const key of keys) {
-      if (this.#usage.isPinned(key)) continue;
-      this.#disk.delete(key);
-      this.#usage.delete(key);
-    }
-    this.#disk.commit();
-    return before - this.#disk.totals.bytes;
+    const before = this.statistics().bytes;
+    this.#full = false;
+    this.#change(({ disk, usage }) => {
+      for (const key of keys) {
+        if (usage.isPinned(key)) continue;
+        this.#queue.remove(key);
+        disk.delete(key);
+        usage.delete(key);
+      }
+    });
+    if (this.#open) this.#attempt(() => this.#open?.disk.shrink(this.#spareBytes));
+    return before - this.statistics().bytes;
   }
 
   statistics(): DiskCacheStatistics {
-    const { blocks, bytes } = this.#disk.totals;
+    const { blocks, bytes } = this.#open?.disk.totals ?? { blocks: 0, bytes: 0 };
     return {
       blocks,
       bytes,
@@ -133,78 +142,165 @@ export class DiskCache implements BlockStore, BlockSink {
 
   /** Writes what waits, where the disk takes it. */
   async close(): Promise<void> {
+    this.#closed = true;
     clearTimeout(this.#timer);
-    this.#timer = undefined;
-    if (!this.#failing) while (this.#pending.size > 0 && !this.#failing) this.#writeSome();
-    this.#disk.close();
+    do await this.#write();
+    while (this.#queue.size > 0 && !this.#failing);
+    this.#open?.disk.close();
+    this.#open = undefined;
+  }
+
+  /** What blocks and index may take. */
+  get #roomBytes(): number {
+    return this.#limitBytes - Math.min(MAX_JOURNAL_BYTES, this.#limitBytes / 32) - this.#spareBytes;
+  }
+
+  get #spareBytes(): number {
+    return Math.floor(this.#limitBytes * SPARE_SHARE);
+  }
+
+  #start(): void {
+    const logger = this.#logger;
+    try {
+      this.#open = openCacheDisk(this.#directory, {
+        logger,
+        now: this.#now,
+        onDamage: () =>
+          logger.error({ directory: this.#directory }, 'a cached block is damaged on the disk: forgetting it'),
+        onTrouble: (error) => this.#readFailed(error),
+      });
+      this.#makeRoom(0);
+      this.#open.disk.commit();
+    } catch (error) {
+      if (hasCode(error, 'STATE_LOCKED')) throw error;
+      this.#fail(error);
+    }
   }
 
   #counted(key: BlockKey, bytes: Uint8Array | undefined): Uint8Array | undefined {
-    if (bytes) {
-      this.#hits++;
-      this.#usage.touch(key);
-    } else {
+    if (!bytes) {
       this.#misses++;
+      return undefined;
     }
+    this.#hits++;
+    if (this.#open?.usage.touch(key)) this.#schedule(0);
     return bytes;
   }
 
   #schedule(delayMs: number): void {
+    if (this.#closed) return;
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      this.#writeSome();
-      if (this.#pending.size > 0) this.#schedule(this.#failing ? RETRY_DELAY_MS : 0);
+      void this.#write().then(() => {
+        if (this.#queue.size > 0) this.#schedule(this.#failing ? RETRY_DELAY_MS : 0);
+      });
     }, delayMs).unref();
   }
 
-  #writeSome(): void {
-    let written = 0;
-    try {
-      for (const [key, bytes] of this.#pending) {
-        this.#makeRoom(bytes.length);
-        if (this.#disk.put(key, bytes)) this.#usage.add(key, bytes.length);
-        this.#pending.delete(key);
-        this.#pendingBytes -= bytes.length;
-        written += bytes.length;
-        if (written >= BYTES_PER_TURN) break;
+  /** One turn after the other; never rejects. */
+  #write(): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#writeSome()).catch((error) => this.#fail(error));
+    return this.#writing;
+  }
+
+  async #writeSome(): Promise<void> {
+    if (this.#spoilt !== undefined) throw this.#spoilt;
+    if (!this.#open) this.#start();
+    const { disk, usage } = this.#open ?? {};
+    if (!disk || !usage) return;
+    if (!disk.isThere) throw new Error('its directory is gone');
+    const { batch, spaceBytes } = this.#queue.next(this.#roomBytes / 4, (key) => !disk.has(key));
+    disk.begin();
+    usage.flush();
+    this.#full = !this.#makeRoom(spaceBytes);
+    disk.commit();
+    disk.shrink(this.#spareBytes);
+    if (!this.#full) {
+      await disk.putAll(batch);
+      for (const [key, { bytes, used }] of batch) usage.add(key, bytes.length, used);
+      disk.commit();
+    } else if (batch.size > 0) {
+      this.#logger.warn(
+        { directory: this.#directory },
+        'the disk cache is full of pinned blocks: nothing else is cached',
+      );
+    }
+    this.#queue.done(batch.keys());
+    if (this.#failing) this.#logger.info({ directory: this.#directory }, 'the disk cache works again');
+    this.#failing = false;
+  }
+
+  /** Evicts until `bytes` more have room; false where only pinned blocks are left. */
+  #makeRoom(bytes: number): boolean {
+    const { disk, usage } = this.#open as CacheDisk;
+    let excess = disk.spaceBytes + bytes - this.#roomBytes;
+    while (excess > 0) {
+      const victims = usage.victims(this.#limitBytes);
+      if (victims.length === 0) return false;
+      for (const { key, size } of victims) {
+        disk.delete(key);
+        usage.delete(key);
+        this.#evictions++;
+        excess -= spaceOf(size);
+        if (excess <= 0) break;
       }
-      this.#usage.flush();
-      this.#disk.commit();
-      if (this.#failing) this.#logger.info({ directory: this.#directory }, 'the disk cache works again');
-      this.#failing = false;
+      // What was guessed of each is counted again: pages become free only as a whole.
+      if (excess <= 0) excess = disk.spaceBytes + bytes - this.#roomBytes;
+    }
+    return true;
+  }
+
+  #change(work: (open: CacheDisk) => void): void {
+    const open = this.#open;
+    if (!open) return;
+    this.#attempt(() => {
+      open.disk.begin();
+      work(open);
+      open.disk.commit();
+    });
+  }
+
+  #attempt(work: () => void): void {
+    try {
+      work();
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  /** Reads go on; what waited is dropped, and what comes later is tried again. */
+  /** In the middle of a read: what is to be done about it waits for the next turn. */
+  #readFailed(error: unknown): void {
+    if (isDamaged(error)) this.#spoilt ??= error;
+    else if (!this.#failing) this.#say(error, 'the disk cache cannot be read: what is not read is fetched');
+    this.#schedule(0);
+  }
+
+  /** A cache that is damaged or gone is begun anew; otherwise what waited is dropped, and what comes later tried again. */
   #fail(error: unknown): void {
-    this.#pending.clear();
-    this.#pendingBytes = 0;
+    const open = this.#open;
+    const damaged = isDamaged(error);
+    this.#spoilt = undefined;
     try {
-      this.#disk.abandon();
+      if (open && (damaged || !open.disk.isThere)) {
+        this.#open = undefined;
+        open.disk.close();
+        if (damaged) removeCache(this.#directory);
+        this.#say(error, `the disk cache ${damaged ? 'is damaged' : 'was deleted'}: starting an empty one`);
+        this.#schedule(0);
+        return;
+      }
+      open?.disk.abandon();
+      open?.usage.reload();
     } catch {
-      // A disk that is gone cannot take back either; the next start sweeps.
+      // A disk that is gone can take nothing back; the next start sweeps.
     }
-    if (!this.#failing) {
-      this.#logger.error(
-        { directory: this.#directory, error: String(error) },
-        'the disk cache cannot be written: going on without it, and trying again every 30 s',
-      );
-    }
+    this.#queue.clear();
+    if (!this.#failing)
+      this.#say(error, 'the disk cache cannot be written: going on without it, and trying again every 30 s');
     this.#failing = true;
   }
 
-  #makeRoom(bytes: number): void {
-    while (this.#disk.totals.bytes + bytes > this.#limitBytes) {
-      const victims = this.#usage.victims(this.#limitBytes);
-      if (victims.length === 0) return;
-      for (const key of victims) {
-        this.#disk.delete(key);
-        this.#usage.delete(key);
-        this.#evictions++;
-        if (this.#disk.totals.bytes + bytes <= this.#limitBytes) break;
-      }
-    }
+  #say(error: unknown, message: string): void {
+    this.#logger.error({ directory: this.#directory, error: messageChain(error) }, message);
   }
 }

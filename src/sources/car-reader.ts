@@ -23,17 +23,31 @@ export interface Car {
  * @throws CAR_INVALID for what is no CAR, or ends too early; BLOCK_TOO_LARGE
  */
 export async function readCar(chunks: AsyncIterable<Uint8Array>): Promise<Car> {
-  const decoder = createDecoder(new BoundedReader(chunks));
+  const reader = new BoundedReader(chunks);
+  const decoder = createDecoder(reader);
   const header = await parsing(() => decoder.header());
-  return { roots: header.roots, blocks: readBlocks(decoder.blocks()) };
+  // A version 2 says where its blocks end, so that one cut off between two of them is found too.
+  const endsAt = header.version === 2 ? header.dataOffset + header.dataSize : undefined;
+  return { roots: header.roots, blocks: readBlocks(decoder.blocks(), reader, endsAt) };
 }
 
-async function* readBlocks(blocks: AsyncGenerator<Block>): AsyncGenerator<Block> {
+async function* readBlocks(
+  blocks: AsyncGenerator<Block>,
+  reader: BoundedReader,
+  endsAt: number | undefined,
+): AsyncGenerator<Block> {
   for (;;) {
     const next = await parsing(() => blocks.next());
-    if (next.done) return;
+    if (next.done) {
+      if (endsAt !== undefined && reader.pos < endsAt) throw truncated(reader.pos);
+      return;
+    }
     yield { cid: next.value.cid, bytes: next.value.bytes };
   }
+}
+
+function truncated(bytes: number): CodedError {
+  return new CodedError('CAR_INVALID', `the CAR is truncated: it ends after ${bytes} bytes`);
 }
 
 async function parsing<T>(work: () => Promise<T>): Promise<T> {
@@ -66,13 +80,9 @@ class BoundedReader {
   }
 
   async exactly(length: number, seek = false): Promise<Uint8Array> {
+    if (length < 0) throw new CodedError('CAR_INVALID', 'the CAR has a section that is shorter than its CID');
     await this.#collect(length);
-    if (this.#have.length < length) {
-      throw new CodedError(
-        'CAR_INVALID',
-        `the CAR is truncated: it ends after ${this.#position + this.#have.length} bytes`,
-      );
-    }
+    if (this.#have.length < length) throw truncated(this.#position + this.#have.length);
     const bytes = this.#have.subarray(0, length);
     if (seek) this.seek(length);
     return bytes;

@@ -3,23 +3,25 @@
  * program, and never evicts.
  *
  * What always holds:
- * - A root is recorded only when all that came with it is verified and survives a power cut.
- * - An import that fails leaves what was there before, and gives the space of its own blocks back.
+ * - A root is recorded only when all that came with it is verified, is readable here, and survives a power cut.
+ * - An import that fails, or whose process dies, leaves what was there before and gives its space back: its blocks are
+ *   those whose numbers begin where it began, and that beginning is on record while it lasts.
  * - Imports and garbage collection take turns: a block that an import found here is not swept before its root is recorded.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CID } from 'multiformats/cid';
-import { CodedError, hasCode } from '../base/errors.ts';
+import { CodedError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import type { MaybePromise } from '../base/maybe-promise.ts';
 import { type BlockKey, blockKey } from '../blocks/block.ts';
 import type { BlockStore } from '../blocks/block-store.ts';
 import { BlockDisk } from '../blocks/disk/block-disk.ts';
 import { parseCidText } from '../blocks/parse-cid.ts';
 import { identityBytes, verifyBlock } from '../blocks/verify.ts';
-import { readCar } from './car-reader.ts';
+import { type Car, readCar } from './car-reader.ts';
+import { Ballast, storeFailure, syncFileSystem } from './local-store-disk.ts';
 import { markLive } from './local-store-mark.ts';
+import { type KeptRoot, StoredRoots } from './local-store-roots.ts';
 
 export interface ImportOptions {
   /** `header`: the roots are those of the CAR's header. `last`: it names none, and its last block is the root. */
@@ -35,60 +37,65 @@ export interface Imported {
   readonly bytes: number;
 }
 
-export interface KeptRoot {
-  readonly cid: string;
-  readonly blocks: number;
-  readonly bytes: number;
-  readonly addedAt: string;
-}
-
 /** A commit costs a sync of SQLite's log; a crash between two costs no more than an import that failed anyway. */
 const BLOCKS_PER_COMMIT = 2000;
-/** Blocks between two turns of the event loop: about 10 ms of hashing. */
+/** Bytes between two turns of the event loop: about 10 ms of hashing. */
 const BYTES_PER_TURN = 8 * 1024 * 1024;
+/** Numbers looked at for blocks to delete between two turns: some ten milliseconds where all of them go. */
+const NUMBERS_PER_TURN = 1000;
 
 export class LocalStore implements BlockStore {
   readonly name = 'local store';
   readonly #disk: BlockDisk;
+  readonly #roots: StoredRoots;
+  readonly #ballast: Ballast;
   readonly #directory: string;
   #turn: Promise<unknown> = Promise.resolve();
-  #lastBatch: number;
 
-  /** Opens or makes the store. What an import that died left behind is removed. */
+  /**
+   * Opens or makes the store. What an import that died left behind is removed.
+   * @throws STATE_LOCKED, CONFIG_INVALID where it cannot be used, saying why
+   */
   static async open(directory: string, { logger }: { readonly logger: Logger }): Promise<LocalStore> {
-    return new LocalStore(directory, logger);
+    try {
+      const store = new LocalStore(directory, logger);
+      await store.#recover(logger);
+      return store;
+    } catch (error) {
+      throw storeFailure(error, directory, 'opened');
+    }
   }
 
   private constructor(directory: string, logger: Logger) {
     this.#directory = directory;
-    this.#disk = new BlockDisk(directory, { durable: true, logger });
-    this.#disk.database.exec(`
-      CREATE TABLE IF NOT EXISTS root (
-        cid TEXT PRIMARY KEY, blocks INTEGER NOT NULL, bytes INTEGER NOT NULL, added_at TEXT NOT NULL
-      );
-      CREATE TABLE IF NOT EXISTS unfinished (batch INTEGER PRIMARY KEY);
-    `);
-    const unfinished = this.#disk.database.prepare('SELECT batch FROM unfinished').all() as { batch: number }[];
-    for (const { batch } of unfinished) this.#giveBack(batch);
-    const last = this.#disk.database.prepare('SELECT coalesce(max(batch), 0) AS batch FROM block');
-    this.#lastBatch = (last.get() as { batch: number }).batch;
+    this.#disk = new BlockDisk(directory, {
+      durable: true,
+      onDamage: (key) =>
+        logger.error(
+          { directory, multihash: Buffer.from(key, 'latin1').toString('hex') },
+          'a block of the local store is damaged on the disk and lost: add or import its root again',
+        ),
+      onTrouble: (error) => logger.error({ directory, error: String(error) }, 'the local store cannot be read'),
+    });
+    this.#roots = new StoredRoots(this.#disk);
+    this.#ballast = new Ballast(directory);
   }
 
   has(key: BlockKey): boolean {
     return this.#disk.has(key);
   }
 
-  get(key: BlockKey): Uint8Array | undefined {
+  get(key: BlockKey): MaybePromise<Uint8Array | undefined> {
     return this.#disk.get(key);
   }
 
-  getRange(key: BlockKey, start: number, end: number): Uint8Array | undefined {
+  getRange(key: BlockKey, start: number, end: number): MaybePromise<Uint8Array | undefined> {
     return this.#disk.getRange(key, start, end);
   }
 
   /**
    * Takes a CAR, version 1 or 2, as it streams in. Resolves when it is safe on the disk.
-   * @throws CAR_INVALID, BLOCK_CORRUPT and BLOCK_TOO_LARGE naming the block, STORE_FULL, ABORTED
+   * @throws CAR_INVALID, BLOCK_CORRUPT and BLOCK_TOO_LARGE naming the block, STORE_FULL, ABORTED, INTERNAL for a disk that fails
    */
   importCar(car: AsyncIterable<Uint8Array>, options: ImportOptions): Promise<Imported> {
     return this.#inTurn(() => this.#import(car, options));
@@ -96,35 +103,30 @@ export class LocalStore implements BlockStore {
 
   /** Every root kept, the latest first. */
   roots(): KeptRoot[] {
-    const rows = this.#disk.database.prepare(
-      'SELECT cid, blocks, bytes, added_at AS addedAt FROM root ORDER BY added_at DESC, cid',
-    );
-    return rows.all().map((row) => ({ ...row }) as unknown as KeptRoot);
+    return this.#roots.all();
   }
 
-  /** Forgets a root; its blocks stay until `gc`. The same content under another spelling is the same root. @throws NOT_IN_STORE */
-  remove(cid: CID): void {
-    const found = this.roots().find((root) => blockKey(parseCidText(root.cid)) === blockKey(cid));
-    if (!found) throw new CodedError('NOT_IN_STORE', `the local store keeps no root ${cid}; "store ls" shows them`);
-    this.#disk.database.prepare('DELETE FROM root WHERE cid = ?').run(found.cid);
+  /** Forgets a root, however it is spelled; its blocks stay until `gc`. @throws NOT_IN_STORE, INTERNAL, STORE_FULL */
+  remove(cid: CID): Promise<void> {
+    return this.#cleaning(async () => {
+      if (this.#roots.remove(cid)) return;
+      throw new CodedError('NOT_IN_STORE', `the local store keeps no root ${cid}; "store ls" shows them`);
+    });
   }
 
-  /** Removes every block that no root leads to. */
+  /** Removes every block that no root leads to. @throws INTERNAL, STORE_FULL; what was removed until then stays so */
   gc(): Promise<{ readonly removedBlocks: number; readonly freedBytes: number }> {
-    return this.#inTurn(async () => {
-      await markLive(
-        this.#disk,
-        this.roots().map(({ cid }) => parseCidText(cid)),
-      );
-      const { blocks, bytes } = this.#disk.deleteWhere('key NOT IN (SELECT key FROM live)');
-      this.#disk.database.exec('DROP TABLE live; PRAGMA wal_checkpoint(TRUNCATE)');
+    return this.#cleaning(async () => {
+      const roots = this.roots().map(({ cid }) => parseCidText(cid));
+      await markLive(this.#disk, roots);
+      const { blocks, bytes } = await this.#deleteAll(0, 'key NOT IN (SELECT key FROM live)');
+      this.#disk.database.exec('DROP TABLE live');
       return { removedBlocks: blocks, freedBytes: bytes };
     });
   }
 
   statistics(): { readonly roots: number; readonly blocks: number; readonly bytes: number } {
-    const { roots } = this.#disk.database.prepare('SELECT count(*) AS roots FROM root').get() as { roots: number };
-    return { roots, ...this.#disk.totals };
+    return { roots: this.#roots.count, ...this.#disk.totals };
   }
 
   /** Waits for what is under way; an import should be aborted before. */
@@ -134,31 +136,38 @@ export class LocalStore implements BlockStore {
   }
 
   async #import(chunks: AsyncIterable<Uint8Array>, { root, signal }: ImportOptions): Promise<Imported> {
-    const batch = ++this.#lastBatch;
-    this.#disk.database.prepare('INSERT INTO unfinished (batch) VALUES (?)').run(batch);
+    let first: number | undefined;
     try {
+      if (!this.#disk.isThere) throw new CodedError('INTERNAL', 'its directory was deleted; restart the daemon');
+      this.#ballast.take();
+      first = this.#roots.beginImport();
       const car = await readCar(chunks);
-      const { blocks, bytes, last } = await this.#putAll(car.blocks, batch, signal);
-      const roots = root === 'header' ? car.roots : last ? [last] : [];
-      if (roots.length === 0)
-        throw new CodedError('CAR_INVALID', 'the CAR names no root, so nothing of it would be kept');
-      for (const cid of roots) {
-        if (!identityBytes(cid) && !this.#disk.has(blockKey(cid))) {
-          throw new CodedError('CAR_INVALID', `the CAR does not hold the block of its root ${cid}`);
-        }
-      }
-      await this.#sync();
-      this.#record(batch, roots, blocks, bytes);
+      const { blocks, bytes, last } = await this.#putAll(car.blocks, signal);
+      const roots = this.#rootsOf(car, root, last);
+      await syncFileSystem(this.#directory);
+      if (!this.#disk.isThere) throw new CodedError('INTERNAL', 'its directory was deleted; restart the daemon');
+      this.#roots.endImport(first, roots, { blocks, bytes });
       return { roots: roots.map((cid) => cid.toString()), blocks, bytes };
     } catch (error) {
-      this.#giveBack(batch);
-      throw explain(error, this.#directory);
+      await this.#giveBack(first).catch(() => undefined);
+      throw storeFailure(error, this.#directory, 'written');
     }
+  }
+
+  #rootsOf(car: Car, root: ImportOptions['root'], last: CID | undefined): readonly CID[] {
+    const roots = root === 'header' ? car.roots : last ? [last] : [];
+    if (roots.length === 0)
+      throw new CodedError('CAR_INVALID', 'the CAR names no root, so nothing of it would be kept');
+    for (const cid of roots) {
+      if (!identityBytes(cid) && !this.#disk.has(blockKey(cid))) {
+        throw new CodedError('CAR_INVALID', `the CAR does not hold the block of its root ${cid}`);
+      }
+    }
+    return roots;
   }
 
   async #putAll(
     blocks: AsyncIterable<{ readonly cid: CID; readonly bytes: Uint8Array }>,
-    batch: number,
     signal: AbortSignal | undefined,
   ): Promise<{ blocks: number; bytes: number; last: CID | undefined }> {
     const total = { blocks: 0, bytes: 0, last: undefined as CID | undefined };
@@ -166,7 +175,7 @@ export class LocalStore implements BlockStore {
     for await (const { cid, bytes } of blocks) {
       if (signal?.aborted) throw new CodedError('ABORTED', 'the sender went away', { cause: signal.reason });
       verifyBlock(cid, bytes);
-      if (!identityBytes(cid)) this.#disk.put(blockKey(cid), bytes, batch);
+      if (!identityBytes(cid)) await this.#put(blockKey(cid), bytes);
       total.blocks++;
       total.bytes += bytes.length;
       total.last = cid;
@@ -181,27 +190,62 @@ export class LocalStore implements BlockStore {
     return total;
   }
 
-  #record(batch: number, roots: readonly CID[], blocks: number, bytes: number): void {
-    const { database } = this.#disk;
-    database.exec('BEGIN');
-    const insert = database.prepare('INSERT OR REPLACE INTO root (cid, blocks, bytes, added_at) VALUES (?, ?, ?, ?)');
-    for (const cid of roots) insert.run(cid.toString(), blocks, bytes, new Date().toISOString());
-    database.prepare('DELETE FROM unfinished WHERE batch = ?').run(batch);
-    database.exec('COMMIT');
+  /** A block that is here already is read once: one that is damaged is forgotten by that, and kept anew. */
+  async #put(key: BlockKey, bytes: Uint8Array): Promise<void> {
+    if (this.#disk.has(key) && (await this.#disk.get(key))) return;
+    this.#disk.put(key, bytes);
   }
 
-  /** What a failed import put here. On a full disk deleting needs no room: SQLite keeps pages for it in its log. */
-  #giveBack(batch: number): void {
+  /** What a failed import put here. On a full disk the ballast makes the room that deleting takes. */
+  async #giveBack(first: number | undefined): Promise<void> {
+    this.#ballast.drop();
     this.#disk.abandon();
-    this.#disk.deleteBatch(batch);
-    this.#disk.database.prepare('DELETE FROM unfinished WHERE batch = ?').run(batch);
+    if (first === undefined) return;
+    await this.#deleteAll(first);
+    this.#roots.dropImport(first);
+    this.#ballast.take();
   }
 
-  /** One syncfs(2) for all files, by sync(1), since Node has only fsync, and one for each of a thousand files takes seconds. */
-  async #sync(): Promise<void> {
-    const child = spawn('sync', ['--file-system', this.#directory], { stdio: 'ignore' });
-    const [code] = (await once(child, 'close')) as [number | null];
-    if (code !== 0) throw new CodedError('INTERNAL', `sync(1) of ${this.#directory} ended with exit code ${code}`);
+  /** Of all blocks from number `from` on; between turns of the event loop, since there may be a million. */
+  async #deleteAll(from: number, condition?: string): Promise<{ blocks: number; bytes: number }> {
+    const total = { blocks: 0, bytes: 0 };
+    for (let first = from; first < this.#disk.nextId; first += NUMBERS_PER_TURN) {
+      const { blocks, bytes } = this.#disk.deleteRange(first, first + NUMBERS_PER_TURN, condition);
+      total.blocks += blocks;
+      total.bytes += bytes;
+      await nextTurn();
+    }
+    while (this.#disk.shrink()) await nextTurn();
+    this.#disk.database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    return total;
+  }
+
+  /** A disk that is full still serves what is on it: what cannot be given back now is at the next start. */
+  async #recover(logger: Logger): Promise<void> {
+    const first = this.#roots.unfinished;
+    if (first === undefined) return;
+    try {
+      await this.#giveBack(first);
+      logger.warn({ directory: this.#directory }, 'an import was cut off by a crash: its blocks are removed');
+    } catch (error) {
+      logger.error(
+        { directory: this.#directory, error: String(error) },
+        'what a cut-off import left cannot be removed',
+      );
+    }
+  }
+
+  /** Work that frees space, which must succeed on a full disk above all: the ballast makes room for it. */
+  #cleaning<T>(work: () => Promise<T>): Promise<T> {
+    return this.#inTurn(async () => {
+      try {
+        this.#ballast.drop();
+        return await work();
+      } catch (error) {
+        this.#disk.abandon();
+        throw storeFailure(error, this.#directory, 'cleaned');
+      }
+    });
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -209,20 +253,4 @@ export class LocalStore implements BlockStore {
     this.#turn = result.catch(() => undefined);
     return result;
   }
-}
-
-function explain(error: unknown, directory: string): unknown {
-  if (hasCode(error, 'STORE_FULL')) return error;
-  const { code, message } = error as NodeJS.ErrnoException;
-  // SQLite says "database or disk is full".
-  if (code === 'ENOSPC' || code === 'EDQUOT' || /disk is full/.test(message)) {
-    return new CodedError(
-      'STORE_FULL',
-      `no space left for the local store in ${directory}; nothing of this import is kept`,
-      {
-        cause: error,
-      },
-    );
-  }
-  return error;
 }

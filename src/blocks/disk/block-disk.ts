@@ -4,81 +4,70 @@
  *
  * What always holds:
  * - What comes out is what went in: every page is checked against its checksum. Damage is reported, the block deleted,
- *   and the answer is as if it had never been there.
- * - A row is there only once its file is whole; a file without a row (a crash between the two) is swept at the next start.
- * - After `sync` returns, what was put before survives a power cut. Without it, a torn file is found by its checksums.
+ *   and the answer is as if it had never been there. A disk that fails to answer is reported and nothing is deleted.
+ * - A row is there only once its file is whole, and a file is deleted only once it is settled that its row is gone (it
+ *   stands in `doomed` until then). A file without a row, of a crash between the two, is swept at the next start.
+ * - After `commit` a crash loses nothing; after a sync of the file system too, neither does a power cut (of a database
+ *   that is not durable it may lose the latest commits). A torn file is found by its checksums.
  */
-import { closeSync, mkdirSync, openSync, readdirSync, readSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { LRUCache } from 'lru-cache';
-import type { Logger } from '../../base/log.ts';
+import { statSync } from 'node:fs';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { MaybePromise } from '../../base/maybe-promise.ts';
 import type { BlockKey } from '../block.ts';
-import { PAGE_BYTES, pageChecksums, pagesMatch } from './page-checksums.ts';
-
-/** Up to here a row is read faster than a file is opened; SQLite's own measurements put the border near it too. */
-const INLINE_BYTES = 32 * 1024;
-/** Open files of large blocks: one is read in eight pieces of 128 KiB, by several readers at once. */
-const OPEN_FILES = 256;
-/** Rows of large blocks, so that each of those pieces does not ask SQLite. */
-const KNOWN_ROWS = 4096;
-/** Directories for the files: a million blocks make a few thousand names in each. */
-const FANOUT = 256;
-
-interface Row {
-  readonly id: number;
-  readonly size: number;
-  readonly checksums: Uint8Array;
-  readonly data: Uint8Array | null;
-}
+import { databasePath, openBlockDatabase } from './block-database.ts';
+import { BlockFiles } from './block-files.ts';
+import { BlockRows, INLINE_BYTES, type Row } from './block-rows.ts';
+import { DiskTotal } from './disk-total.ts';
+import { PAGE_BYTES, pagesMatch } from './page-checksums.ts';
 
 export interface DiskTotals {
   readonly blocks: number;
   readonly bytes: number;
 }
 
+export interface BlockDiskOptions {
+  /** Commits survive a power cut, not only a crash. */
+  readonly durable: boolean;
+  /** A block was damaged, and is forgotten. */
+  readonly onDamage: (key: BlockKey) => void;
+  /** The disk, or the database, could not be read. Called in the middle of a read: nothing may be closed. */
+  readonly onTrouble: (error: unknown) => void;
+}
+
 export class BlockDisk {
   readonly #directory: string;
-  readonly #logger: Logger;
+  readonly #options: BlockDiskOptions;
   readonly #database: DatabaseSync;
-  readonly #select: StatementSync;
-  readonly #exists: StatementSync;
-  readonly #insert: StatementSync;
-  readonly #delete: StatementSync;
-  readonly #rows = new LRUCache<BlockKey, Row>({ max: KNOWN_ROWS });
-  readonly #files = new LRUCache<number, number>({ max: OPEN_FILES, dispose: (descriptor) => closeSync(descriptor) });
-  #nextId = 1;
-  #totals: DiskTotals = { blocks: 0, bytes: 0 };
-  #inTransaction = false;
+  readonly #files: BlockFiles;
+  readonly #inode: number;
+  readonly #rows: BlockRows;
+  readonly #doom: StatementSync;
+  readonly #settle: StatementSync;
+  readonly #total: DiskTotal;
+  #begun = false;
+  /** Large files written, and doomed, since the last commit; and those deleted since, still in `doomed`. */
+  #written: number[] = [];
+  #doomed: number[] = [];
+  #settled: number[] = [];
 
-  /** Opens or makes the directory (0700). `durable`: commits survive a power cut, not only a crash. */
-  constructor(directory: string, { durable, logger }: { readonly durable: boolean; readonly logger: Logger }) {
+  /** Opens or makes the directory (0700). @throws what `openBlockDatabase` does */
+  constructor(directory: string, options: BlockDiskOptions) {
     this.#directory = directory;
-    this.#logger = logger;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    this.#database = new DatabaseSync(join(directory, 'blocks.db'));
-    this.#database.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = ${durable ? 'FULL' : 'NORMAL'};
-      PRAGMA cache_size = -8192;
-      PRAGMA mmap_size = 268435456;
-      CREATE TABLE IF NOT EXISTS block (
-        id INTEGER PRIMARY KEY,
-        key BLOB NOT NULL UNIQUE,
-        size INTEGER NOT NULL,
-        batch INTEGER NOT NULL,
-        checksums BLOB NOT NULL,
-        data BLOB
-      );
-    `);
-    this.#select = this.#database.prepare('SELECT id, size, checksums, data FROM block WHERE key = ?');
-    this.#exists = this.#database.prepare('SELECT 1 FROM block WHERE key = ?');
-    this.#insert = this.#database.prepare(
-      'INSERT INTO block (id, key, size, batch, checksums, data) VALUES (?, ?, ?, ?, ?, ?)',
-    );
-    this.#delete = this.#database.prepare('DELETE FROM block WHERE id = ?');
-    this.#recount();
-    this.#sweepFiles();
+    this.#options = options;
+    const database = openBlockDatabase(directory, options.durable);
+    this.#database = database;
+    this.#files = new BlockFiles(directory);
+    this.#inode = statSync(databasePath(directory)).ino;
+    this.#rows = new BlockRows(database);
+    this.#doom = database.prepare('INSERT OR IGNORE INTO doomed (id) VALUES (?)');
+    this.#settle = database.prepare('DELETE FROM doomed WHERE id = ?');
+    this.#total = new DiskTotal(database);
+    try {
+      this.#recover();
+    } catch (error) {
+      database.close();
+      throw error;
+    }
   }
 
   /** The database, for the tables of whoever keeps more than blocks in it. */
@@ -87,58 +76,104 @@ export class BlockDisk {
   }
 
   get totals(): DiskTotals {
-    return this.#totals;
+    return { blocks: this.#total.blocks, bytes: this.#total.bytes };
+  }
+
+  /** The number of the next block: all that is put from now on has this one or a higher. */
+  get nextId(): number {
+    return this.#total.nextId;
+  }
+
+  /** What it all takes on the disk, the index included, in bytes. */
+  get spaceBytes(): number {
+    return this.#total.spaceBytes;
+  }
+
+  /** False once the directory was deleted, or replaced, under us: what is written from now on is lost. */
+  get isThere(): boolean {
+    try {
+      return statSync(databasePath(this.#directory)).ino === this.#inode;
+    } catch {
+      return false;
+    }
   }
 
   has(key: BlockKey): boolean {
-    return this.#rows.has(key) || this.#exists.get(keyBytes(key)) !== undefined;
+    return this.#attempt(() => this.#rows.has(key)) ?? false;
   }
 
-  /** The block's size in bytes; undefined where it is absent. */
-  sizeOf(key: BlockKey): number | undefined {
-    return this.#row(key)?.size;
-  }
-
-  get(key: BlockKey): Uint8Array | undefined {
+  get(key: BlockKey): MaybePromise<Uint8Array | undefined> {
     const row = this.#row(key);
     return row && this.#read(key, row, 0, row.size);
   }
 
-  getRange(key: BlockKey, start: number, end: number): Uint8Array | undefined {
+  getRange(key: BlockKey, start: number, end: number): MaybePromise<Uint8Array | undefined> {
     const row = this.#row(key);
     return row && row.size >= end ? this.#read(key, row, start, end) : undefined;
   }
 
   /**
-   * Keeps a block that was verified. `batch` marks it, for `deleteBatch`. False where it was there already.
-   * @throws the file system's error (ENOSPC, EROFS); then nothing of it is left.
+   * Keeps a block that was verified. False where it was there already.
+   * @throws the file system's error (ENOSPC, EROFS), or SQLite's; then nothing of it is left.
    */
-  put(key: BlockKey, bytes: Uint8Array, batch = 0): boolean {
+  put(key: BlockKey, bytes: Uint8Array): boolean {
     if (this.has(key)) return false;
-    const id = this.#nextId++;
-    const inline = bytes.length <= INLINE_BYTES;
-    if (!inline) this.#writeFile(id, bytes);
-    this.#begin();
-    this.#insert.run(id, keyBytes(key), bytes.length, batch, pageChecksums(bytes), inline ? bytes : null);
-    this.#totals = { blocks: this.#totals.blocks + 1, bytes: this.#totals.bytes + bytes.length };
+    const id = this.#total.nextId++;
+    if (bytes.length > INLINE_BYTES) {
+      this.#files.writeSync(id, bytes);
+      this.#written.push(id);
+    }
+    this.#insertRow(id, key, bytes);
     return true;
   }
 
-  /** Ends what was put since the last commit: a crash no longer loses it. */
-  commit(): void {
-    if (!this.#inTransaction) return;
-    this.#inTransaction = false;
-    this.#database.exec('COMMIT');
+  /** `put` of several blocks that are not there, their files written in other threads. Needs a `commit` as it does. */
+  async putAll(blocks: ReadonlyMap<BlockKey, { readonly bytes: Uint8Array }>): Promise<void> {
+    const numbered = [...blocks].map(([key, { bytes }]) => ({ id: this.#total.nextId++, key, bytes }));
+    const large = numbered.filter(({ bytes }) => bytes.length > INLINE_BYTES);
+    // Whatever fails, all of them end first: none may write after its number was given up.
+    const outcomes = await Promise.allSettled(large.map(({ id, bytes }) => this.#files.write(id, bytes)));
+    for (const { id } of large) this.#written.push(id);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    for (const { id, key, bytes } of numbered) this.#insertRow(id, key, bytes);
   }
 
-  /** Takes back what was put since the last commit; its files are swept with `deleteBatch` or at the next start. */
+  /**
+   * Ends what was put and deleted since the last commit: a crash no longer undoes it.
+   * @throws SQLite's error; then, and where an earlier error made SQLite take all of it back, `abandon` must follow.
+   */
+  commit(): void {
+    if (!this.#begun) return;
+    this.#checkBegun();
+    for (const id of this.#settled) this.#settle.run(id);
+    this.#total.save();
+    this.#database.exec('COMMIT');
+    this.#begun = false;
+    for (const id of this.#doomed) this.#files.remove(id);
+    this.#settled = this.#doomed;
+    this.#doomed = [];
+    this.#written = [];
+  }
+
+  /** Takes back what was put and deleted since the last commit. @throws SQLite's error, where the disk is gone */
   abandon(): void {
-    if (!this.#inTransaction) return;
-    this.#inTransaction = false;
-    this.#database.exec('ROLLBACK');
-    this.#rows.clear();
-    this.#recount();
-    this.#sweepFiles();
+    for (const id of this.#written) this.#files.remove(id);
+    this.#written = [];
+    this.#doomed = [];
+    this.#rows.forget();
+    this.#begun = false;
+    if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+    this.#total.load();
+  }
+
+  /** Begins what `commit` ends, where nothing has begun it: for statements of the caller's own. */
+  begin(): void {
+    if (this.#begun) {
+      this.#checkBegun();
+    } else {
+      this.#database.exec('BEGIN');
+      this.#begun = true;
+    }
   }
 
   delete(key: BlockKey): void {
@@ -146,149 +181,120 @@ export class BlockDisk {
     if (row) this.#deleteRow(row.id, row.size, row.data === null, key);
   }
 
-  /** Deletes every block that was put with `batch`; gives how many, and their bytes. */
-  deleteBatch(batch: number): DiskTotals {
-    return this.deleteWhere('batch = ?', batch);
-  }
-
-  /** Deletes the blocks for which an SQL condition on the table `block` holds. */
-  deleteWhere(condition: string, ...values: readonly (number | Uint8Array)[]): DiskTotals {
-    let blocks = 0;
+  /**
+   * Deletes, and commits, the blocks with numbers `from`..`to` (exclusive) for which an SQL condition on the table `block`
+   * holds.
+   */
+  deleteRange(from: number, to: number, condition = 'TRUE'): DiskTotals {
+    const doomed = this.#database.prepare(
+      `SELECT id, size, data IS NULL AS large FROM block WHERE id >= ? AND id < ? AND (${condition})`,
+    );
+    const rows = doomed.all(from, to) as { id: number; size: number; large: number }[];
     let bytes = 0;
-    this.#begin();
-    const doomed = this.#database.prepare(`SELECT id, size, data IS NULL AS large FROM block WHERE ${condition}`);
-    for (const row of doomed.all(...values) as { id: number; size: number; large: number }[]) {
-      this.#deleteRow(row.id, row.size, row.large === 1);
-      blocks++;
-      bytes += row.size;
+    for (const { id, size, large } of rows) {
+      this.#deleteRow(id, size, large === 1);
+      bytes += size;
     }
-    this.#rows.clear();
     this.commit();
-    return { blocks, bytes };
+    return { blocks: rows.length, bytes };
   }
 
+  /** Some of the unused pages go back to the file system, all but `keepBytes` of them; true where more are left. */
+  shrink(keepBytes = 0): boolean {
+    return this.#total.shrink(keepBytes);
+  }
+
+  /** Idempotent. */
   close(): void {
-    this.commit();
-    this.#files.clear();
+    if (!this.#database.isOpen) return;
+    this.#files.close();
+    try {
+      this.begin();
+      this.commit();
+      this.#database.exec('UPDATE total SET closed = 1');
+    } catch {
+      // A disk that is full or gone: the next start sweeps.
+    }
     this.#database.close();
   }
 
-  #recount(): void {
-    const totals = this.#database.prepare(
-      'SELECT count(*) AS blocks, total(size) AS bytes, coalesce(max(id), 0) AS last FROM block',
-    );
-    const { blocks, bytes, last } = totals.get() as { blocks: number; bytes: number; last: number };
-    this.#totals = { blocks, bytes };
-    this.#nextId = last + 1;
+  /** What the last process left half done. */
+  #recover(): void {
+    const closed = this.#total.load();
+    // A disk that is read-only or full now still serves what is on it.
+    this.#settled = this.#database
+      .prepare('SELECT id FROM doomed')
+      .all()
+      .map(({ id }) => Number(id));
+    for (const id of this.#settled) this.#files.remove(id);
+    if (!closed) this.#files.sweep(this.#total.nextId);
   }
 
-  #begin(): void {
-    if (this.#inTransaction) return;
-    this.#database.exec('BEGIN');
-    this.#inTransaction = true;
+  #insertRow(id: number, key: BlockKey, bytes: Uint8Array): void {
+    this.begin();
+    this.#rows.insert(id, key, bytes);
+    this.#total.count(bytes.length, 1);
   }
 
   #row(key: BlockKey): Row | undefined {
-    const known = this.#rows.get(key);
-    if (known) return known;
-    const row = this.#select.get(keyBytes(key)) as Row | undefined;
-    // Small blocks are kept in memory above; here they would only push out the rows that save a query.
-    if (row && row.data === null) this.#rows.set(key, row);
-    return row;
+    return this.#attempt(() => this.#rows.find(key));
   }
 
-  #read(key: BlockKey, row: Row, start: number, end: number): Uint8Array | undefined {
+  #read(key: BlockKey, row: Row, start: number, end: number): MaybePromise<Uint8Array | undefined> {
     const firstPage = Math.floor(start / PAGE_BYTES);
     const from = firstPage * PAGE_BYTES;
     const to = Math.min(row.size, Math.ceil(end / PAGE_BYTES) * PAGE_BYTES);
-    try {
-      const bytes = row.data ? row.data.subarray(from, to) : this.#readFile(row.id, from, to);
-      if (bytes.length === to - from && pagesMatch(bytes, firstPage, row.checksums)) {
+    const checked = (bytes: Uint8Array): Uint8Array | undefined => {
+      if (bytes.length === to - from && pagesMatch(key, bytes, firstPage, row.checksums)) {
         return bytes.subarray(start - from, end - from);
       }
-      this.#logger.error({ directory: this.#directory, id: row.id }, 'a block on the disk is damaged: forgetting it');
+      return this.#damaged(key, row);
+    };
+    const failed = (error: unknown): undefined => {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT' && this.isThere) return this.#damaged(key, row);
+      this.#options.onTrouble(error);
+      return undefined;
+    };
+    try {
+      const bytes = row.data ? row.data.subarray(from, to) : this.#files.read(row.id, from, to);
+      return bytes instanceof Promise ? bytes.then(checked).catch(failed) : checked(bytes);
     } catch (error) {
-      this.#logger.error(
-        { directory: this.#directory, id: row.id, error: String(error) },
-        'a block on the disk cannot be read: forgetting it',
-      );
+      return failed(error);
     }
-    this.#forgetDamaged(key, row);
-    return undefined;
   }
 
-  /** A disk that cannot be written to either leaves the row; the block then is damaged at each read, and absent each time. */
-  #forgetDamaged(key: BlockKey, row: Row): void {
-    try {
-      this.#begin();
-      this.#deleteRow(row.id, row.size, row.data === null, key);
-      this.commit();
-    } catch (error) {
-      this.#logger.error({ directory: this.#directory, error: String(error) }, 'a damaged block cannot be deleted');
-    }
+  /** A disk that cannot be written to leaves the row; the block then is damaged at each read, and absent each time. */
+  #damaged(key: BlockKey, row: Row): undefined {
+    this.#options.onDamage(key);
+    this.#attempt(() => {
+      const alone = !this.#begun;
+      // Read in another thread, it may have been deleted meanwhile.
+      if (this.#rows.find(key)?.id === row.id) this.#deleteRow(row.id, row.size, row.data === null, key);
+      if (alone) this.commit();
+    });
   }
 
   #deleteRow(id: number, size: number, large: boolean, key?: BlockKey): void {
-    this.#begin();
-    this.#delete.run(id);
+    this.begin();
+    this.#rows.delete(id, key);
     if (large) {
-      this.#files.delete(id);
-      rmSync(this.#path(id), { force: true });
+      this.#doom.run(id);
+      this.#doomed.push(id);
     }
-    if (key !== undefined) this.#rows.delete(key);
-    this.#totals = { blocks: this.#totals.blocks - 1, bytes: this.#totals.bytes - size };
+    this.#total.count(size, -1);
   }
 
-  #readFile(id: number, from: number, to: number): Uint8Array {
-    let descriptor = this.#files.get(id);
-    if (descriptor === undefined) {
-      descriptor = openSync(this.#path(id), 'r');
-      this.#files.set(id, descriptor);
-    }
-    const bytes = Buffer.allocUnsafeSlow(to - from);
-    return bytes.subarray(0, readSync(descriptor, bytes, 0, bytes.length, from));
+  /** After some errors SQLite has rolled back by itself: what was put is gone, and who put it must hear of it. */
+  #checkBegun(): void {
+    if (!this.#database.isTransaction) throw new Error('an earlier error undid what was written since the last commit');
   }
 
-  #writeFile(id: number, bytes: Uint8Array): void {
-    const path = this.#path(id);
+  #attempt<T>(work: () => T): T | undefined {
     try {
-      writeFileSync(path, bytes, { mode: 0o600 });
+      return work();
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-        mkdirSync(join(this.#directory, 'files', directoryOf(id)), { recursive: true, mode: 0o700 });
-        writeFileSync(path, bytes, { mode: 0o600 });
-        return;
-      }
-      rmSync(path, { force: true });
-      throw error;
+      this.#options.onTrouble(error);
+      return undefined;
     }
   }
-
-  #path(id: number): string {
-    return join(this.#directory, 'files', directoryOf(id), String(id));
-  }
-
-  /** Files whose row was never committed: their numbers come after the last row's. */
-  #sweepFiles(): void {
-    for (let index = 0; index < FANOUT; index++) {
-      const directory = join(this.#directory, 'files', directoryOf(index));
-      let names: string[];
-      try {
-        names = readdirSync(directory);
-      } catch {
-        continue;
-      }
-      for (const name of names) {
-        if (Number(name) >= this.#nextId) rmSync(join(directory, name), { force: true });
-      }
-    }
-  }
-}
-
-function directoryOf(id: number): string {
-  return (id % FANOUT).toString(16).padStart(2, '0');
-}
-
-function keyBytes(key: BlockKey): Uint8Array {
-  return Buffer.from(key, 'latin1');
 }

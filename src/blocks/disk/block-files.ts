@@ -1,0 +1,161 @@
+/**
+ * Large blocks as files, named by number, in a few hundred directories. What a number means, and which of the files are
+ * wanted, stands in the database.
+ *
+ * Reads are answered in the same turn as long as the disk does so in a blink; once it does not (a disk that spins up, a
+ * network drive, one that is dying), they go through Node's threads until it does again, so that a slow disk delays those
+ * who read from it and nobody else.
+ */
+import { closeSync, mkdirSync, openSync, read, readdirSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { LRUCache } from 'lru-cache';
+import type { MaybePromise } from '../../base/maybe-promise.ts';
+
+const readLater = promisify(read);
+
+/** Open files: one is read in eight pieces of 128 KiB, by several readers at once. */
+const OPEN_FILES = 256;
+/** Directories: a million blocks make a few thousand names in each. */
+const FANOUT = 256;
+/** What a file takes of the disk is counted in these. */
+const FILE_UNIT_BYTES = 4096;
+/** A seek of a spinning disk takes 10 ms; what takes longer holds up the readers of other volumes. */
+const SLOW_READ_MS = 15;
+/** So many reads that took less than a fifth of that make the disk a fast one again. */
+const FAST_READS = 64;
+
+/** An open file, and how many are reading it in another thread: it is closed when it is not kept and nobody reads. */
+interface OpenFile {
+  readonly descriptor: number;
+  readers: number;
+  kept: boolean;
+}
+
+export class BlockFiles {
+  readonly #directory: string;
+  readonly #open = new LRUCache<number, OpenFile>({ max: OPEN_FILES, dispose: (file) => letGo(file) });
+  /** Above 0 the disk is slow, and so many fast reads must follow. */
+  #slowFor = 0;
+
+  constructor(directory: string) {
+    this.#directory = join(directory, 'files');
+  }
+
+  /** What a block of that size takes on the disk. */
+  static bytesOnDisk(sizeBytes: number): number {
+    return Math.ceil(sizeBytes / FILE_UNIT_BYTES) * FILE_UNIT_BYTES;
+  }
+
+  /** Bytes `from`..`to` (exclusive), fewer where the file is shorter. @throws the file system's error */
+  read(id: number, from: number, to: number): MaybePromise<Uint8Array> {
+    const bytes = Buffer.allocUnsafeSlow(to - from);
+    const begun = performance.now();
+    if (this.#slowFor > 0) return this.#readLater(id, bytes, from, begun);
+    const length = readSync(this.#file(id).descriptor, bytes, 0, bytes.length, from);
+    this.#took(performance.now() - begun);
+    return bytes.subarray(0, length);
+  }
+
+  /** @throws the file system's error; then nothing of it is left. */
+  writeSync(id: number, bytes: Uint8Array): void {
+    try {
+      try {
+        writeFileSync(this.path(id), bytes, { mode: 0o600 });
+      } catch (error) {
+        if (!isAbsent(error)) throw error;
+        mkdirSync(this.#directoryOf(id), { recursive: true, mode: 0o700 });
+        writeFileSync(this.path(id), bytes, { mode: 0o600 });
+      }
+    } catch (error) {
+      this.remove(id);
+      throw error;
+    }
+  }
+
+  /** `writeSync` in another thread. */
+  async write(id: number, bytes: Uint8Array): Promise<void> {
+    try {
+      try {
+        await writeFile(this.path(id), bytes, { mode: 0o600 });
+      } catch (error) {
+        if (!isAbsent(error)) throw error;
+        await mkdir(this.#directoryOf(id), { recursive: true, mode: 0o700 });
+        await writeFile(this.path(id), bytes, { mode: 0o600 });
+      }
+    } catch (error) {
+      this.remove(id);
+      throw error;
+    }
+  }
+
+  /** A file that is not there, or cannot be removed, is no error: the database does not know it any more. */
+  remove(id: number): void {
+    this.#open.delete(id);
+    try {
+      rmSync(this.path(id), { force: true });
+    } catch {
+      // A disk that became read-only; the next start tries again.
+    }
+  }
+
+  /** Removes files whose number is `firstUnknown` or more: a crash left them before the database knew of them. */
+  sweep(firstUnknown: number): void {
+    for (let index = 0; index < FANOUT; index++) {
+      let names: string[];
+      try {
+        names = readdirSync(this.#directoryOf(index));
+      } catch {
+        continue;
+      }
+      for (const name of names) if (Number(name) >= firstUnknown) this.remove(Number(name));
+    }
+  }
+
+  close(): void {
+    this.#open.clear();
+  }
+
+  path(id: number): string {
+    return join(this.#directoryOf(id), String(id));
+  }
+
+  async #readLater(id: number, bytes: Buffer, from: number, begun: number): Promise<Uint8Array> {
+    const file = this.#file(id);
+    file.readers++;
+    try {
+      const { bytesRead } = await readLater(file.descriptor, bytes, 0, bytes.length, from);
+      return bytes.subarray(0, bytesRead);
+    } finally {
+      this.#took(performance.now() - begun);
+      if (--file.readers === 0 && !file.kept) closeSync(file.descriptor);
+    }
+  }
+
+  #file(id: number): OpenFile {
+    const known = this.#open.get(id);
+    if (known) return known;
+    const file = { descriptor: openSync(this.path(id), 'r'), readers: 0, kept: true };
+    this.#open.set(id, file);
+    return file;
+  }
+
+  #took(durationMs: number): void {
+    if (durationMs > SLOW_READ_MS) this.#slowFor = FAST_READS;
+    else if (durationMs < SLOW_READ_MS / 5 && this.#slowFor > 0) this.#slowFor--;
+  }
+
+  #directoryOf(id: number): string {
+    return join(this.#directory, (id % FANOUT).toString(16).padStart(2, '0'));
+  }
+}
+
+function letGo(file: OpenFile): void {
+  file.kept = false;
+  if (file.readers === 0) closeSync(file.descriptor);
+}
+
+function isAbsent(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ENOENT';
+}

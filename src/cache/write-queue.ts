@@ -1,0 +1,80 @@
+/**
+ * Blocks on their way to the disk, readable meanwhile. Bounded: what comes faster than the disk takes it is not kept.
+ */
+import type { BlockKey } from '../blocks/block.ts';
+import { spaceOf } from '../blocks/disk/disk-total.ts';
+
+/** Two seconds' worth of a 1 Gbit/s link. */
+const MAX_BYTES = 64 * 1024 * 1024;
+/** While the disk refuses: enough to try it with. */
+const FEW_BYTES = 4 * 1024 * 1024;
+/** Written in one turn, as it counts on the disk: some milliseconds of the event loop for small blocks. */
+const BYTES_PER_TURN = 4 * 1024 * 1024;
+
+export interface QueuedBlock {
+  readonly bytes: Uint8Array;
+  /** A reader waited for it. */
+  readonly used: boolean;
+}
+
+export class WriteQueue {
+  readonly #blocks = new Map<BlockKey, QueuedBlock>();
+  #bytes = 0;
+
+  get size(): number {
+    return this.#blocks.size;
+  }
+
+  has(key: BlockKey): boolean {
+    return this.#blocks.has(key);
+  }
+
+  get(key: BlockKey): Uint8Array | undefined {
+    return this.#blocks.get(key)?.bytes;
+  }
+
+  /** False where it waits already, or there is no room for it. */
+  add(key: BlockKey, bytes: Uint8Array, { used, few }: { readonly used: boolean; readonly few: boolean }): boolean {
+    if (this.#blocks.has(key) || this.#bytes + bytes.length > (few ? FEW_BYTES : MAX_BYTES)) return false;
+    this.#blocks.set(key, { bytes, used });
+    this.#bytes += bytes.length;
+    return true;
+  }
+
+  /**
+   * The first blocks, one at least, as many as fit one turn and take less than `maxBytes` on the disk, and what they take.
+   * They stay until `done`; those that are not `wanted` leave.
+   */
+  next(
+    maxBytes: number,
+    wanted: (key: BlockKey) => boolean,
+  ): { batch: Map<BlockKey, QueuedBlock>; spaceBytes: number } {
+    const batch = new Map<BlockKey, QueuedBlock>();
+    let spaceBytes = 0;
+    for (const [key, block] of this.#blocks) {
+      const space = spaceOf(block.bytes.length);
+      if (batch.size > 0 && spaceBytes + space > Math.min(maxBytes, BYTES_PER_TURN)) break;
+      if (wanted(key)) {
+        batch.set(key, block);
+        spaceBytes += space;
+      } else {
+        this.remove(key);
+      }
+    }
+    return { batch, spaceBytes };
+  }
+
+  done(keys: Iterable<BlockKey>): void {
+    for (const key of keys) this.remove(key);
+  }
+
+  remove(key: BlockKey): void {
+    this.#bytes -= this.#blocks.get(key)?.bytes.length ?? 0;
+    this.#blocks.delete(key);
+  }
+
+  clear(): void {
+    this.#blocks.clear();
+    this.#bytes = 0;
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * What the local store asks of its disk beyond blocks: that they are on it for good, room to clean up when it is full, and
+ * words for what it refuses.
+ */
+import { spawn } from 'node:child_process';
+import { randomFillSync } from 'node:crypto';
+import { once } from 'node:events';
+import { closeSync, fstatSync, openSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { CodedError, codeOf } from '../base/errors.ts';
+import { isDamaged, isDiskFull } from '../blocks/disk/block-database.ts';
+
+/** Deleting writes to SQLite's log before it frees anything: 1000 rows, and the checkpoint behind them, fit twice. */
+const BALLAST_BYTES = 4 * 1024 * 1024;
+
+/** A file whose only use is that it can be deleted. */
+export class Ballast {
+  readonly #path: string;
+
+  constructor(directory: string) {
+    this.#path = join(directory, 'ballast');
+  }
+
+  /** Makes it where it is missing. @throws the file system's error, ENOSPC above all */
+  take(): void {
+    const file = openSync(this.#path, 'a', 0o600);
+    try {
+      const missing = BALLAST_BYTES - fstatSync(file).size;
+      // Random, or a file system that compresses would set nothing aside.
+      if (missing > 0) writeSync(file, randomFillSync(Buffer.allocUnsafe(missing)));
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  drop(): void {
+    rmSync(this.#path, { force: true });
+  }
+}
+
+/** One syncfs(2) for all files, by sync(1), since Node has only fsync, and one for each of a thousand files takes seconds. */
+export async function syncFileSystem(directory: string): Promise<void> {
+  const child = spawn('sync', ['--file-system', directory], { stdio: 'ignore' });
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code !== 0) throw new CodedError('INTERNAL', `sync(1) of ${directory} ended with exit code ${code}`);
+}
+
+/** What a disk or SQLite threw while the store was `doing`, for people; an error of ours as it is. */
+export function storeFailure(error: unknown, directory: string, doing: 'opened' | 'written' | 'cleaned'): CodedError {
+  const store = `the local store in ${directory}`;
+  if (isDiskFull(error) && doing !== 'opened') {
+    const kept = doing === 'written' ? 'nothing of this import is kept' : 'free some and try again';
+    return new CodedError('STORE_FULL', `no space left for ${store}; ${kept}`, { cause: error });
+  }
+  if (isDamaged(error) && !(error instanceof CodedError)) {
+    const advice = 'move it away, restart, and add or import its roots again';
+    return new CodedError('CONFIG_INVALID', `${store} is damaged: ${advice}`, { cause: error });
+  }
+  if (error instanceof CodedError && codeOf(error) !== 'INTERNAL') return error;
+  return new CodedError(doing === 'opened' ? 'CONFIG_INVALID' : 'INTERNAL', `${store} cannot be ${doing}`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,349 @@
+/** The local store: what comes in by CAR, what is refused and leaves nothing, what is listed, removed and swept. */
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { CID } from 'multiformats/cid';
+import { create } from 'multiformats/hashes/digest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { silentLogger } from '../../src/base/log.ts';
+import { type Block, blockKey, MAX_BLOCK_BYTES } from '../../src/blocks/block.ts';
+import { LocalStore } from '../../src/sources/local-store.ts';
+import { Scratch } from '../cli/support/scratch.ts';
+import { BlockMap } from '../support/block-map.ts';
+import {
+  cidOfBytes,
+  DAG_PB,
+  DagBuilder,
+  encodeDagPb,
+  identityCid,
+  message,
+  RAW,
+  TYPE,
+  varint,
+} from '../support/dag-builder.ts';
+import { makeBlock, makeBlocks } from '../support/make-block.ts';
+import { carHeader, carSection, carV1, carV2, inPieces } from '../support/make-car.ts';
+
+let scratch: Scratch;
+let store: LocalStore;
+
+beforeEach(async () => {
+  scratch = new Scratch();
+  store = await open();
+});
+
+afterEach(async () => {
+  await store.close();
+  scratch[Symbol.dispose]();
+});
+
+const open = (): Promise<LocalStore> => LocalStore.open(scratch.at('store'), { logger: silentLogger() });
+
+async function reopen(): Promise<void> {
+  await store.close();
+  store = await open();
+}
+
+const take = (car: Uint8Array, root: 'header' | 'last' = 'header') => store.importCar(inPieces(car), { root });
+
+/** A directory of those files: its block last. */
+function directoryOf(files: readonly Block[]): Block {
+  const links = files.map(({ cid, bytes }, index) => ({ cid, name: `file ${index}`, tsize: bytes.length }));
+  const bytes = encodeDagPb(links, message({ type: TYPE.directory }));
+  return { cid: cidOfBytes(DAG_PB, bytes), bytes };
+}
+
+function noise(sizeBytes: number, seed: number): Block {
+  const bytes = new Uint8Array(sizeBytes);
+  let state = seed + 1;
+  for (let at = 0; at < sizeBytes; at++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    bytes[at] = state >>> 24;
+  }
+  return makeBlock(bytes);
+}
+
+const [FIRST, SECOND, THIRD] = [noise(100, 1), noise(40_000, 2), noise(300_000, 3)] as [Block, Block, Block];
+const ALL = [FIRST, SECOND, THIRD];
+const ROOT = directoryOf(ALL);
+
+async function expectKept(...blocks: readonly Block[]): Promise<void> {
+  for (const { cid, bytes } of blocks) {
+    expect(store.has(blockKey(cid))).toBe(true);
+    expect(Buffer.from((await store.get(blockKey(cid))) ?? [])).toEqual(Buffer.from(bytes));
+  }
+}
+
+/** Files of large blocks on the disk. */
+function files(): string[] {
+  return readdirSync(scratch.at('store'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.startsWith('files/') && statSync(join(scratch.at('store'), name)).isFile())
+    .sort();
+}
+
+const NOTHING = { roots: 0, blocks: 0, bytes: 0 };
+
+describe('import', () => {
+  test.each([
+    ['version 1', carV1([ROOT.cid], [ROOT, ...ALL])],
+    ['version 2', carV2([ROOT.cid], [ROOT, ...ALL])],
+    ['version 2, padded', carV2([ROOT.cid], [ROOT, ...ALL], { padding: 5000 })],
+    ['version 2 with an index', carV2([ROOT.cid], [ROOT, ...ALL], { index: Buffer.alloc(3000, 0x81) })],
+    ['version 2, padded, with an index', carV2([ROOT.cid], [ROOT, ...ALL], { padding: 1, index: Buffer.alloc(7) })],
+    ['its root last', carV1([ROOT.cid], [...ALL, ROOT])],
+    ['blocks that come twice', carV1([ROOT.cid], [ROOT, ...ALL, ...ALL, ROOT])],
+  ])('%s', async (_name, car) => {
+    expect(await take(car)).toMatchObject({ roots: [ROOT.cid.toString()] });
+    await expectKept(ROOT, ...ALL);
+    await reopen();
+    await expectKept(ROOT, ...ALL);
+    expect(store.statistics()).toMatchObject({ roots: 1, blocks: 4 });
+  });
+
+  test('in pieces of one byte, and in one', async () => {
+    const car = carV2([ROOT.cid], [ROOT, FIRST], { padding: 3, index: Buffer.alloc(50) });
+    await store.importCar(inPieces(car, 1), { root: 'header' });
+    await store.importCar(inPieces(car, car.length), { root: 'header' });
+    await expectKept(ROOT, FIRST);
+  });
+
+  test('gives roots as the CAR spells them, and lists them so', async () => {
+    const v0 = ROOT.cid.toV0();
+    const { roots } = await take(carV1([v0, FIRST.cid], [ROOT, FIRST]));
+    expect(roots).toEqual([v0.toString(), FIRST.cid.toString()]);
+    expect(
+      store
+        .roots()
+        .map(({ cid }) => cid)
+        .sort(),
+    ).toEqual([...roots].sort());
+  });
+
+  test('a CAR that names no root keeps its last block, where that is asked for', async () => {
+    expect(await take(carV1([], [FIRST, ROOT]), 'last')).toEqual({
+      roots: [ROOT.cid.toString()],
+      blocks: 2,
+      bytes: FIRST.bytes.length + ROOT.bytes.length,
+    });
+    await expect(take(carV1([], [SECOND]))).rejects.toMatchObject({
+      code: 'CAR_INVALID',
+      message: expect.stringContaining('no root'),
+    });
+    expect(store.has(blockKey(SECOND.cid))).toBe(false);
+  });
+
+  test('a root that is an identity CID needs no block', async () => {
+    const inline = identityCid(RAW, Buffer.from('hello'));
+    expect((await take(carV1([inline], []))).roots).toEqual([inline.toString()]);
+  });
+
+  test('reads ranges of what it keeps, up to the end and not beyond', async () => {
+    await take(carV1([ROOT.cid], [ROOT, ...ALL]));
+    for (const { cid, bytes } of ALL) {
+      const [from, to] = [Math.floor(bytes.length / 3), bytes.length];
+      expect(Buffer.from((await store.getRange(blockKey(cid), from, to)) ?? [])).toEqual(
+        Buffer.from(bytes.subarray(from, to)),
+      );
+      expect(await store.getRange(blockKey(cid), 0, to + 1)).toBeUndefined();
+    }
+  });
+});
+
+describe('what is refused leaves nothing behind', () => {
+  const whole = carV1([ROOT.cid], [ROOT, ...ALL]);
+  const wholeV2 = carV2([ROOT.cid], [ROOT, ...ALL], { padding: 10 });
+  const lie: Block = { cid: SECOND.cid, bytes: THIRD.bytes };
+  const large = makeBlock(new Uint8Array(MAX_BLOCK_BYTES + 1));
+  const truncated = carV2([ROOT.cid], [ROOT, FIRST]);
+  const sections = carV2([ROOT.cid], [ROOT, FIRST, SECOND]).subarray(0, truncated.length);
+
+  test.each<[string, Uint8Array, string, RegExp]>([
+    ['cut in a block', whole.subarray(0, whole.length - 1), 'CAR_INVALID', /truncated: it ends after \d+ bytes/],
+    ['cut in its header', whole.subarray(0, 20), 'CAR_INVALID', /truncated/],
+    ['cut in the header of a version 2', wholeV2.subarray(0, 40), 'CAR_INVALID', /truncated/],
+    ['cut in the padding of a version 2', wholeV2.subarray(0, 55), 'CAR_INVALID', /truncated|not parse/],
+    ['a version 2 cut between two blocks', sections, 'CAR_INVALID', /truncated/],
+    [
+      'a block that lies',
+      carV1([ROOT.cid], [ROOT, FIRST, lie]),
+      'BLOCK_CORRUPT',
+      new RegExp(`${SECOND.cid}.* do not match`),
+    ],
+    ['a block over 2 MiB', carV1([ROOT.cid], [ROOT, large]), 'BLOCK_TOO_LARGE', /2 MiB|2097152/],
+    ['a root whose block is missing', carV1([ROOT.cid], ALL), 'CAR_INVALID', new RegExp(`root ${ROOT.cid}`)],
+    ['a header without roots', carV1([], ALL), 'CAR_INVALID', /no root/],
+    ['nothing', new Uint8Array(0), 'CAR_INVALID', /not parse/],
+    ['a web page', Buffer.from('<!doctype html><title>Not found</title>'), 'CAR_INVALID', /CAR/],
+    ['a length of ten bytes of varint', Buffer.from('ffffffffffffffffff01', 'hex'), 'CAR_INVALID', /CAR/],
+    [
+      'a section shorter than its CID',
+      Buffer.concat([whole, Buffer.from([5]), FIRST.cid.bytes]),
+      'CAR_INVALID',
+      /shorter/,
+    ],
+    ['a section of no length', Buffer.concat([whole, Buffer.from([0, 0])]), 'CAR_INVALID', /zero length|not parse/],
+    ['garbage behind its blocks', Buffer.concat([whole, Buffer.alloc(40, 0xff)]), 'CAR_INVALID', /CAR/],
+    [
+      'a section that claims an exabyte',
+      Buffer.concat([whole, Buffer.from(varint(2 ** 40)), FIRST.cid.bytes]),
+      'BLOCK_TOO_LARGE',
+      /section/,
+    ],
+    ['data within its own header', carV2([ROOT.cid], [ROOT], { dataOffset: 10 }), 'CAR_INVALID', /header/],
+    [
+      'data far beyond its end',
+      carV2([ROOT.cid], [ROOT], { dataOffset: 2 ** 40 }),
+      'CAR_INVALID',
+      /truncated|not parse/,
+    ],
+    ['a data size of more than there is', carV2([ROOT.cid], [ROOT], { dataSize: 2 ** 40 }), 'CAR_INVALID', /truncated/],
+    ['a data size that ends in a block', carV2([ROOT.cid], [ROOT, SECOND], { dataSize: 300 }), 'CAR_INVALID', /CAR/],
+    [
+      'a hash too weak to verify',
+      carV1(
+        [ROOT.cid],
+        [ROOT, { cid: CID.createV1(RAW, create(0x11, FIRST.cid.multihash.digest)), bytes: FIRST.bytes }],
+      ),
+      'BLOCK_CORRUPT',
+      /hash/,
+    ],
+  ])('%s', async (_name, car, code, text) => {
+    await expect(take(car)).rejects.toMatchObject({ code });
+    await expect(take(car)).rejects.toThrow(text);
+    expect(store.statistics()).toEqual(NOTHING);
+    expect(files()).toEqual([]);
+    for (const { cid } of [ROOT, ...ALL]) expect(store.has(blockKey(cid))).toBe(false);
+    // And the store is as good as before.
+    await take(whole);
+    await expectKept(ROOT, ...ALL);
+  });
+
+  test('of a failed import only what it brought itself goes', async () => {
+    await take(carV1([SECOND.cid], [SECOND]));
+    await expect(take(whole.subarray(0, whole.length - 1))).rejects.toMatchObject({ code: 'CAR_INVALID' });
+    await expectKept(SECOND);
+    expect(store.statistics()).toMatchObject({ roots: 1, blocks: 1 });
+  });
+
+  test('a sender that goes away', async () => {
+    const left = new AbortController();
+    async function* sent() {
+      yield carHeader([ROOT.cid]);
+      yield carSection(SECOND);
+      left.abort();
+      yield carSection(ROOT);
+      yield* [];
+    }
+    const result = store.importCar(sent(), { root: 'header', signal: left.signal });
+    await expect(result).rejects.toMatchObject({ code: 'ABORTED' });
+    expect(store.statistics()).toEqual(NOTHING);
+    expect(files()).toEqual([]);
+  });
+
+  test('a stream that fails', async () => {
+    async function* broken() {
+      yield carHeader([ROOT.cid]);
+      yield carSection(THIRD);
+      throw new Error('the pipe broke');
+    }
+    await expect(store.importCar(broken(), { root: 'header' })).rejects.toThrow();
+    expect(store.statistics()).toEqual(NOTHING);
+    expect(files()).toEqual([]);
+  });
+});
+
+describe('rm and gc', () => {
+  const other = directoryOf([SECOND, noise(50_000, 9)]);
+  const OTHER_FILE = noise(50_000, 9);
+
+  beforeEach(async () => {
+    await take(carV1([ROOT.cid], [ROOT, ...ALL]));
+    await take(carV1([other.cid], [other, SECOND, OTHER_FILE]));
+  });
+
+  test('rm forgets the root, gc its blocks but for those that another root has', async () => {
+    await store.remove(ROOT.cid);
+    await expectKept(ROOT, ...ALL);
+    const freed = await store.gc();
+    expect(freed).toEqual({
+      removedBlocks: 3,
+      freedBytes: ROOT.bytes.length + FIRST.bytes.length + THIRD.bytes.length,
+    });
+    await expectKept(other, SECOND, OTHER_FILE);
+    for (const { cid } of [ROOT, FIRST, THIRD]) expect(store.has(blockKey(cid))).toBe(false);
+    expect(files()).toHaveLength(2);
+    await reopen();
+    await expectKept(other, SECOND, OTHER_FILE);
+    expect(store.roots().map(({ cid }) => cid)).toEqual([other.cid.toString()]);
+  });
+
+  test('gc of all gives all the space back', async () => {
+    await store.remove(ROOT.cid);
+    await store.remove(other.cid);
+    await store.gc();
+    expect(store.statistics()).toEqual(NOTHING);
+    expect(files()).toEqual([]);
+    expect(await store.gc()).toEqual({ removedBlocks: 0, freedBytes: 0 });
+  });
+
+  test('rm takes any spelling of the same content, and nothing else', async () => {
+    await take(carV1([ROOT.cid.toV0()], [ROOT, ...ALL]));
+    expect(store.roots()).toHaveLength(3);
+    const asRaw = CID.createV1(RAW, ROOT.cid.multihash);
+    await expect(store.remove(asRaw)).rejects.toMatchObject({ code: 'NOT_IN_STORE' });
+    await store.remove(ROOT.cid.toV0());
+    expect(store.roots().map(({ cid }) => cid)).toEqual([other.cid.toString()]);
+  });
+
+  test('rm of what is no root names it', async () => {
+    await expect(store.remove(FIRST.cid)).rejects.toThrow(`the local store keeps no root ${FIRST.cid}`);
+  });
+
+  test('gc walks deep chains, nodes that do not decode, and a DAG whose blocks are partly absent', async () => {
+    const blocks = new BlockMap();
+    const dag = new DagBuilder(blocks);
+    let part = dag.rawPart(Buffer.from('the leaf'));
+    for (let level = 0; level < 2000; level++) part = dag.part([part]);
+    const chain = [...blocks.blocks].map(([, bytes]) => ({
+      cid: cidOfBytes(bytes.length === 8 ? RAW : DAG_PB, bytes),
+      bytes,
+    }));
+    const notDagPb: Block = { cid: cidOfBytes(DAG_PB, Buffer.from('no node')), bytes: Buffer.from('no node') };
+    const gone = makeBlock('never sent');
+    const top = directoryOf([{ cid: part.cid, bytes: new Uint8Array(0) }, notDagPb, gone]);
+    await take(carV1([top.cid], [top, notDagPb, ...chain]));
+    await store.gc();
+    await expectKept(top, notDagPb, ...chain);
+  });
+
+  test('the blocks of a root of DAG-CBOR stay: its links are walked too', async () => {
+    // { "link": CID }
+    const cbor = Buffer.concat([
+      Buffer.from([0xa1, 0x64]),
+      Buffer.from('link'),
+      Buffer.from([0xd8, 42, 0x58, OTHER_FILE.cid.bytes.length + 1, 0]),
+      OTHER_FILE.cid.bytes,
+    ]);
+    const node: Block = { cid: cidOfBytes(0x71, cbor), bytes: cbor };
+    await store.remove(other.cid);
+    await take(carV1([node.cid], [node, OTHER_FILE]));
+    await store.gc();
+    await expectKept(node, OTHER_FILE);
+  });
+
+  test('a node that is linked as raw bytes as well is walked all the same', async () => {
+    const raw = CID.createV1(RAW, other.cid.multihash);
+    const both = directoryOf([{ cid: raw, bytes: other.bytes }, other]);
+    await store.remove(other.cid);
+    await take(carV1([both.cid], [both, other, OTHER_FILE]));
+    await store.gc();
+    await expectKept(both, other, OTHER_FILE);
+  });
+
+  test('an import and a gc at once take turns', async () => {
+    const more = makeBlocks(300, 1000);
+    const root = directoryOf(more);
+    const [imported] = await Promise.all([take(carV1([root.cid], [...more, root])), store.gc(), store.gc()]);
+    expect(imported.blocks).toBe(301);
+    await expectKept(root, ...more);
+  });
+});
