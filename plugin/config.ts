@@ -89,7 +89,8 @@ export function readConfig(environment: Environment): Config {
     readVariable(variable as Variable<unknown>, environment),
   ]);
   const config = Object.fromEntries(entries) as Config;
-  return { ...config, gatewaysAreDefault: config.gateways === DEFAULT_GATEWAYS };
+  // A managed plugin spells its defaults out.
+  return { ...config, gatewaysAreDefault: config.gateways.join() === DEFAULT_GATEWAYS.join() };
 }
 
 function readVariable<T>({ name, fallback, read, ...variable }: Variable<T>, environment: Environment): T {

@@ -1,6 +1,7 @@
 /** What the control API shows and does, from the daemon's parts. */
 
 import type { Priority } from '../src/blocks/priority.ts';
+import { checkPrivacy } from '../src/cli/doctor/privacy-check.ts';
 import type { DaemonStatus } from '../src/volumes/control-api.ts';
 import type { VolumeStatuses } from '../src/volumes/volume-status.ts';
 import type { Config } from './config.ts';
@@ -34,7 +35,7 @@ export function controlCollaborators(
   return {
     status,
     metrics: () => metricsText({ ...mount, content, status }),
-    diagnose: () => checkSources(config),
+    diagnose: async () => [...(await checkSources(config)), ...checkPrivacy(config)],
     importCar: (car, lastIsRoot, signal) => store.importCar(car, { root: lastIsRoot ? 'last' : 'header', signal }),
     storedRoots: () => store.roots(),
     removeRoot: (cid) => store.remove(cid),

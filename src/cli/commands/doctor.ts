@@ -75,8 +75,8 @@ async function checkDaemon(options: DaemonOptions, context: CliContext): Promise
     if (!status) {
       const checkSources = await context.parts.loadSourceChecks();
       results.push(checkStateDirectory(configuration.stateDirectory), ...(await checkSources(configuration)));
+      results.push(...checkPrivacy(configuration));
     }
-    if (!results.some((result) => result.check === 'privacy')) results.push(...checkPrivacy(configuration));
   } catch (error) {
     results.push(diagnosis('configuration', 'failed', messageChain(error), 'correct the environment variable'));
   }
