@@ -202,7 +202,7 @@ describe('docs/SEMANTICS.md', () => {
 
   test('names for each claim a test that is there', () => {
     const files = filesIn('test').filter((file) => file.endsWith('.ts'));
-    const claims = [...document.matchAll(/\*([a-z-]+): "([^"]+)"\*/g)];
+    const claims = [...document.matchAll(/[*_]([a-z-]+): "([^"]+)"[*_]/g)];
     expect(claims.length).toBeGreaterThan(40);
     const absent = claims.filter(([, name = '', title = '']) => {
       const named = files.filter((file) => basename(file).replace(/(\.property)?(\.test)?\.ts$/, '') === name);
