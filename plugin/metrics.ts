@@ -163,6 +163,16 @@ function writeVolumes(text: MetricsText, { volumes }: DaemonStatus): void {
       'Of them, what is on this machine.',
       each(({ bytesCached }) => bytesCached),
     )
+    .gauge(
+      'ipfs_volume_volume_waiting_readers',
+      'Reads, look-ups and listings of a volume that wait for blocks now.',
+      each(({ waiting }) => waiting?.readers ?? 0),
+    )
+    .gauge(
+      'ipfs_volume_volume_longest_wait_seconds',
+      'How long the oldest of them has waited so far.',
+      each(({ waiting }) => waiting?.seconds ?? 0),
+    )
     .counter(
       'ipfs_volume_volume_fetched_blocks_total',
       'Blocks fetched on account of a volume, by why.',

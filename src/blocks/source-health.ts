@@ -38,6 +38,8 @@ export class SourceHealth {
   #preferredAgainAtMs = Number.NEGATIVE_INFINITY;
   #answered = false;
   #lastError: string | null = null;
+  #lastErrorAtMs: number | undefined;
+  #badSinceMs: number | undefined;
 
   constructor(clock: Clock, random: () => number) {
     this.#clock = clock;
@@ -46,6 +48,16 @@ export class SourceHealth {
 
   get lastError(): string | null {
     return this.#lastError;
+  }
+
+  /** How long ago that was; null where there is none. */
+  get lastErrorAgoMs(): number | null {
+    return this.#lastErrorAtMs === undefined ? null : this.#clock.nowMs() - this.#lastErrorAtMs;
+  }
+
+  /** How long `state` has been `failing`; null where it is not. */
+  get failingForMs(): number | null {
+    return this.state === 'failing' ? this.#clock.nowMs() - (this.#badSinceMs ?? this.#clock.nowMs()) : null;
   }
 
   get state(): 'unknown' | 'good' | 'failing' {
@@ -73,13 +85,14 @@ export class SourceHealth {
   good(): void {
     this.#failures = 0;
     this.#silences = 0;
+    if (!this.#distrusted) this.#badSinceMs = undefined;
     this.#preferredAgainAtMs = Number.NEGATIVE_INFINITY;
     this.#answered = true;
   }
 
   /** A request begun at `startedAtMs` failed. Those that were on their way together are one failure of the source. */
   failed(message: string, startedAtMs: number): void {
-    this.#lastError = message;
+    this.#erred(message);
     if (!this.failing) {
       if (++this.#failures < FAILURES_IN_A_ROW) return;
       this.#failedProbes = 0;
@@ -93,7 +106,9 @@ export class SourceHealth {
 
   /** It sent other bytes than those asked for. What else it sent in the same time is one lie. */
   lied(message: string): void {
-    this.#lastError = message;
+    // The time of an earlier lie may have run out with nothing good since.
+    if (this.state !== 'failing') this.#badSinceMs = undefined;
+    this.#erred(message);
     if (this.#distrusted) return;
     this.#distrustedUntilMs = this.#clock.nowMs() + backoffMs(LIE, ++this.#lies, this.#random);
   }
@@ -103,6 +118,13 @@ export class SourceHealth {
     const nowMs = this.#clock.nowMs();
     if (++this.#silences < SILENCES_IN_A_ROW || nowMs < this.#preferredAgainAtMs) return;
     this.#preferredAgainAtMs = nowMs + backoffMs(REVISIT, 1, this.#random);
+  }
+
+  /** What is wrong now began with the first error since the last good answer. */
+  #erred(message: string): void {
+    this.#lastError = message;
+    this.#lastErrorAtMs = this.#clock.nowMs();
+    this.#badSinceMs ??= this.#lastErrorAtMs;
   }
 
   get #distrusted(): boolean {

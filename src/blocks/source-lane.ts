@@ -24,7 +24,10 @@ import { verifyBlock } from './verify.ts';
 export interface LaneStatus {
   readonly name: string;
   readonly state: 'unknown' | 'good' | 'failing';
+  /** How long it has been failing; null where it is not. */
+  readonly failingSeconds: number | null;
   readonly lastError: string | null;
+  readonly lastErrorSecondsAgo: number | null;
   readonly blocks: number;
   readonly bytes: number;
   readonly errors: number;
@@ -124,7 +127,9 @@ export class SourceLane {
     return {
       name: this.source.name,
       state: this.health.state,
+      failingSeconds: inSeconds(this.health.failingForMs),
       lastError: this.health.lastError,
+      lastErrorSecondsAgo: inSeconds(this.health.lastErrorAgoMs),
       blocks: this.#blocks,
       bytes: this.#bytes,
       errors: this.#errors,
@@ -289,4 +294,8 @@ export class SourceLane {
   #error(message: string, cause?: unknown): CodedError {
     return new CodedError('SOURCE_FAILED', message, { cause });
   }
+}
+
+function inSeconds(durationMs: number | null): number | null {
+  return durationMs === null ? null : Math.round(durationMs / 1000);
 }

@@ -40,7 +40,7 @@ export interface CliParts {
 }
 
 /** A terminal or a pipe. */
-export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number; readonly rows?: number };
 
 /** The world of one run: `process` itself, or a test's. */
 export interface CliProcess {

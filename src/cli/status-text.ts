@@ -26,6 +26,7 @@ export function describeDaemon(status: DaemonStatus): string[] {
         v.reference,
       ]),
     ]),
+    ...troubles(status),
     '',
     ...formatTable([
       ['SOURCE', 'STATE', 'BLOCKS', 'BYTES', 'ERRORS', 'IN FLIGHT', 'LAST ERROR'],
@@ -50,6 +51,32 @@ export function fetchedOf({ blocksFetched, fetched }: VolumeStatus): string {
   return `${blocksFetched}${reasons && ` (${reasons})`}`;
 }
 
+/** Bytes fetched by why they were: `300 KiB demand (3 blocks), 1.2 GiB background (1200 blocks)`; '' for none. */
+export function bytesFetchedBy({ fetched }: VolumeStatus): string {
+  const parts = Object.entries(fetched).filter(([, { blocks }]) => blocks > 0);
+  return parts
+    .map(([priority, { blocks, bytes }]) => `${formatBytes(bytes)} ${priority} (${blocks} blocks)`)
+    .join(', ');
+}
+
+/** `3 readers, the longest for 42 s, on bytes 0 to 4095 of bafk…` */
+export function waitingText({ readers, seconds, for: what }: NonNullable<VolumeStatus['waiting']>): string {
+  const who = readers === 1 ? '1 reader' : `${readers} readers, the longest`;
+  return `${who} for ${formatDuration(seconds)}, on ${what}`;
+}
+
+export function sourceState({ state, failingSeconds }: SourceStatus): string {
+  return state === 'failing' ? `FAILING ${formatDuration(failingSeconds ?? 0)}` : state;
+}
+
+/** Who waits, and what went wrong last, by volume. */
+function troubles({ volumes }: DaemonStatus): string[] {
+  return volumes.flatMap(({ name, waiting, lastError, state }) => [
+    ...(waiting ? [`${name}: waiting: ${waitingText(waiting)}`] : []),
+    ...(lastError !== null && state !== 'complete' ? [`${name}: last error: ${lastError}`] : []),
+  ]);
+}
+
 export function describeVolume(volume: VolumeStatus): string[] {
   const options = Object.entries(volume.options).map(([key, value]) => `${key}=${value}`);
   const rows: [string, string][] = [
@@ -60,10 +87,12 @@ export function describeVolume(volume: VolumeStatus): string[] {
     ['mounted', volume.mountpoint ? `${volume.mounts} times, at ${volume.mountpoint}` : 'no'],
     ['here', `${formatBytes(volume.bytesCached)} of ${totalOf(volume)}`],
     ['blocks fetched', fetchedOf(volume)],
+    ['latest from', volume.source ?? 'none'],
     ['boot profile', volume.profile ?? 'none'],
     ['created', volume.createdAt],
     ['options', options.join(' ') || 'none'],
   ];
+  if (volume.waiting) rows.push(['waiting', waitingText(volume.waiting)]);
   if (volume.lastError) rows.push(['last error', volume.lastError]);
   return formatTable(rows);
 }
@@ -93,7 +122,7 @@ function totalOf(volume: VolumeStatus): string {
 function sourceRow(source: SourceStatus): string[] {
   return [
     source.name,
-    source.state,
+    sourceState(source),
     String(source.blocks),
     formatBytes(source.bytes),
     String(source.errors),

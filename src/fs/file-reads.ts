@@ -73,7 +73,7 @@ export class FileReads {
     try {
       const pieces = this.#pieces(attempt, file, context);
       if (!(pieces instanceof Promise)) return this.#succeeded(attempt, pieces);
-      return pieces.then(
+      return this.#waited(attempt, pieces).then(
         (read) => this.#succeeded(attempt, read),
         (error: unknown) => this.#failed(attempt, error),
       );
@@ -111,6 +111,17 @@ export class FileReads {
     const mounted = volumes.every((volume) => volume.mounted) ? volumes : volumes.filter((volume) => volume.mounted);
     for (const { counters } of mounted) counters.reads++;
     return mounted;
+  }
+
+  /** Shown as waiting until it is settled. */
+  async #waited<T>({ node, from, to, volumes }: Attempt, work: Promise<T>): Promise<T> {
+    const wait = { what: `bytes ${from} to ${to - 1} of ${cidOf(node.key)}`, sinceMs: this.#now() };
+    for (const { waits } of volumes) waits.add(wait);
+    try {
+      return await work;
+    } finally {
+      for (const { waits } of volumes) waits.delete(wait);
+    }
   }
 
   #succeeded(attempt: Attempt, pieces: readonly Uint8Array[]): readonly Uint8Array[] {

@@ -8,7 +8,7 @@
  */
 import { CodedError } from '../base/errors.ts';
 import { chain, type MaybePromise } from '../base/maybe-promise.ts';
-import { cidOf } from '../unixfs/content-key.ts';
+import { type ContentKey, cidOf } from '../unixfs/content-key.ts';
 import { MAX_NAME_BYTES } from '../unixfs/entry-name.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
 import { attributesOf, entryOf, ROOT_ATTRIBUTES } from './attributes.ts';
@@ -118,7 +118,7 @@ export class IpfsFileSystem implements FileSystem {
     if (parent === ROOT_NODE) return this.#lookupVolume(name, context);
     const { volume, key } = this.#directory(parent);
     const want = new NodeWant('demand', volume.spec.timeoutMs, context, this.#now, volume.account);
-    return noting(volume, () =>
+    return this.#noting(volume, lookingUp(name, key), () =>
       chain(this.#unixfs.find(key, name, want), (found) => {
         if (!found) throw NO_ENTRY;
         const { table, link } = found;
@@ -160,7 +160,10 @@ export class IpfsFileSystem implements FileSystem {
   list(id: NodeId, cursor: number, withAttributes: boolean, fill: Fill, context: RequestContext): MaybePromise<void> {
     if (id === ROOT_NODE) return this.#listVolumes(cursor, withAttributes, fill);
     const directory = this.#directory(id);
-    return noting(directory.volume, () => this.#lister.list(directory, cursor, withAttributes, fill, context));
+    const what = () => `the entries of ${cidOf(directory.key)}`;
+    return this.#noting(directory.volume, what, () =>
+      this.#lister.list(directory, cursor, withAttributes, fill, context),
+    );
   }
 
   getExtendedAttribute(id: NodeId, name: string, _context: RequestContext): MaybePromise<Uint8Array> {
@@ -181,11 +184,14 @@ export class IpfsFileSystem implements FileSystem {
     if (!volume) throw NO_ENTRY;
     const want = new NodeWant('demand', volume.spec.timeoutMs, context, this.#now, volume.account);
     const place = { parent: ROOT_NODE, name, volume };
-    return noting(volume, () =>
-      chain(this.#children.lookup(place, volume.rootKey, undefined, want), (node) => {
-        volume.kind = node.appearance.kind === 'directory' ? 'directory' : 'file';
-        return entryOf(node, true);
-      }),
+    return this.#noting(
+      volume,
+      () => `the root ${cidOf(volume.rootKey)}`,
+      () =>
+        chain(this.#children.lookup(place, volume.rootKey, undefined, want), (node) => {
+          volume.kind = node.appearance.kind === 'directory' ? 'directory' : 'file';
+          return entryOf(node, true);
+        }),
     );
   }
 
@@ -219,25 +225,34 @@ export class IpfsFileSystem implements FileSystem {
     if (!isDirectory(node)) throw new CodedError('NOT_A_DIRECTORY', 'not a directory');
     return node;
   }
+
+  /** Runs `work`, telling `volume` of what fails now or later, and showing `what` as waited for meanwhile. */
+  #noting<T>(volume: MountedVolume, what: () => string, work: () => MaybePromise<T>): MaybePromise<T> {
+    try {
+      const result = work();
+      return result instanceof Promise ? this.#waited(volume, what(), result) : result;
+    } catch (error) {
+      volume.note(error);
+      throw error;
+    }
+  }
+
+  async #waited<T>(volume: MountedVolume, what: string, work: Promise<T>): Promise<T> {
+    const wait = { what, sinceMs: this.#now() };
+    volume.waits.add(wait);
+    try {
+      const value = await work;
+      volume.failing = false;
+      return value;
+    } catch (error) {
+      volume.note(error);
+      throw error;
+    } finally {
+      volume.waits.delete(wait);
+    }
+  }
 }
 
-/** Runs `work`, telling `volume` of what fails now or later. */
-function noting<T>(volume: MountedVolume, work: () => MaybePromise<T>): MaybePromise<T> {
-  try {
-    const result = work();
-    if (!(result instanceof Promise)) return result;
-    return result.then(
-      (value) => {
-        volume.failing = false;
-        return value;
-      },
-      (error: unknown) => {
-        volume.note(error);
-        throw error;
-      },
-    );
-  } catch (error) {
-    volume.note(error);
-    throw error;
-  }
+function lookingUp(name: Uint8Array, directory: ContentKey): () => string {
+  return () => `"${Buffer.from(name).toString()}" in ${cidOf(directory)}`;
 }

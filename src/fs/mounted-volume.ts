@@ -6,6 +6,7 @@ import { codeOf, messageChain } from '../base/errors.ts';
 import type { OnBlock } from '../blocks/block-reader.ts';
 import { BlockTally } from '../blocks/block-tally.ts';
 import { type ContentKey, contentKey } from '../unixfs/content-key.ts';
+import { Waits } from './waits.ts';
 
 export interface VolumeSpec {
   /** One name in the root directory: what may not stand in a file name is encoded already. Unique. */
@@ -51,6 +52,8 @@ export class MountedVolume {
   mounted = true;
   /** Blocks that came on this volume's account; a later mount of the same name may go on with it. */
   tally = new BlockTally();
+  /** What readers of this volume wait for now. */
+  readonly waits = new Waits();
   /** When the first byte was read, by the file system's clock. */
   firstReadMs: number | undefined;
   /** True from a failure to have content until content is had again. */

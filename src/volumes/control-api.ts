@@ -63,6 +63,8 @@ export interface VolumeStatus {
   readonly blocksFetched: number;
   /** What came over the network on this volume's account since the daemon started, by why it was fetched. */
   readonly fetched: Readonly<Record<Priority, { readonly blocks: number; readonly bytes: number }>>;
+  /** What readers wait for now: how many, the longest one's time so far, and what for; null where nobody waits. */
+  readonly waiting: { readonly readers: number; readonly seconds: number; readonly for: string } | null;
   /** The source that sent the latest block. */
   readonly source: string | null;
   /** The boot profile that this mount uses, or why it uses none that there is. */
@@ -81,7 +83,10 @@ export interface ProfileSummary {
 export interface SourceStatus {
   readonly name: string;
   readonly state: 'unknown' | 'good' | 'failing';
+  /** How long it has been failing; null where it is not. */
+  readonly failingSeconds: number | null;
   readonly lastError: string | null;
+  readonly lastErrorSecondsAgo: number | null;
   readonly blocks: number;
   readonly bytes: number;
   readonly errors: number;

@@ -15,6 +15,11 @@ interface MountedView {
   readonly lastError: string | null;
   /** True while its content cannot be had. */
   readonly failing: boolean;
+  /** What its readers wait for; times by `performance.now()`. */
+  readonly waits: {
+    readonly size: number;
+    readonly oldest: { readonly what: string; readonly sinceMs: number } | undefined;
+  };
 }
 
 /** What is known of a volume's content on this machine. Sizes in bytes. */
@@ -72,6 +77,7 @@ export class VolumeStatuses {
       mounts,
       createdAt: record.createdAt,
       ...content,
+      waiting: waitingOf(view),
       lastError: mountError ?? view?.lastError ?? prefetchError,
       options: record.options,
     };
@@ -100,4 +106,11 @@ function stateOf(failing: boolean, mounted: boolean, prefetching: boolean, compl
   if (complete) return 'complete';
   if (prefetching) return 'prefetching';
   return mounted ? 'mounted' : 'created';
+}
+
+function waitingOf(view: MountedView | undefined): VolumeStatus['waiting'] {
+  const oldest = view?.waits.oldest;
+  if (!view || !oldest) return null;
+  const seconds = Math.round((performance.now() - oldest.sinceMs) / 100) / 10;
+  return { readers: view.waits.size, seconds: Math.max(0, seconds), for: oldest.what };
 }

@@ -85,14 +85,16 @@ test('prefetch shows the bar of its volume on a terminal while it waits', async 
   const args = ['prefetch', '--socket', server.socketPath, SAMPLE_VOLUME.name];
   const { code, stdout, stderr } = await runCommand(args, { isTerminal: true });
   expect({ code, stdout }).toEqual({ code: 0, stdout: `${SAMPLE_VOLUME.name}: 4.0 MiB on this machine\n` });
-  expect(stderr).toMatch(/25% 1\.0 MiB of 4\.0 MiB/);
+  expect(stderr).toMatch(/25% {2}1\.0 MiB of 4\.0 MiB/);
 });
 
 test('status shows volumes, sources, store and cache', async () => {
   const { code, stdout } = await against('GET /ipfs-volume/status', json(SAMPLE_STATUS), 'status');
   expect(code).toBe(0);
   expect(stdout).toMatch(/prefetching +2 +1\.0 MiB +4\.0 MiB/);
-  expect(stdout).toMatch(/gateway https:\/\/gateway\.example +failing +12 +12\.0 MiB +3 +4 of 16 +answered 500/);
+  expect(stdout).toMatch(
+    /gateway https:\/\/gateway\.example +FAILING 2 min 5 s +12 +12\.0 MiB +3 +4 of 16 +answered 500/,
+  );
   expect(stdout).toMatch(/cache +5\.0 MiB of 10\.0 GiB in 5 blocks/);
   expect(stdout).toMatch(/1 demand, 2 readahead, 3 metadata, 4 profile, 5 background/);
   expect(stdout).toMatch(/version 9\.8\.7, up 1 d 2 h/);
@@ -120,8 +122,9 @@ test('status --watch draws the share, the total and the source, until the daemon
   await using server = await ControlServer.start({ 'GET /ipfs-volume/status': answer });
   const result = await runCommand(['status', '--watch', '--socket', server.socketPath], { isTerminal: true });
   expect(result.code).toBe(1);
-  expect(result.stdout).toMatch(/25% 1\.0 MiB of 4\.0 MiB/);
-  expect(result.stdout).toMatch(/from gateway https:\/\/gateway\.example/);
+  expect(result.stdout).toMatch(/25% {2}1\.0 MiB of 4\.0 MiB/);
+  expect(result.stdout).toMatch(/latest from gateway https:\/\/gateway\.example; fetched/);
+  expect(result.stdout).toMatch(/FAILING 2 min 5 s +\d.* answered 500 \(3 s ago\)/);
 });
 
 test('import streams the file and prints the roots as the daemon spells them, one a line', async () => {

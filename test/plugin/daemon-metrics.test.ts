@@ -6,7 +6,7 @@ import { Client } from 'undici';
 import { expect, it } from 'vitest';
 import { startBlockGateway } from '../support/block-gateway.ts';
 import { BlockMap } from '../support/block-map.ts';
-import { startDaemon } from '../support/daemon.ts';
+import { startDaemon, until } from '../support/daemon.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
 import { logged } from '../support/logged.ts';
 import { describeWith } from '../support/machine.ts';
@@ -65,6 +65,47 @@ describeWith(['root', 'fuse'], 'metrics of a daemon', () => {
     const after = new PrometheusText(await scrape(String(url)));
     expect(after.value('ipfs_volume_daemon_restarts_total')).toBe(1);
     expect(after.value('ipfs_volume_volume_mounts', { volume: name })).toBe(1);
+  });
+
+  it('say who waits, since when and for what, and which source fails', async () => {
+    const blocks = new BlockMap();
+    const dag = new DagBuilder(blocks);
+    const part = dag.rawPart(Buffer.alloc(50_000, 'part'));
+    const root = dag.directory([{ name: 'file', cid: dag.part([part]).cid }]);
+    await using gateway = await startBlockGateway(blocks);
+    const released = Promise.withResolvers<void>();
+    gateway.hold = (cid) => (cid === part.cid.toString() ? released.promise : undefined);
+    await using daemon = await startDaemon({ gateways: [gateway.url], settings: { PREFETCH: 'none', METRICS: ':0' } });
+    const mountpoint = await daemon.mount('v', root);
+    const reader = run('cat', [join(mountpoint, 'file')], { timeout: DEADLINE_MS });
+    await until('the reader waits', async () => ((await daemon.status('v')).waiting?.seconds ?? 0) > 0.2);
+    const { waiting } = await daemon.status('v');
+    expect(waiting?.for).toMatch(/^bytes 0 to 49999 of bafy/);
+    expect(waiting?.readers).toBeGreaterThanOrEqual(1);
+    const { metrics: url } = await logged(daemon, 'serving');
+    const metrics = new PrometheusText(await scrape(String(url)));
+    expect(metrics.value('ipfs_volume_volume_waiting_readers', { volume: 'v' })).toBe(waiting?.readers);
+    expect(metrics.value('ipfs_volume_volume_longest_wait_seconds', { volume: 'v' })).toBeGreaterThan(0.2);
+    expect(metrics.value('ipfs_volume_wants_waiting', { priority: 'demand' })).toBe(1);
+    released.resolve();
+    await reader;
+    expect((await daemon.status('v')).waiting).toBeNull();
+
+    await gateway.server.close();
+    const lost = dag.directory([{ name: 'lost', cid: root }]);
+    await daemon.create('lost', lost);
+    const gone = new AbortController();
+    const mounting = daemon.call('Mount', { Name: 'lost', ID: 'x' }, gone.signal).catch(() => undefined);
+    await using client = daemon.client();
+    await until('the source fails', async () => (await client.status()).sources[0]?.state === 'failing');
+    const [source] = (await client.status()).sources;
+    expect(source).toMatchObject({ failingSeconds: expect.any(Number), lastErrorSecondsAgo: expect.any(Number) });
+    expect(source?.lastError).toMatch(/refused/);
+    const failing = new PrometheusText(await scrape(String(url)));
+    expect(failing.value('ipfs_volume_source_failing', { source: source?.name ?? '' })).toBe(1);
+    expect(failing.value('ipfs_volume_source_errors_total', { source: source?.name ?? '' })).toBeGreaterThan(2);
+    gone.abort();
+    await mounting;
   });
 
   it('say at the start that their address is taken, and leave nothing behind', async () => {

@@ -27,7 +27,9 @@ async function prefetch(volume: string, options: DaemonOptions & JsonOption, con
     const done = new AbortController();
     // A client of its own: the first connection is busy until all is there.
     const watching = context.process.stderr.isTTY
-      ? withDaemon(options, context, (other) => watchVolumes(other, volume, context.process.stderr, done.signal))
+      ? withDaemon(options, context, (other) =>
+          watchVolumes(other, volume, { output: context.process.stderr, env: context.process.env }, done.signal),
+        )
       : Promise.resolve();
     // Watching is for the eye: where it fails, the prefetch goes on.
     watching.catch(() => {});

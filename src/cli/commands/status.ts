@@ -35,7 +35,10 @@ async function status(volume: string | undefined, options: StatusOptions, contex
     throw new CodedError('USAGE', '--watch needs a terminal; call "status --json" again and again in a script');
   }
   await withDaemon(options, context, (daemon) => {
-    if (options.watch) return watchVolumes(daemon, volume, context.process.stdout, context.interrupted());
+    if (options.watch) {
+      const { stdout: output, env } = context.process;
+      return watchVolumes(daemon, volume, { output, env }, context.interrupted());
+    }
     return printOnce(daemon, volume, options, context);
   });
 }

@@ -20,6 +20,7 @@ export const SAMPLE_VOLUME: VolumeStatus = {
     profile: { blocks: 1, bytes: 100 * 1024 },
     background: { blocks: 1, bytes: 100 * 1024 },
   },
+  waiting: null,
   source: 'gateway https://gateway.example',
   profile: null,
   lastError: null,
@@ -36,7 +37,9 @@ export const SAMPLE_STATUS: DaemonStatus = {
     {
       name: 'gateway https://gateway.example',
       state: 'failing',
+      failingSeconds: 125,
       lastError: 'answered 500',
+      lastErrorSecondsAgo: 3,
       blocks: 12,
       bytes: 12 * 1024 ** 2,
       errors: 3,
