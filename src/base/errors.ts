@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'NOT_A_SYMLINK'
   | 'NAME_TOO_LONG'
   | 'BAD_HANDLE' // a node number that was never given out, or was forgotten
+  | 'NODE_LOST' // a node number of an earlier daemon, which could not be kept beyond it
   | 'READ_ONLY'
   | 'NO_ATTRIBUTE' // an extended attribute that is not there
   // Blocks and what they hold.

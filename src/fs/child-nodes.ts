@@ -40,8 +40,8 @@ export class ChildNodes {
    */
   lookup(place: Place, key: ContentKey, claimedBytes: number | undefined, want: WantOptions): MaybePromise<Node> {
     const known = this.known(place, key, claimedBytes);
-    if (known) return counted(known);
-    return chain(this.#unixfs.entry(key, want), (entry) => counted(this.adopt(place, key, entry)));
+    if (known) return this.#counted(known);
+    return chain(this.#unixfs.entry(key, want), (entry) => this.#counted(this.adopt(place, key, entry)));
   }
 
   /** The same without reading a block, nor counting: undefined where one would have to be read. */
@@ -54,7 +54,7 @@ export class ChildNodes {
     } else {
       const content = this.#nodes.content(volume.owner, key);
       if (content) {
-        content.holders = content.holders.with(volume);
+        this.#nodes.hold(content, volume);
         return content;
       }
     }
@@ -106,7 +106,12 @@ export class ChildNodes {
   ): Node {
     const node = this.#nodes.content(volume.owner, key, sizeBytes);
     if (!node) return this.#nodes.addContent(key, sizeBytes, sizeVerified, appearance, volume);
-    node.holders = node.holders.with(volume);
+    this.#nodes.hold(node, volume);
+    return node;
+  }
+
+  #counted(node: Node): Node {
+    this.#nodes.count(node);
     return node;
   }
 }
@@ -114,11 +119,6 @@ export class ChildNodes {
 /** A character a byte. */
 function nameOf({ name }: Place): string {
   return Buffer.from(name.buffer, name.byteOffset, name.length).toString('latin1');
-}
-
-function counted(node: Node): Node {
-  node.lookups++;
-  return node;
 }
 
 const NO_MTIME = { mtimeSeconds: NO_METADATA.mtimeSeconds, mtimeNanoseconds: NO_METADATA.mtimeNanoseconds };

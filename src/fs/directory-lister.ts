@@ -111,7 +111,7 @@ export class DirectoryLister {
         entry: node && withAttributes ? entryOf(node, false) : undefined,
         nextCursor: link + 1,
       });
-      if (node && taken && withAttributes) node.lookups++;
+      if (node && taken && withAttributes) this.#nodes.count(node);
       else if (node) this.#nodes.dropUnused(node);
       if (!taken) return;
     }

@@ -25,22 +25,19 @@ import {
   ROOT_NODE,
 } from './file-system.ts';
 import type { MountedVolume, VolumeSpec } from './mounted-volume.ts';
-import {
-  type ContentNode,
-  type DirectoryNode,
-  isDirectory,
-  type Node,
-  type NodeRecord,
-  NodeTable,
-} from './node-table.ts';
+import { type NextNumbers, NO_RECORDER, type NodeEvent, type NodeRecorder } from './node-recorder.ts';
+import { type ContentNode, type DirectoryNode, isDirectory, type Node, NodeTable } from './node-table.ts';
 import { NodeWant } from './node-want.ts';
 import type { ReadObserver } from './read-observer.ts';
+import { restoreNodes } from './restore-nodes.ts';
 import { RootDirectory } from './root-directory.ts';
 
 export interface IpfsFileSystemOptions {
   /** Serves `user.ipfs.cid`; off by default, since each `ls -l` then asks twice more for each file. */
   readonly extendedAttributes?: boolean;
   readonly observers?: readonly ReadObserver[];
+  /** Told of every change of what node numbers mean, for the process that comes after this one. */
+  readonly recorder?: NodeRecorder;
   /** A clock in milliseconds that never goes back. */
   readonly now?: () => number;
 }
@@ -60,17 +57,21 @@ export class IpfsFileSystem implements FileSystem {
   readonly extendedAttributes: boolean;
   readonly #unixfs: UnixfsReader;
   readonly #now: () => number;
-  readonly #nodes = new NodeTable();
-  readonly #root = new RootDirectory();
+  readonly #nodes: NodeTable;
+  readonly #root: RootDirectory;
   readonly #children: ChildNodes;
   readonly #lister: DirectoryLister;
   readonly #reads: FileReads;
+  #lostBelow: NodeId = 0;
 
   constructor(unixfs: UnixfsReader, options: IpfsFileSystemOptions = {}) {
     const now = options.now ?? (() => performance.now());
     this.extendedAttributes = options.extendedAttributes ?? false;
     this.#unixfs = unixfs;
     this.#now = now;
+    const recorder = options.recorder ?? NO_RECORDER;
+    this.#nodes = new NodeTable(recorder);
+    this.#root = new RootDirectory(recorder);
     this.#children = new ChildNodes(unixfs, this.#nodes);
     this.#lister = new DirectoryLister(unixfs, this.#nodes, this.#children, now);
     this.#reads = new FileReads(unixfs, now, options.observers ?? []);
@@ -90,7 +91,7 @@ export class IpfsFileSystem implements FileSystem {
     return this.#root.get(name);
   }
 
-  volumes(): IterableIterator<MountedVolume> {
+  volumes(): Iterable<MountedVolume> {
     return this.#root.volumes();
   }
 
@@ -99,18 +100,28 @@ export class IpfsFileSystem implements FileSystem {
     return this.#nodes.size;
   }
 
-  /** The node table as plain data, for the process that takes over from this one. */
-  exportNodes(): Generator<NodeRecord> {
-    return this.#nodes.export();
+  /** Nodes that somebody holds, for a recorder that begins anew; goes on while nodes come and go. */
+  *heldNodes(): Generator<Node, undefined> {
+    for (const node of this.#nodes.nodes()) if (node.lookups > 0) yield node;
   }
 
-  /** Takes over what another process exported; the volumes must have been added before. */
-  restoreNodes(records: Iterable<NodeRecord>): void {
-    this.#nodes.restore(
-      records,
-      (owner) => this.#root.owner(owner),
-      (name) => this.#root.get(name),
-    );
+  /** Numbers below these were given out. */
+  get next(): NextNumbers {
+    return { node: this.#nodes.nextId, serial: this.#root.nextSerial };
+  }
+
+  /**
+   * Takes over what an earlier process told its recorder; to be called before anything else. Volumes that were mounted
+   * are so again, with their nodes and serials, as soon as they are added again as they were.
+   */
+  restore(events: Iterable<NodeEvent>): void {
+    restoreNodes(events, this.#nodes, this.#root);
+  }
+
+  /** Numbers below `id` were given out by an earlier process, and what they mean is lost: they are NODE_LOST from now on. */
+  loseNumbersBelow(id: NodeId): void {
+    this.#lostBelow = id;
+    this.#nodes.reserve(id);
   }
 
   lookup(parent: NodeId, name: Uint8Array, context: RequestContext): MaybePromise<Entry> {
@@ -208,7 +219,7 @@ export class IpfsFileSystem implements FileSystem {
         entry: node && withAttributes ? entryOf(node, true) : undefined,
         nextCursor: volume.serial,
       });
-      if (node && taken && withAttributes) node.lookups++;
+      if (node && taken && withAttributes) this.#nodes.count(node);
       else if (node) this.#nodes.dropUnused(node);
       if (!taken) return;
     }
@@ -216,8 +227,9 @@ export class IpfsFileSystem implements FileSystem {
 
   #node(id: NodeId): Node {
     const node = this.#nodes.get(id);
-    if (!node) throw new CodedError('BAD_HANDLE', `no node ${id}`);
-    return node;
+    if (node) return node;
+    if (id < this.#lostBelow) throw new CodedError('NODE_LOST', `what node ${id} meant died with an earlier daemon`);
+    throw new CodedError('BAD_HANDLE', `no node ${id}`);
   }
 
   #directory(id: NodeId): DirectoryNode {

@@ -5,11 +5,12 @@
  * for its content and owner, wherever and in however many volumes it stands: the kernel then keeps its pages once.
  *
  * A number is never used twice. A node lives while its look-ups are counted; `forget` gives its memory back. All a node
- * means is plain data (`NodeRecord`), so that another process can take the table over.
+ * means is plain data, and the recorder is told of it, so that another process can take the table over.
  */
 import type { ContentKey } from '../unixfs/content-key.ts';
 import { type NodeId, type NodeKind, ROOT_NODE } from './file-system.ts';
 import type { MountedVolume, Owner } from './mounted-volume.ts';
+import { NO_RECORDER, type NodeRecorder } from './node-recorder.ts';
 import { VolumeSet } from './volume-set.ts';
 
 /** How content is shown. One object for all raw files of an owner, so that a node stays small. */
@@ -48,20 +49,6 @@ export interface DirectoryNode {
 
 export type Node = ContentNode | DirectoryNode;
 
-/** A node as plain data. Strings of keys and names hold a byte a character. */
-export interface NodeRecord {
-  readonly id: NodeId;
-  readonly lookups: number;
-  readonly key: string;
-  readonly appearance: Appearance;
-  readonly content?: {
-    readonly sizeBytes: number;
-    readonly sizeVerified: boolean;
-    readonly volumes: readonly string[];
-  };
-  readonly place?: { readonly parent: NodeId; readonly name: string; readonly volume: string };
-}
-
 export function isDirectory(node: Node): node is DirectoryNode {
   return 'parent' in node;
 }
@@ -72,14 +59,29 @@ export class NodeTable {
   readonly #contents = new Map<Owner, Map<string, ContentNode>>();
   /** By parent and name. */
   readonly #places = new Map<string, DirectoryNode>();
+  readonly #recorder: NodeRecorder;
   #nextId: NodeId = ROOT_NODE + 1;
+
+  constructor(recorder: NodeRecorder = NO_RECORDER) {
+    this.#recorder = recorder;
+  }
 
   get size(): number {
     return this.#nodes.size;
   }
 
+  /** Every number from here on is new. */
+  get nextId(): NodeId {
+    return this.#nextId;
+  }
+
   get(id: NodeId): Node | undefined {
     return this.#nodes.get(id);
+  }
+
+  /** Goes on while nodes come and go: those that come are seen too. */
+  nodes(): IterableIterator<Node> {
+    return this.#nodes.values();
   }
 
   /** With `sizeBytes`, the node of that size alone: what a lying link claims must not stick to an honest one. */
@@ -121,17 +123,60 @@ export class NodeTable {
     return node;
   }
 
+  /** Counts one look-up more, of whoever is told of the node next. */
+  count(node: Node): void {
+    if (node.lookups++ === 0) this.#recorder.added(node);
+    else this.#recorder.counted(node, node.lookups - 1);
+  }
+
+  /** One more volume holds the file, if it did not already. */
+  hold(node: ContentNode, volume: MountedVolume): void {
+    const holders = node.holders.with(volume);
+    if (holders === node.holders) return;
+    node.holders = holders;
+    if (node.lookups > 0) this.#recorder.held(node, volume);
+  }
+
   /** Takes `count` look-ups back. Unknown numbers are ignored. */
   forget(id: NodeId, count: number): void {
     const node = this.#nodes.get(id);
-    if (!node) return;
-    node.lookups -= count;
-    this.dropUnused(node);
+    if (!node || node.lookups === 0) return;
+    const before = node.lookups;
+    node.lookups = Math.max(0, before - count);
+    if (node.lookups > 0) this.#recorder.counted(node, before);
+    else {
+      this.#recorder.ended(node);
+      this.#drop(node);
+    }
   }
 
   /** Ends a node that nobody holds; one that has ended already is ignored. */
   dropUnused(node: Node): void {
-    if (node.lookups > 0 || !this.#nodes.delete(node.id)) return;
+    if (node.lookups === 0) this.#drop(node);
+  }
+
+  /** Puts back a node that another process gave out; numbers go on behind the largest. Tells the recorder nothing. */
+  restore(node: Node): void {
+    this.reserve(node.id + 1);
+    const same = this.#nodes.get(node.id);
+    if (same) this.#drop(same);
+    if (isDirectory(node)) this.#keepDirectory(node);
+    else this.#keepContent(node);
+  }
+
+  /** Ends a node of another process, likewise. */
+  restoreEnd(id: NodeId): void {
+    const node = this.#nodes.get(id);
+    if (node) this.#drop(node);
+  }
+
+  /** Numbers below `id` are not given out any more. */
+  reserve(id: NodeId): void {
+    this.#nextId = Math.max(this.#nextId, id);
+  }
+
+  #drop(node: Node): void {
+    if (!this.#nodes.delete(node.id)) return;
     if (isDirectory(node)) {
       const place = placeKey(node.parent, node.name);
       if (this.#places.get(place) === node) this.#places.delete(place);
@@ -143,52 +188,6 @@ export class NodeTable {
     if (contents.get(node.key) === node) contents.delete(node.key);
     else contents.delete(sizedKey(node.key, node.sizeBytes));
     if (contents.size === 0) this.#contents.delete(owner);
-  }
-
-  /** Every node, parents' numbers before their children's. */
-  *export(): Generator<NodeRecord> {
-    for (const node of this.#nodes.values()) {
-      const { id, lookups, key, appearance } = node;
-      if (isDirectory(node)) {
-        const { parent, name, volume } = node;
-        yield { id, lookups, key, appearance, place: { parent, name, volume: volume.spec.name } };
-      } else {
-        const { sizeBytes, sizeVerified, holders } = node;
-        const volumes = holders.volumes.filter(({ mounted }) => mounted).map(({ spec }) => spec.name);
-        yield { id, lookups, key, appearance, content: { sizeBytes, sizeVerified, volumes } };
-      }
-    }
-  }
-
-  /**
-   * Takes over what another process exported. `owner` interns an owner, `volume` finds a mounted one; a node whose
-   * volumes are all gone is left out, and its number is then as if forgotten. Numbers go on behind the largest.
-   */
-  restore(
-    records: Iterable<NodeRecord>,
-    owner: (owner: Owner) => Owner,
-    volume: (name: string) => MountedVolume | undefined,
-  ): void {
-    for (const { id, lookups, key, appearance, content, place } of records) {
-      this.#nextId = Math.max(this.#nextId, id + 1);
-      const base = {
-        id,
-        lookups,
-        key: key as ContentKey,
-        appearance: { ...appearance, owner: owner(appearance.owner) },
-      };
-      if (content) {
-        const volumes = content.volumes.map(volume).filter((found) => found !== undefined);
-        if (volumes.length === 0) continue;
-        const holders = volumes.reduce((set, held) => set.with(held), VolumeSet.empty);
-        const { sizeBytes, sizeVerified } = content;
-        this.#keepContent({ ...base, sizeBytes, sizeVerified, holders });
-      } else if (place) {
-        const held = volume(place.volume);
-        if (!held) continue;
-        this.#keepDirectory({ ...base, parent: place.parent, name: place.name, volume: held, childrenDeadlineMs: 0 });
-      }
-    }
   }
 
   #keepContent(node: ContentNode): void {

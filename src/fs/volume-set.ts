@@ -16,6 +16,11 @@ export class VolumeSet {
     this.volumes = volumes;
   }
 
+  /** The set of these, mounted or not: as another process had it. */
+  static restored(volumes: readonly MountedVolume[]): VolumeSet {
+    return volumes.reduce((set, volume) => set.#and(volume), VolumeSet.empty);
+  }
+
   /** This set and `volume`, less what was removed meanwhile. */
   with(volume: MountedVolume): VolumeSet {
     // Nearly always a node is met again through the one volume that holds it.
@@ -24,6 +29,11 @@ export class VolumeSet {
       const mounted = this.volumes.filter((held) => held.mounted);
       return mounted.reduce((set, held) => set.with(held), VolumeSet.empty).with(volume);
     }
+    return this.#and(volume);
+  }
+
+  #and(volume: MountedVolume): VolumeSet {
+    if (this.volumes.includes(volume)) return this;
     let larger = this.#larger.get(volume);
     if (!larger) {
       larger = new VolumeSet([...this.volumes, volume]);

@@ -22,6 +22,7 @@ export const ERRNO = {
   ENODATA: 61,
   ENOTCONN: 107,
   ETIMEDOUT: 110,
+  ESTALE: 116,
 } as const;
 
 const ERRNO_BY_CODE: Readonly<Record<ErrorCode, number>> = {
@@ -31,6 +32,8 @@ const ERRNO_BY_CODE: Readonly<Record<ErrorCode, number>> = {
   NOT_A_SYMLINK: ERRNO.EINVAL,
   NAME_TOO_LONG: ERRNO.ENAMETOOLONG,
   BAD_HANDLE: ERRNO.EBADF,
+  // The kernel walks the path anew, and finds the node under its new number.
+  NODE_LOST: ERRNO.ESTALE,
   READ_ONLY: ERRNO.EROFS,
   NO_ATTRIBUTE: ERRNO.ENODATA,
   BLOCK_UNAVAILABLE: ERRNO.EIO,

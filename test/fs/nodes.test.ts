@@ -5,7 +5,7 @@ import type { IpfsFileSystem } from '../../src/fs/ipfs-file-system.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { DAG_CBOR, DagBuilder, TYPE } from '../support/dag-builder.ts';
 import { fileSystemOver, mountRoot, volumeSpec } from '../support/mount-content.ts';
-import { context, listAll, readBytes, walk } from '../support/walk-file-system.ts';
+import { context, listAll, walk } from '../support/walk-file-system.ts';
 
 function setUp(options: Parameters<typeof fileSystemOver>[1] = {}) {
   const blocks = new BlockMap();
@@ -89,27 +89,6 @@ describe('what is one node', () => {
     expect(fileSystem.nodeCount).toBe(2);
     await listAll(fileSystem, node, false);
     expect(fileSystem.nodeCount).toBe(2);
-  });
-
-  test('the table is plain data that another process can take over', async () => {
-    const { blocks, dag, fileSystem } = setUp();
-    const file = dag.part([], Buffer.from('kept')).cid;
-    const root = dag.directory([{ name: 'sub', cid: dag.directory([{ name: 'f', cid: file }]) }]);
-    const node = await mountRoot(fileSystem, root);
-    const sub = await at(fileSystem, node, 'sub');
-    const f = await at(fileSystem, sub.node, 'f');
-    const journal = JSON.parse(JSON.stringify([...fileSystem.exportNodes()]));
-
-    const next = fileSystemOver(blocks);
-    next.addVolume(volumeSpec(root));
-    next.restoreNodes(journal);
-    expect((await readBytes(next, f.node, 0, 10)).toString()).toBe('kept');
-    expect(await next.attributes(sub.node, context)).toEqual(sub);
-    expect(await at(next, sub.node, 'f')).toEqual(f);
-    const fresh = await at(next, 1, 'v');
-    expect(fresh.node).toBe(node);
-    next.forget(f.node, 2);
-    expect(next.nodeCount).toBe(2);
   });
 });
 

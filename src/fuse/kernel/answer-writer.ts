@@ -23,15 +23,19 @@ export class AnswerWriter {
   readonly #logger: Logger;
   readonly #scratch = Buffer.alloc(SCRATCH_BYTES);
   readonly #view = new DataView(this.#scratch.buffer, this.#scratch.byteOffset, SCRATCH_BYTES);
+  readonly #before: () => void;
 
-  constructor(descriptor: number, logger: Logger) {
+  /** `before` is called before each answer that holds something. */
+  constructor(descriptor: number, logger: Logger, before: () => void = () => undefined) {
     this.#descriptor = descriptor;
     this.#logger = logger;
+    this.#before = before;
   }
 
   /** `write` puts a structure at the offset and returns its length. True where the kernel took the answer. */
   structure(unique: bigint, write: (view: DataView, offset: number) => number): boolean {
     const length = REPLY_HEADER_BYTES + write(this.#view, REPLY_HEADER_BYTES);
+    this.#before();
     this.#header(unique, length, 0);
     return this.#deliver(unique, () => writeSync(this.#descriptor, this.#scratch, 0, length));
   }
@@ -40,6 +44,7 @@ export class AnswerWriter {
   bytes(unique: bigint, pieces: readonly Uint8Array[]): boolean {
     let length = REPLY_HEADER_BYTES;
     for (const piece of pieces) length += piece.length;
+    this.#before();
     this.#header(unique, length, 0);
     const header = this.#scratch.subarray(0, REPLY_HEADER_BYTES);
     const body = pieces.length > MAX_PIECES ? [Buffer.concat(pieces)] : pieces;

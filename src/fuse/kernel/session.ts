@@ -43,6 +43,8 @@ export interface Connection {
   readonly withoutResend?: boolean;
   /** Called before the answer to INIT leaves, so that what was agreed outlives this process. */
   readonly onNegotiated?: (negotiated: Negotiated) => void;
+  /** Called before an answer leaves that may depend on something to be kept first. */
+  readonly beforeAnswer?: () => void;
 }
 
 export class FuseSession {
@@ -64,7 +66,7 @@ export class FuseSession {
   constructor(fileSystem: FileSystem, connection: Connection, options: MountOptions) {
     this.#connection = connection;
     this.#options = options;
-    const answers = new AnswerWriter(connection.descriptor, options.logger);
+    const answers = new AnswerWriter(connection.descriptor, options.logger, connection.beforeAnswer);
     this.#to = { fileSystem, answers, failedReads: new FailedReads() };
     this.#inFlight = new RequestsInFlight((request, errno) => {
       if (claim(request)) answers.errno(request.unique, errno);
