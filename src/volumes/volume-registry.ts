@@ -147,7 +147,7 @@ export class VolumeRegistry {
    */
   async mount(name: string, mountId: string, { signal, call }: MountCall): Promise<string> {
     const record = this.get(name);
-    const content = record.resolved ?? (await this.#resolve(record, signal));
+    const content = this.#known(record) ?? (await this.#resolve(record, signal));
     if (this.#records.get(name) !== record) throw notFound(name);
     if (signal.aborted) throw new CodedError('ABORTED', 'the caller went away', { cause: signal.reason });
     const before = structuredClone(record.mounts);
@@ -203,6 +203,12 @@ export class VolumeRegistry {
   /** Where the volume is mounted, or would be. */
   mountpoint(name: string): string {
     return join(this.#options.mountRoot, directoryNameOf(name));
+  }
+
+  /** A name may lead elsewhere at each first mount, also after one that ended without an Unmount; a CID never does. */
+  #known(record: VolumeRecord): ResolvedContent | null {
+    if (record.resolved === null || mountsOf(record) > 0) return record.resolved;
+    return this.#parse(record).reference.space === 'ipns' ? null : record.resolved;
   }
 
   /** One look-up of the content for all who wait for it. */

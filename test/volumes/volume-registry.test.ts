@@ -177,6 +177,15 @@ describe('the registry', () => {
     expect([version, shown()]).toEqual([2, 'bafyaabakaieac']);
   });
 
+  test('an IPNS name is asked again after a restart that ended its mounts without an Unmount', async () => {
+    const first = open();
+    first.registry.create('name', { path: '/ipns/example.com' });
+    await first.registry.mount('name', 'a', staying());
+    const second = open(async () => ({ cid: 'bafyaabakaieac', kind: 'file' }), 'c2');
+    await second.registry.mount('name', 'a', staying());
+    expect(second.tree.shown.get('name')?.root.toString()).toBe('bafyaabakaieac');
+  });
+
   test('a volume in use is not removed; an unknown one is named', async () => {
     const { registry } = open();
     registry.create('bafkqaaa', {});
