@@ -33,6 +33,8 @@ export interface Config {
   /** Where `GET /metrics` is served besides the socket. */
   readonly metricsAddress: { readonly host: string; readonly port: number } | undefined;
   readonly transport: 'kernel' | 'fuse-native';
+  /** False to do as if the kernel could not send unanswered requests again (before Linux 6.9). */
+  readonly resend: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -74,6 +76,7 @@ const VARIABLES: { readonly [Key in Exclude<keyof Config, 'gatewaysAreDefault'>]
   extendedAttributes: { name: 'XATTRS', fallback: false, read: (text) => oneOf(text, ['on', 'off']) === 'on' },
   metricsAddress: { name: 'METRICS', fallback: undefined, read: address },
   transport: { name: 'TRANSPORT', fallback: 'kernel', read: (text) => oneOf(text, ['kernel', 'fuse-native']) },
+  resend: { name: 'RESEND', fallback: true, read: (text) => oneOf(text, ['on', 'off']) === 'on' },
   logLevel: { name: 'LOG_LEVEL', fallback: 'info', read: (text) => oneOf(text, LOG_LEVELS) },
 };
 

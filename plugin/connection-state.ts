@@ -1,14 +1,31 @@
 /**
- * What of a FUSE connection must outlive the process that serves it: what was negotiated, once, in INIT. Kept in a file
- * of the run directory, in memory, since it dies with the connection.
+ * What of a FUSE connection must outlive the process that serves it, in the supervisor's run directory: what was
+ * negotiated, once, in INIT; what node numbers mean; which requests are in flight. All of it ends with the connection.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { CodedError } from '../src/base/errors.ts';
 import type { Negotiated } from '../src/fuse/kernel/negotiation.ts';
 
-/** Written whole before INIT is answered; the kernel asks nothing else until then. */
+interface ConnectionFiles {
+  readonly negotiated: string;
+  readonly nodes: string;
+  readonly inFlight: string;
+}
+
+/** Where each of it is, in a directory of the connection's own. */
+export function connectionFiles(directory: string): ConnectionFiles {
+  return {
+    negotiated: join(directory, 'negotiated.json'),
+    nodes: join(directory, 'nodes'),
+    inFlight: join(directory, 'in-flight'),
+  };
+}
+
+/** There, and whole, before INIT is answered; the kernel asks nothing else until then. */
 export function saveNegotiated(file: string, negotiated: Negotiated): void {
-  writeFileSync(file, JSON.stringify(negotiated), { mode: 0o600 });
+  writeFileSync(`${file}.new`, JSON.stringify(negotiated), { mode: 0o600 });
+  renameSync(`${file}.new`, file);
 }
 
 /** What an earlier process saved; undefined where none answered INIT, which the kernel then asks of us. */

@@ -9,6 +9,7 @@ import type { BlockSource } from '../src/blocks/block-source.ts';
 import { DiskCache } from '../src/cache/disk-cache.ts';
 import { MemoryCache } from '../src/cache/memory-cache.ts';
 import { IpfsFileSystem } from '../src/fs/ipfs-file-system.ts';
+import type { NodeRecorder } from '../src/fs/node-recorder.ts';
 import { Readahead } from '../src/fs/readahead.ts';
 import { Prefetcher } from '../src/prefetch/prefetcher.ts';
 import { ProfileStore } from '../src/prefetch/profile-store.ts';
@@ -36,8 +37,11 @@ export interface Content extends AsyncDisposable {
   readonly prefetcher: Prefetcher;
 }
 
-/** Opens the stores in the state directory, and asks no network. @throws what the stores do. */
-export async function openContent(config: Config, logger: Logger): Promise<Content> {
+/**
+ * Opens the stores in the state directory, and asks no network. `recorder` is told what node numbers mean.
+ * @throws what the stores do.
+ */
+export async function openContent(config: Config, logger: Logger, recorder?: NodeRecorder): Promise<Content> {
   const store = await LocalStore.open(join(config.stateDirectory, 'store'), { logger });
   const cache = await DiskCache.open(join(config.stateDirectory, 'cache'), {
     limitBytes: config.cacheSizeBytes,
@@ -67,6 +71,7 @@ export async function openContent(config: Config, logger: Logger): Promise<Conte
     fileSystem: new IpfsFileSystem(unixfs, {
       extendedAttributes: config.extendedAttributes,
       observers: [new Readahead(blocks)],
+      ...(recorder ? { recorder } : {}),
     }),
     resolver: contentResolver(unixfs, names, kubo?.control, logger),
     kubo: kubo?.control,

@@ -10,42 +10,56 @@ import express from 'express';
 import { CodedError } from '../src/base/errors.ts';
 import { createLogger, type Logger } from '../src/base/log.ts';
 import { isBoundElsewhere } from '../src/fuse/bound-directories.ts';
-import { serveConnection } from '../src/fuse/kernel/kernel-transport.ts';
-import { libfuseTransport } from '../src/fuse/libfuse/libfuse-transport.ts';
+import { NodeJournal } from '../src/fuse/kernel/node-journal.ts';
 import type { MountedFileSystem } from '../src/fuse/transport.ts';
 import { StateFile } from '../src/volumes/state-file.ts';
 import { VolumeRegistry } from '../src/volumes/volume-registry.ts';
 import { VolumeStatuses } from '../src/volumes/volume-status.ts';
 import type { Config } from './config.ts';
-import { loadNegotiated, saveNegotiated } from './connection-state.ts';
+import { connectionFiles } from './connection-state.ts';
 import { type Content, openContent } from './content.ts';
 import { controlRoutes } from './control-routes.ts';
-import { type DaemonEnvironment, FUSE_DESCRIPTOR, type MessageDown, type MessageUp } from './daemon-process.ts';
+import type { DaemonEnvironment, MessageDown, MessageUp } from './daemon-process.ts';
 import { controlCollaborators } from './daemon-status.ts';
 import { driver } from './driver.ts';
 import { prefetchedTree } from './prefetched-tree.ts';
 import { pluginRoutes } from './routes.ts';
+import { serveInherited } from './serve-inherited.ts';
 import { type ListeningSocket, listenOnSocket } from './server.ts';
 import { rootsOf, volumeCommands } from './volume-commands.ts';
 
 /** Calls under way at SIGTERM may take this long; the supervisor waits a little longer. */
-const STOP_GRACE_MS = 2000;
+const STOP_GRACE_MS = 1500;
+/** At a replacement, calls that cannot be sent again to the next daemon (a CAR on its way in) may take this long. */
+const REPLACE_GRACE_MS = 3000;
 
-/** Runs until SIGTERM, or until the mount is lost; resolves with the exit code. */
-export async function runDaemon(config: Config, inherited: DaemonEnvironment): Promise<number> {
+/** Runs until SIGTERM, until it is replaced, or until the mount is lost. The process is then to end by SIGKILL. */
+export async function runDaemon(config: Config, inherited: DaemonEnvironment): Promise<void> {
+  // A terminal sends these to the whole group; it is the supervisor that answers them.
+  for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
+  const stopped = once(process, 'SIGTERM').then(() => 'stopped' as const);
+  const replaced = obeySupervisor();
   const logger = createLogger(config.logLevel);
-  const content = await openContent(config, logger);
-  const { registry, statuses } = openVolumes(config, content, inherited.IPFS_VOLUME_CONNECTION, logger);
-  const mounted = await serve(config, content, inherited, logger);
+  const { IPFS_VOLUME_CONNECTION_DIRECTORY: directory, IPFS_VOLUME_CONNECTION: connection } = inherited;
+  const journal = config.transport === 'kernel' ? new NodeJournal(connectionFiles(directory).nodes, logger) : undefined;
+  const content = await openContent(config, logger, journal);
+  const { begin, serve } = serveInherited(config, inherited, journal, logger);
+  begin(content.fileSystem);
+  const { registry, statuses } = openVolumes(config, content, connection, logger);
+  const mounted = await serve(content.fileSystem, () => tell({ type: 'answered' }));
   const socket = await listen(config, inherited, { content, registry, statuses, mounted, logger });
   tell({ type: 'ready' });
-  const stopped = once(process, 'SIGTERM').then(() => 'stopped' as const);
-  answerPings();
-  const end = await Promise.race([stopped, mounted.ended]);
-  if (end === 'lost') logger.error({ mountRoot: config.mountRoot }, 'the mount is gone: somebody unmounted it');
+  const end = await Promise.race([stopped, replaced, mounted.ended]);
+  if (end === 'replaced') {
+    await Promise.all([socket.close(REPLACE_GRACE_MS), mounted.drain(() => tell({ type: 'draining' }))]);
+    return;
+  }
+  if (end === 'lost') {
+    logger.error({ mountRoot: config.mountRoot }, 'the mount is gone: somebody unmounted it');
+    tell({ type: 'lost' });
+  }
   await socket.close(STOP_GRACE_MS);
   await content[Symbol.asyncDispose]();
-  return end === 'stopped' ? 0 : 1;
 }
 
 function openVolumes(config: Config, content: Content, connection: string, logger: Logger) {
@@ -70,34 +84,11 @@ function openVolumes(config: Config, content: Content, connection: string, logge
   return { registry, statuses };
 }
 
-async function serve(
-  config: Config,
-  { fileSystem }: Content,
-  inherited: DaemonEnvironment,
-  logger: Logger,
-): Promise<MountedFileSystem> {
-  const options = { fsName: 'ipfs-volume', logger };
-  if (config.transport === 'fuse-native') return libfuseTransport().mount(fileSystem, config.mountRoot, options);
-  const file = inherited.IPFS_VOLUME_CONNECTION_FILE;
-  const negotiated = loadNegotiated(file);
-  return serveConnection(
-    fileSystem,
-    config.mountRoot,
-    {
-      descriptor: FUSE_DESCRIPTOR,
-      inherited: inherited.IPFS_VOLUME_TAKE_OVER === '1',
-      ...(negotiated ? { negotiated } : {}),
-      onNegotiated: (agreed) => saveNegotiated(file, agreed),
-    },
-    options,
-  );
-}
-
 interface Served {
   readonly content: Content;
   readonly registry: VolumeRegistry;
   readonly statuses: VolumeStatuses;
-  readonly mounted: MountedFileSystem;
+  readonly mounted: Pick<MountedFileSystem, 'requestCounts'>;
   readonly logger: Logger;
 }
 
@@ -117,12 +108,16 @@ function listen(config: Config, inherited: DaemonEnvironment, served: Served): P
   return listenOnSocket(inherited.IPFS_VOLUME_DAEMON_SOCKET, app);
 }
 
-function answerPings(): void {
-  process.on('message', (message: MessageDown) => {
-    if (message.type === 'ping') tell({ type: 'pong' });
-  });
+/** Answers pings; resolves when the supervisor wants another daemon in this one's place. */
+function obeySupervisor(): Promise<'replaced'> {
   // Without its supervisor nobody would relay a call or restart it.
   process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+  return new Promise((resolve) => {
+    process.on('message', ({ type }: MessageDown) => {
+      if (type === 'ping') tell({ type: 'pong' });
+      else resolve('replaced');
+    });
+  });
 }
 
 function tell(message: MessageUp): void {

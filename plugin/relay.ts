@@ -5,20 +5,20 @@
  * whose daemon dies before it answered is sent again. Docker sees a slow answer, never a refused connection.
  *
  * What always holds:
- * - A call is sent again only if not one byte of an answer has come, and only if its body was kept: bodies are kept up to
- *   MAX_KEPT_BODY_BYTES; a larger one (a CAR on its way into the store) is passed through and fails with its daemon.
+ * - A call is sent again as long as the caller has had no byte of an answer. Answers of up to MAX_KEPT_BYTES are passed on
+ *   only when they are whole, so that they too can be had again.
+ * - Bodies are kept for that, up to MAX_KEPT_BYTES; a larger one (a CAR on its way into the store) is passed through once
+ *   a daemon has taken the connection, and fails with that daemon.
  * - Every attempt carries the same CALL_ID_HEADER, by which the daemon counts a Mount that arrives twice once.
  * - A caller that goes away ends its call at the daemon (which rolls a Mount back).
+ * - Nobody waits for a daemon for longer than MAX_WAIT_FOR_DAEMON_MS in all.
  */
 import { randomUUID } from 'node:crypto';
-import {
-  type ClientRequest,
-  request as httpRequest,
-  type IncomingMessage,
-  type RequestListener,
-  type ServerResponse,
-} from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { setTimeout as after } from 'node:timers/promises';
+import { CodedError, messageChain } from '../src/base/errors.ts';
 import type { Logger } from '../src/base/log.ts';
+import { attempt } from './relay-attempt.ts';
 
 /** Names one call over all its attempts. */
 export const CALL_ID_HEADER = 'x-ipfs-volume-call';
@@ -27,52 +27,102 @@ export const CALL_ID_HEADER = 'x-ipfs-volume-call';
 export const REPEATED_HEADER = 'x-ipfs-volume-repeated';
 
 /** Docker's bodies are a few hundred bytes; the daemon refuses API bodies above this anyway. */
-const MAX_KEPT_BODY_BYTES = 1024 * 1024;
+const MAX_KEPT_BYTES = 1024 * 1024;
 
 /** The engine gives Create and Mount two minutes, other calls one; answer before it gives up without a word. */
 const MAX_WAIT_FOR_DAEMON_MS = 50_000;
 
+/**
+ * A daemon that broke a connection is dead in nearly every case, and its successor is waited for. Should it live, it is
+ * tried again after this.
+ */
+const RETRY_SAME_MS = 1000;
+
 export interface RelayTarget {
   /**
-   * The socket of a daemon that listens, as soon as there is one other than `deadSocket`. Rejects when `signal` aborts.
+   * The socket of a daemon that listens, now or as soon as one other than `deadSocket` does. Rejects when `signal` aborts,
+   * and when there will be none.
    */
   nextDaemon(signal: AbortSignal, deadSocket?: string): Promise<string>;
-  /** Told that the daemon on `socketPath` answered a call, or that it did not. */
+  /** Told that the daemon on `socketPath` answered a call. */
   answered(socketPath: string): void;
 }
 
+export interface RelayLimits {
+  readonly maxWaitMs?: number;
+  readonly retrySameMs?: number;
+}
+
 /** A request listener that hands every call to `target`'s daemon. */
-export function relay(target: RelayTarget, logger: Logger): RequestListener {
+export function relay(target: RelayTarget, logger: Logger, limits: RelayLimits = {}): RequestListener {
   return (request, response) => {
-    relayCall(target, request, response).catch((error: unknown) => {
-      logger.warn({ url: request.url, error: String(error) }, 'a call could not be relayed to the daemon');
+    relayCall(target, request, response, limits).catch((error: unknown) => {
+      // There is nobody to tell.
+      if (response.destroyed) return;
+      logger.warn({ url: request.url, error: messageChain(error) }, 'a call could not be relayed to the daemon');
       if (response.headersSent) response.destroy();
-      else refuse(response, `the daemon does not answer: ${error instanceof Error ? error.message : String(error)}`);
+      else refuse(response, `the daemon does not answer: ${messageChain(error)}`);
     });
   };
 }
 
-async function relayCall(target: RelayTarget, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const callId = randomUUID();
-  const body = await keepBody(request);
+async function relayCall(
+  target: RelayTarget,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { maxWaitMs = MAX_WAIT_FOR_DAEMON_MS, retrySameMs = RETRY_SAME_MS }: RelayLimits,
+): Promise<void> {
   const gone = new AbortController();
-  response.once('close', () => gone.abort(new Error('the caller went away')));
-  let deadSocket: string | undefined;
+  response.once('close', () => gone.abort(new CodedError('ABORTED', 'the caller went away')));
+  const body = await keepBody(request);
+  const callId = randomUUID();
+  let leftMs = maxWaitMs;
+  let failedSocket: string | undefined;
+  let repeated = false;
   for (;;) {
-    const signal = AbortSignal.any([gone.signal, AbortSignal.timeout(MAX_WAIT_FOR_DAEMON_MS)]);
-    const socketPath = await target.nextDaemon(signal, deadSocket);
-    const outcome = await attempt(
-      socketPath,
-      { callId, repeated: deadSocket !== undefined },
-      request,
-      body,
-      response,
-      gone.signal,
-    );
+    const askedAt = performance.now();
+    const socketPath = await daemonFor(target, { gone: gone.signal, leftMs, failedSocket, retrySameMs });
+    leftMs = Math.max(1, leftMs - (performance.now() - askedAt));
+    const headers = { ...request.headers, [CALL_ID_HEADER]: callId, [REPEATED_HEADER]: repeated ? '1' : '0' };
+    const outcome = await attempt(socketPath, headers, request, body, response, gone.signal, MAX_KEPT_BYTES);
     if (outcome === 'answered') target.answered(socketPath);
-    if (outcome !== 'unanswered') return;
-    if (body === 'streamed') throw new Error('it stopped in the middle of the transfer; start the command again');
-    deadSocket = socketPath;
+    if (outcome === 'answered' || outcome === 'broken') return;
+    if (outcome === 'unanswered') {
+      repeated = true;
+      if (body === 'streamed') {
+        throw new CodedError('DAEMON_UNREACHABLE', 'it stopped in the middle of the transfer; start the command again');
+      }
+    }
+    failedSocket = socketPath;
+  }
+}
+
+interface Wait {
+  readonly gone: AbortSignal;
+  readonly leftMs: number;
+  readonly failedSocket: string | undefined;
+  readonly retrySameMs: number;
+}
+
+/** Another daemon than the one that failed, or that one again where it is still the one. */
+async function daemonFor(target: RelayTarget, { gone, leftMs, failedSocket, retrySameMs }: Wait): Promise<string> {
+  const found = new AbortController();
+  const signal = AbortSignal.any([gone, found.signal]);
+  const waits: Promise<string>[] = [
+    target.nextDaemon(signal, failedSocket),
+    after(leftMs, undefined, { signal }).then(() => {
+      throw new CodedError('DAEMON_UNREACHABLE', 'none has come up in time');
+    }),
+  ];
+  if (failedSocket !== undefined) waits.push(after(retrySameMs, failedSocket, { signal }));
+  try {
+    return await Promise.race(waits);
+  } catch (error) {
+    throw gone.aborted ? gone.reason : error;
+  } finally {
+    // The others end with it, and nobody is interested in how.
+    for (const wait of waits) wait.catch(() => undefined);
+    found.abort();
   }
 }
 
@@ -80,60 +130,10 @@ async function relayCall(target: RelayTarget, request: IncomingMessage, response
 async function keepBody(request: IncomingMessage): Promise<Buffer | 'streamed'> {
   const announced = Number(request.headers['content-length'] ?? 0);
   // Docker announces a length; what comes chunked is `add` or `import` streaming a CAR.
-  if (request.headers['transfer-encoding'] !== undefined || announced > MAX_KEPT_BODY_BYTES) return 'streamed';
+  if (request.headers['transfer-encoding'] !== undefined || announced > MAX_KEPT_BYTES) return 'streamed';
   const chunks: Buffer[] = [];
   for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
   return Buffer.concat(chunks);
-}
-
-/** `answered`: an answer went through whole. `broken`: it was cut off on the way. `unanswered`: nothing came at all. */
-type Outcome = 'answered' | 'broken' | 'unanswered';
-
-function attempt(
-  socketPath: string,
-  { callId, repeated }: { readonly callId: string; readonly repeated: boolean },
-  request: IncomingMessage,
-  body: Buffer | 'streamed',
-  response: ServerResponse,
-  gone: AbortSignal,
-): Promise<Outcome> {
-  return new Promise((resolve) => {
-    const upstream: ClientRequest = httpRequest({
-      socketPath,
-      method: request.method,
-      path: request.url,
-      headers: {
-        ...request.headers,
-        [CALL_ID_HEADER]: callId,
-        [REPEATED_HEADER]: repeated ? '1' : '0',
-        connection: 'close',
-      },
-      agent: false,
-    });
-    const end = (outcome: Outcome): void => {
-      gone.removeEventListener('abort', abandon);
-      resolve(outcome);
-    };
-    const abandon = (): void => {
-      upstream.destroy();
-      end('broken');
-    };
-    gone.addEventListener('abort', abandon, { once: true });
-    upstream.once('error', () => {
-      if (!response.headersSent) end('unanswered');
-    });
-    upstream.once('response', (reply) => {
-      response.writeHead(reply.statusCode ?? 502, reply.headers);
-      reply.pipe(response);
-      reply.once('end', () => end('answered'));
-      reply.once('error', () => {
-        response.destroy();
-        end('broken');
-      });
-    });
-    if (body === 'streamed') request.pipe(upstream);
-    else upstream.end(body);
-  });
 }
 
 /** In the form of both APIs on the socket: Docker reads `Err`, the command line `code` and `message`. */

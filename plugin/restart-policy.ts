@@ -3,18 +3,31 @@
  *
  * Only daemons that died before they answered a request count: one that served for a day and was killed is replaced at
  * once, as often as it takes. One that dies on the way up would do so again, so the pauses grow, and after
- * MAX_FRUITLESS_STARTS the supervisor says why and stops, for the engine and the log to show it.
+ * `maxFruitlessStarts` the supervisor says why and stops, for the engine and the log to show it.
  */
 
-/** 250 ms, doubled with each fruitless start … */
-const FIRST_PAUSE_MS = 250;
-/** … up to this. */
-const LONGEST_PAUSE_MS = 10_000;
+export interface RestartLimits {
+  /** Before the second start, doubled with each fruitless one … */
+  readonly firstPauseMs: number;
+  /** … up to this. */
+  readonly longestPauseMs: number;
+  readonly maxFruitlessStarts: number;
+}
+
 /** About a minute of trying in all. */
-export const MAX_FRUITLESS_STARTS = 10;
+const LIMITS: RestartLimits = { firstPauseMs: 250, longestPauseMs: 10_000, maxFruitlessStarts: 10 };
 
 export class RestartPolicy {
+  readonly #limits: RestartLimits;
   #fruitless = 0;
+
+  constructor(limits: RestartLimits = LIMITS) {
+    this.#limits = limits;
+  }
+
+  get maxFruitlessStarts(): number {
+    return this.#limits.maxFruitlessStarts;
+  }
 
   /** Milliseconds to wait before the next start, or `undefined` to give up. `answered`: the dead daemon had answered. */
   afterDeath(answered: boolean): number | undefined {
@@ -23,7 +36,8 @@ export class RestartPolicy {
       return 0;
     }
     this.#fruitless++;
-    if (this.#fruitless >= MAX_FRUITLESS_STARTS) return undefined;
-    return Math.min(FIRST_PAUSE_MS * 2 ** (this.#fruitless - 1), LONGEST_PAUSE_MS);
+    const { firstPauseMs, longestPauseMs, maxFruitlessStarts } = this.#limits;
+    if (this.#fruitless >= maxFruitlessStarts) return undefined;
+    return Math.min(firstPauseMs * 2 ** (this.#fruitless - 1), longestPauseMs);
   }
 }

@@ -1,5 +1,7 @@
 /** The commands `serve` and, hidden, `daemon`: environment and flags to a configuration, and that to a process. */
+import { writeSync } from 'node:fs';
 import type { Command } from 'commander';
+import { messageChain } from '../src/base/errors.ts';
 import type { CliContext } from '../src/cli/cli-parts.ts';
 import { FLAGS, readConfig } from './config.ts';
 import type { DaemonEnvironment } from './daemon-process.ts';
@@ -24,11 +26,21 @@ export function registerServe(program: Command, context: CliContext): void {
 /** `daemon`: what `serve` starts, and nobody else. */
 export function registerDaemon(program: Command, context: CliContext): void {
   program.command('daemon', { hidden: true }).action(async () => {
-    const { runDaemon } = await import('./daemon.ts');
+    // A thread that is blocked reading /dev/fuse would keep the process from exiting, in whichever way but this one.
+    const die = () => process.kill(process.pid, 'SIGKILL');
+    const fail = (words: string) => {
+      writeSync(process.stderr.fd, `${words}\n`);
+      die();
+    };
+    process.on('uncaughtException', (error) => fail(error.stack ?? String(error)));
     const { env } = context.process;
-    await runDaemon(readConfig(env), env as unknown as DaemonEnvironment);
-    // A thread that is blocked reading /dev/fuse would keep the process from exiting.
-    process.kill(process.pid, 'SIGKILL');
+    try {
+      const { runDaemon } = await import('./daemon.ts');
+      await runDaemon(readConfig(env), env as unknown as DaemonEnvironment);
+      die();
+    } catch (error) {
+      fail(`ipfs-volume: ${messageChain(error)}`);
+    }
   });
 }
 

@@ -3,10 +3,8 @@
  * `daemon` of the same program.
  */
 import { randomUUID } from 'node:crypto';
-import { closeSync, mkdtempSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { closeSync } from 'node:fs';
+import { rm, statfs } from 'node:fs/promises';
 import { messageChain } from '../src/base/errors.ts';
 import { createLogger, type Logger } from '../src/base/log.ts';
 import { lockStateDirectory } from '../src/base/state-lock.ts';
@@ -16,12 +14,15 @@ import type { Config } from './config.ts';
 import { serveMetrics } from './metrics-server.ts';
 import { prepareMountRoot } from './mount-root.ts';
 import { relay } from './relay.ts';
+import { makeRunDirectory } from './run-directory.ts';
 import { listenOnSocket } from './server.ts';
 import { type SupervisedConnection, Supervisor } from './supervisor.ts';
 import { VERSION } from './version.ts';
 
 /** Calls under way when the supervisor ends get an answer, or an end, within this. */
-const STOP_GRACE_MS = 500;
+const STOP_GRACE_MS = 300;
+/** Whatever hangs: the promise is five seconds from the signal to the end. */
+const STOP_LIMIT_MS = 4800;
 
 /**
  * Serves until SIGTERM or SIGINT, or until its daemons will not stay up; resolves with the exit code.
@@ -33,7 +34,7 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   const lock = lockStateDirectory(config.stateDirectory);
   undo.defer(() => lock.release());
   const mountRoot = await prepareMountRoot(config.mountRoot, logger);
-  const runDirectory = makeRunDirectory();
+  const runDirectory = makeRunDirectory(config.stateDirectory);
   undo.defer(() => rm(runDirectory, { recursive: true, force: true }));
   const connection = await connect(config, mountRoot);
   undo.defer(() => connection.detach());
@@ -53,15 +54,6 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   return end === 'stopped' ? 0 : 1;
 }
 
-/** Of our own, 0700, in memory where the machine has /run, and short, since a socket's path has 107 bytes. */
-function makeRunDirectory(): string {
-  try {
-    return mkdtempSync('/run/ipfs-volume-');
-  } catch {
-    return mkdtempSync(join(tmpdir(), 'ipfs-volume-'));
-  }
-}
-
 async function connect(config: Config, mountRoot: string): Promise<SupervisedConnection> {
   const id = randomUUID();
   // libfuse mounts by itself, in the daemon, and nothing of it can be handed on.
@@ -74,6 +66,7 @@ async function connect(config: Config, mountRoot: string): Promise<SupervisedCon
   return {
     descriptor,
     id,
+    poke: () => void statfs(mountRoot).catch(() => undefined),
     detach: () => {
       detached ??= undo();
       return detached;
@@ -85,6 +78,7 @@ function handleSignals(supervisor: Supervisor, logger: Logger): void {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
       logger.info({ signal }, 'stopping');
+      setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref();
       supervisor.stop().catch((error: unknown) => logger.error({ error: messageChain(error) }, 'stopping failed'));
     });
   }

@@ -42,7 +42,7 @@ export interface NextNumbers {
   readonly serial: number;
 }
 
-export interface VolumeEvent {
+interface VolumeEvent {
   readonly type: 'volume';
   readonly serial: number;
   readonly name: string;

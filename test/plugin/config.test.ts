@@ -20,6 +20,7 @@ describe('the configuration', () => {
       extendedAttributes: false,
       metricsAddress: undefined,
       transport: 'kernel',
+      resend: true,
       logLevel: 'info',
     });
   });
@@ -38,6 +39,7 @@ describe('the configuration', () => {
         IPFS_VOLUME_PREFETCH_RATE: '20MiB/s',
         IPFS_VOLUME_PREFETCH: 'none',
         IPFS_VOLUME_XATTRS: 'on',
+        IPFS_VOLUME_RESEND: 'off',
         IPFS_VOLUME_METRICS: ':9464',
         IPFS_VOLUME_GATEWAYS: 'https://a.example, https://b.example/',
         IPFS_VOLUME_KUBO_RPC: '/ip4/10.1.2.3/tcp/5001',
@@ -48,6 +50,7 @@ describe('the configuration', () => {
       prefetchRate: 20 * 1024 ** 2,
       prefetch: 'none',
       extendedAttributes: true,
+      resend: false,
       metricsAddress: { host: '127.0.0.1', port: 9464 },
       gateways: ['https://a.example', 'https://b.example/'],
       gatewaysAreDefault: false,

@@ -24,12 +24,18 @@ export class AnswerWriter {
   readonly #scratch = Buffer.alloc(SCRATCH_BYTES);
   readonly #view = new DataView(this.#scratch.buffer, this.#scratch.byteOffset, SCRATCH_BYTES);
   readonly #before: () => void;
+  #onFirst: (() => void) | undefined;
 
   /** `before` is called before each answer that holds something. */
   constructor(descriptor: number, logger: Logger, before: () => void = () => undefined) {
     this.#descriptor = descriptor;
     this.#logger = logger;
     this.#before = before;
+  }
+
+  /** `call` is called once, when the kernel takes an answer from now on. */
+  onFirst(call: (() => void) | undefined): void {
+    this.#onFirst = call;
   }
 
   /** `write` puts a structure at the offset and returns its length. True where the kernel took the answer. */
@@ -68,6 +74,11 @@ export class AnswerWriter {
     }
   }
 
+  #sayFirst(call: () => void): void {
+    this.#onFirst = undefined;
+    call();
+  }
+
   #header(unique: bigint, length: number, errno: number): void {
     this.#view.setUint32(0, length, true);
     this.#view.setInt32(4, -errno, true);
@@ -77,6 +88,7 @@ export class AnswerWriter {
   #deliver(unique: bigint, write: () => void): boolean {
     try {
       write();
+      if (this.#onFirst) this.#sayFirst(this.#onFirst);
       return true;
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? codeOf(error);

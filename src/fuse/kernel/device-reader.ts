@@ -18,7 +18,7 @@ export interface DeviceReaderData {
   readonly journal: number | undefined;
 }
 
-/** What it says when it ends: the error code that ended it, ENODEV for an unmount. */
+/** What it says when it ends: the error code that ended it, ENODEV for an unmount, STOPPED where it was told to. */
 export interface DeviceReaderEnd {
   readonly code: string;
 }
@@ -30,7 +30,7 @@ const recent = journal === undefined ? undefined : new RecentRequests(journal);
 parentPort?.postMessage({ code: readUntilEnd(descriptor, new RingWriter(ring), recent) } satisfies DeviceReaderEnd);
 
 function readUntilEnd(descriptor: number, writer: RingWriter, recent: RecentRequests | undefined): string {
-  for (;;) {
+  while (!writer.stopped) {
     try {
       const room = writer.reserve();
       const length = readSync(descriptor, room);
@@ -43,4 +43,5 @@ function readUntilEnd(descriptor: number, writer: RingWriter, recent: RecentRequ
       if (!TRANSIENT.has(code)) return code;
     }
   }
+  return 'STOPPED';
 }

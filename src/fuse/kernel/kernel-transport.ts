@@ -15,6 +15,8 @@ import { type Connection, FuseSession } from './session.ts';
 export interface ServedConnection extends MountedFileSystem {
   /** Plain data, for the `negotiated` of whoever takes the connection over. */
   readonly negotiated: Negotiated;
+  /** As `FuseSession.drain`. */
+  drain(): Promise<void>;
 }
 
 /** The transport that mounts with mount(8) and speaks to /dev/fuse. */
@@ -52,7 +54,7 @@ export async function serveConnection(
   try {
     const negotiated = await session.negotiated;
     const { ended, requestCounts } = session;
-    return { directory, requestCounts, ended, unmount, negotiated };
+    return { directory, requestCounts, ended, unmount, negotiated, drain: () => session.drain() };
   } catch (error) {
     await unmount();
     throw error;

@@ -17,6 +17,8 @@ const WRITE_AT = 1;
 const WRITER_SLEEPS = 2;
 /** 1 where requests are to be noted in the journal. */
 const JOURNALLED = 3;
+/** 1 where no more requests are to be read. */
+const STOPPED = 4;
 const CONTROL_BYTES = 64;
 
 const RECORD_HEADER_BYTES = 8;
@@ -72,6 +74,11 @@ export class RingWriter extends RingEnd {
     return Atomics.load(this.control, JOURNALLED) === 1;
   }
 
+  /** True where the other end wants no more. */
+  get stopped(): boolean {
+    return Atomics.load(this.control, STOPPED) === 1;
+  }
+
   /** Hands over the first `length` bytes of what `reserve` gave. */
   commit(length: number): void {
     this.lengths[this.#at / 4] = length;
@@ -99,6 +106,15 @@ export class RingReader extends RingEnd {
   /** From now on requests are noted before they are handed over. */
   journal(): void {
     Atomics.store(this.control, JOURNALLED, 1);
+  }
+
+  /** From now on no request is read but the one, if any, that is waited for already. */
+  stop(): void {
+    Atomics.store(this.control, STOPPED, 1);
+  }
+
+  get isEmpty(): boolean {
+    return Atomics.load(this.control, WRITE_AT) === this.#at;
   }
 
   /** Gives back what `peek` showed. */

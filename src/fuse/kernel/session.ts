@@ -6,6 +6,7 @@
  * are given back. It knows neither mount(8) nor how the descriptor was come by.
  */
 import { closeSync, constants, existsSync, ftruncateSync, openSync } from 'node:fs';
+import { setTimeout as after } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { CodedError, messageChain } from '../../base/errors.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
@@ -29,6 +30,8 @@ const REQUESTS_PER_TURN = 64;
  * through the event loop takes as long.
  */
 const LINGER_MS = 0.05;
+/** While a session drains, how often it is looked whether all is answered. */
+const DRAIN_POLL_MS = 5;
 
 export interface Connection {
   /** An open /dev/fuse, bound to a mount. The session closes it. */
@@ -45,6 +48,8 @@ export interface Connection {
   readonly onNegotiated?: (negotiated: Negotiated) => void;
   /** Called before an answer leaves that may depend on something to be kept first. */
   readonly beforeAnswer?: () => void;
+  /** Called once, when the kernel has taken an answer to a request other than INIT: the session works. */
+  readonly onFirstAnswer?: () => void;
 }
 
 export class FuseSession {
@@ -60,6 +65,7 @@ export class FuseSession {
   readonly #counts = new Map<string, number>();
   readonly #agreed = Promise.withResolvers<Negotiated>();
   readonly #journal: number | undefined;
+  readonly #readerStopped = Promise.withResolvers<void>();
   #detached = false;
   #gone = false;
 
@@ -79,7 +85,10 @@ export class FuseSession {
     this.#journal = connection.journalPath === undefined ? undefined : openJournal(connection.journalPath);
     if (connection.inherited) this.#takeOver();
     else if (this.#journal !== undefined) ftruncateSync(this.#journal);
-    if (connection.negotiated) this.#begin(connection.negotiated);
+    if (connection.negotiated) {
+      this.#begin(connection.negotiated);
+      answers.onFirst(connection.onFirstAnswer);
+    }
     this.ended = this.#startReader(memory);
     this.#ring.whenMore(this.#serve);
   }
@@ -93,6 +102,16 @@ export class FuseSession {
   detached(): void {
     this.#detached = true;
     this.#inFlight.detach();
+  }
+
+  /**
+   * Reads no more requests, and resolves when all that were read are answered. What comes then waits in the kernel for
+   * the process that takes over. The thread that reads may be waiting for one more request; until one comes this waits.
+   */
+  async drain(): Promise<void> {
+    this.#ring.stop();
+    await Promise.race([this.#readerStopped.promise, this.ended]);
+    while (!this.#gone && !(this.#ring.isEmpty && this.#inFlight.size === 0)) await after(DRAIN_POLL_MS);
   }
 
   /** What an earlier process left unanswered is asked for again or, where that cannot be, failed. */
@@ -130,7 +149,10 @@ export class FuseSession {
     reader.on('error', (error) => {
       code = messageChain(error);
     });
-    reader.on('exit', () => resolve(this.#finish(code)));
+    reader.on('exit', () => {
+      if (code === 'STOPPED') this.#readerStopped.resolve();
+      else resolve(this.#finish(code));
+    });
     return promise;
   }
 
@@ -206,6 +228,7 @@ export class FuseSession {
       this.#connection.onNegotiated?.(negotiated);
       this.#begin(negotiated);
       if (claim(request)) this.#to.answers.bytes(request.unique, [encodeInitReply(negotiated)]);
+      this.#to.answers.onFirst(this.#connection.onFirstAnswer);
     } catch (error) {
       this.#agreed.reject(error);
       throw error;
