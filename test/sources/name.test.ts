@@ -18,6 +18,7 @@ import {
 } from '../support/gateway-server.ts';
 import { type KuboNode, startKubo } from '../support/kubo.ts';
 import { describeWith } from '../support/machine.ts';
+import { txtAnswer } from '../support/txt-answer.ts';
 import { failureCode } from './source-contract.ts';
 
 const ROOT = 'bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am';
@@ -300,16 +301,3 @@ describe('a name that nobody resolves', () => {
     await server.close();
   });
 });
-
-/** The DNS answer to `query` (RFC 1035): its header and question, then one TXT record of these pieces. */
-function txtAnswer(query: Buffer, pieces: readonly string[]): Buffer {
-  const end = query.indexOf(0, 12) + 5;
-  const header = Buffer.from(query.subarray(0, 12));
-  header.writeUInt16BE(0x8180, 2);
-  header.writeUInt16BE(1, 6);
-  header.fill(0, 8);
-  const data = Buffer.concat(pieces.map((piece) => Buffer.concat([Buffer.from([piece.length]), Buffer.from(piece)])));
-  // Name: pointer to the question; TXT, IN, 60 s, length.
-  const record = Buffer.from([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, data.length]);
-  return Buffer.concat([header, query.subarray(12, end), record, data]);
-}

@@ -3,7 +3,7 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -13,11 +13,19 @@ import { KUBO_BINARY } from '../kubo/build.ts';
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 10_000;
 
+/** What Kubo will not start without where it has a network's key: the other transports encrypt by themselves. */
+const PRIVATE_NETWORK = {
+  'AutoTLS.Enabled': false,
+  'Swarm.Transports.Network': { QUIC: false, WebTransport: false, WebRTCDirect: false, Websocket: false },
+};
+
 export interface KuboNodeOptions {
   /** `ipfs daemon --offline`: absent blocks are refused at once, names resolve from its own keys alone. */
   readonly offline?: boolean;
   /** Settings by their dotted name, such as `{ 'Gateway.NoFetch': true }`. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** 64 hexadecimal digits: a private network of those who have the same. */
+  readonly networkKey?: string;
 }
 
 export class KuboNode {
@@ -87,11 +95,14 @@ export class KuboNode {
 }
 
 /** Starts a node with an empty repository; resolves once its RPC and its gateway answer. */
-export async function startKubo({ offline = false, config = {} }: KuboNodeOptions = {}): Promise<KuboNode> {
+export async function startKubo({ offline = false, config = {}, networkKey }: KuboNodeOptions = {}): Promise<KuboNode> {
   const repo = await mkdtemp(join(tmpdir(), 'kubo-'));
   // `test`: loopback and free ports, no bootstrap, no mDNS. No routing: blocks come from connected peers only.
   await runIpfs(repo, ['init', '--profile=test,autoconf-off', '--empty-repo']);
-  const settings = { 'Routing.Type': 'none', ...config };
+  const settings = { 'Routing.Type': 'none', ...(networkKey === undefined ? {} : PRIVATE_NETWORK), ...config };
+  if (networkKey !== undefined) {
+    await writeFile(join(repo, 'swarm.key'), `/key/swarm/psk/1.0.0/\n/base16/\n${networkKey}\n`);
+  }
   for (const [name, value] of Object.entries(settings)) {
     await runIpfs(repo, ['config', '--json', name, JSON.stringify(value)]);
   }

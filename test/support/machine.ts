@@ -10,7 +10,7 @@ import { KUBO_BINARY } from '../kubo/build.ts';
 export type Need = 'root' | 'fuse' | 'docker' | 'compose' | 'registry' | 'kubo' | 'fixtures';
 
 /** IPFS content by other projects, beside the checkout and not part of it. */
-const FIXTURES = new URL('../../../shared/fixtures', import.meta.url).pathname;
+export const FIXTURES = new URL('../../../shared/fixtures', import.meta.url).pathname;
 
 /** Each gives why the machine lacks it; undefined where it is there. */
 const PROBES: Readonly<Record<Need, () => string | undefined>> = {

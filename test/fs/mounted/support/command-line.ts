@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-const CLI = fileURLToPath(new URL('../../../../dist/cli.js', import.meta.url));
+export const CLI = fileURLToPath(new URL('../../../../dist/cli.js', import.meta.url));
 /** Against hangs: `add` of 4 GiB on a machine that is busy. */
 const COMMAND_LIMIT_MS = 180_000;
 
