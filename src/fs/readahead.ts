@@ -1,10 +1,14 @@
 /**
  * Reads ahead of each reader, so that it finds its next blocks here instead of waiting a round trip for each.
  *
- * A stream's window begins at a few blocks. Whenever the reader catches up with it, the window doubles, as long as that
- * made the stream faster the last time: then the link is full, or the reader slower than it, and more would only take
- * memory. A read that continues nothing fetches nothing. What is wanted ahead is wanted at `readahead`, below every
- * reader, is bounded by bytes over all streams, and is dropped when its stream is given up.
+ * A stream's window begins at a few blocks. Whenever the reader catches up with it, the window doubles, until it holds
+ * what the path holds several times over (rate × delay, both as the stream saw them): more would only take memory. A
+ * read that continues nothing fetches nothing. What is wanted ahead is wanted at `readahead`, below every reader, is
+ * bounded by bytes over all streams, and is dropped when its stream is given up.
+ *
+ * Large blocks are wanted one by one: how many are under way at once is then the want queue's to find, a reader who
+ * waits for one of them lifts that one, and none comes twice. Small ones go as a range, where a source sends ranges: a
+ * request costs as much as a few of them.
  *
  * Nobody waits for anything here, and nothing here fails a read.
  */
@@ -27,8 +31,13 @@ export interface ReadaheadOptions {
 
 /** Two blocks of today's importers, eight of yesterday's. */
 const FIRST_WINDOW_BYTES = 2 * 1024 * 1024;
-/** A window that doubled must make the stream this much faster, or it does not double again. */
-const WORTHWHILE = 1.1;
+/**
+ * A window may hold what the path does so many times: once is under way, once is here and not read yet, and halving what
+ * is asked for at a time needs as much again.
+ */
+const PATHS_A_WINDOW = 4;
+/** A request costs a source and us about what 64 KiB do; blocks from here on are asked for one by one. */
+const LARGE_BLOCK_BYTES = 128 * 1024;
 /** A strided reader's window counts reads, each of which may be a block's worth of fetching. */
 const FIRST_STRIDES = 4;
 const MAX_STRIDES = 64;
@@ -45,6 +54,8 @@ class Window {
   arrived = 0;
   /** For strided streams: how many reads ahead were asked for. */
   stridesAsked = 0;
+  /** The least that a block took to come. */
+  delayMs = Number.POSITIVE_INFINITY;
   /** What was read since `sinceMs`, and whether the reader caught up with what came. */
   #readBytes = 0;
   #caughtUp = false;
@@ -61,9 +72,9 @@ class Window {
     this.#caughtUp ||= end > this.arrived;
     // Judged when a window's worth was read through it, so that one measure covers a round trip or more.
     if (this.#readBytes < this.bytes || nowMs <= this.#sinceMs) return;
-    const bytesPerMs = this.#readBytes / (nowMs - this.#sinceMs);
-    if (this.#caughtUp && bytesPerMs > this.#bytesPerMs * WORTHWHILE) this.bytes = Math.min(this.bytes * 2, maxBytes);
-    this.#bytesPerMs = bytesPerMs;
+    this.#bytesPerMs = Math.max(this.#bytesPerMs, this.#readBytes / (nowMs - this.#sinceMs));
+    const enough = PATHS_A_WINDOW * this.#bytesPerMs * this.delayMs;
+    if (this.#caughtUp && this.bytes < enough) this.bytes = Math.min(this.bytes * 2, maxBytes);
     this.#readBytes = 0;
     this.#caughtUp = false;
     this.#sinceMs = nowMs;
@@ -121,12 +132,10 @@ export class Readahead implements ReadObserver {
     window.frontier = Math.max(window.frontier, end);
     const from = window.frontier;
     const to = Math.min(end + window.bytes, file.sizeBytes);
-    // By halves: a request for each read would cut up the ranges that sources answer best.
-    if (from >= to || (to < file.sizeBytes && to - from < window.bytes / 2)) return;
-    const arrived = () => {
-      window.arrived = Math.max(window.arrived, to);
-    };
-    if (this.#want(file, from, to, want, arrived)) window.frontier = to;
+    // By quarters: not for each read, and not so late that the last of it is here before the next is asked for.
+    if (from >= to || (to < file.sizeBytes && to - from < window.bytes / 4)) return;
+    const frontier = this.#want(file, from, to, want, window);
+    if (frontier !== undefined) window.frontier = frontier;
   }
 
   #strides(stream: ReadStream, window: Window, file: FileIndex, want: WantOptions): void {
@@ -137,33 +146,61 @@ export class Readahead implements ReadObserver {
     for (let ahead = window.stridesAsked + 1; ahead <= window.strides; ahead++) {
       const from = offset + ahead * stride;
       if (from < 0 || from >= file.sizeBytes) break;
-      if (!this.#want(file, from, Math.min(from + length, file.sizeBytes), want)) return;
+      if (this.#want(file, from, Math.min(from + length, file.sizeBytes), want) === undefined) return;
       window.stridesAsked = ahead;
     }
     window.strides = Math.min(window.strides * 2, MAX_STRIDES);
   }
 
-  /** False where the bound over all streams is reached: a later read tries again. */
-  #want(file: FileIndex, from: number, to: number, want: WantOptions, arrived: () => void = nothing): boolean {
-    if (this.#outstandingBytes >= this.#maxOutstandingBytes) return false;
-    void this.#fetch(file, from, to, want).then(arrived, nothing);
-    return true;
+  /**
+   * Up to where everything is asked for then, which is the end of a block where that is known at once. Undefined where the
+   * bound over all streams is reached: a later read tries again.
+   */
+  #want(file: FileIndex, from: number, to: number, want: WantOptions, window?: Window): number | undefined {
+    if (this.#outstandingBytes >= this.#maxOutstandingBytes) return undefined;
+    const fetch = async (extents: readonly Extent[]) => {
+      await this.#fetch(file, from, to, extents, want, window);
+      if (window) window.arrived = Math.max(window.arrived, to);
+    };
+    try {
+      const extents = file.locate(from, to, want);
+      if (extents instanceof Promise) {
+        extents.then(fetch).catch(nothing);
+        return to;
+      }
+      fetch(extents).catch(nothing);
+      const last = extents.at(-1);
+      return last?.blockBytes === undefined ? to : last.offset - last.offsetInBlock + last.blockBytes;
+    } catch {
+      // The reader will be told.
+      return to;
+    }
   }
 
-  async #fetch(file: FileIndex, from: number, to: number, want: WantOptions): Promise<void> {
-    const extents = await file.locate(from, to, want);
+  async #fetch(
+    file: FileIndex,
+    from: number,
+    to: number,
+    extents: readonly Extent[],
+    want: WantOptions,
+    window: Window | undefined,
+  ): Promise<void> {
     const absent = extents.filter(({ cid }) => !this.#blocks.has(cid));
     if (absent.length === 0) return;
     const sizes = absent.map(({ blockBytes, length }) => blockBytes ?? length);
-    this.#outstandingBytes += sizes.reduce((sum, size) => sum + size, 0);
+    const bytes = sizes.reduce((sum, size) => sum + size, 0);
+    this.#outstandingBytes += bytes;
     // One round trip for all, where a source can; whatever did not come that way is asked for block by block.
-    if (absent.length > 1) await this.#blocks.fetchRange(cidOf(file.key), from, to - 1, want).catch(nothing);
-    await Promise.all(absent.map((extent, index) => this.#fetchBlock(extent, sizes[index] as number, want)));
+    if (absent.length > 1 && bytes / absent.length < LARGE_BLOCK_BYTES)
+      await this.#blocks.fetchRange(cidOf(file.key), from, to - 1, want).catch(nothing);
+    await Promise.all(absent.map((extent, index) => this.#fetchBlock(extent, sizes[index] as number, want, window)));
   }
 
-  async #fetchBlock({ cid }: Extent, sizeBytes: number, want: WantOptions): Promise<void> {
+  async #fetchBlock({ cid }: Extent, sizeBytes: number, want: WantOptions, window: Window | undefined): Promise<void> {
+    const sinceMs = this.#now();
     try {
       await this.#blocks.get(cid, want);
+      if (window) window.delayMs = Math.min(window.delayMs, this.#now() - sinceMs);
     } catch {
       // The reader will ask for it itself, and be told why it fails.
     } finally {
