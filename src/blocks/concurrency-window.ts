@@ -2,15 +2,17 @@
  * How many requests at once fill the path to one source, and no more: the number at which more no longer brings more.
  *
  * Below it the link idles; above it requests only stand in a queue on the way, in front of whoever wants something next.
- * A reader behind a background fill feels exactly that queue, so the number must be the knee itself. By Little's law
- * (in flight = throughput × delay) a throughput that stays while requests are added is a delay that rises: comparing
- * throughputs sees both, and needs no guess about which delay is the path's own.
+ * A reader behind a background fill feels exactly that queue, so the number must be the knee itself: what the path holds,
+ * its rate times its delay (Little's law). The rate is the best that was seen lately, the delay the least: noise (a busy
+ * processor, a neighbour) makes a rate lower and a delay longer, never the reverse, so it moves neither. This is BBR's
+ * model of a path (Cardwell and others, 2016), for requests instead of packets.
  *
- * It climbs: doubles while that pays, then tries less until that costs, and stays there; from time to time it tries a
- * little more, since links and neighbours change. Only epochs in which the window was what held back are judged, each
- * after the requests of the former window are through. In the very first ones, answers that come ever later end the
- * doubling at once: at 25 Mbit/s sixteen blocks of 1 MiB are five seconds of queue.
+ * It doubles while that pays. Then it cruises at the knee, and from time to time tries more for a moment, since links and
+ * neighbours change, and after that less, so that a queue on the way drains and the delay is seen as it is. In the very
+ * first answers, delays that grow end the doubling at once: at 25 Mbit/s sixteen blocks of 1 MiB are five seconds of
+ * queue.
  */
+import { RecentBest } from './recent-best.ts';
 
 /** Enough for 16 × 256 KiB = 4 MiB in the first round trip; performance of a fixed 10 (Kubo's readers) is the floor to beat. */
 const START_WINDOW = 16;
@@ -19,22 +21,33 @@ const MIN_WINDOW = 2;
 /** 256 blocks of 256 KiB are 64 MiB a round trip: 5 Gbit/s at 100 ms. */
 const MAX_WINDOW = 256;
 
-/** An epoch is judged on at least this many answers: fewer are noise. */
-const MIN_EPOCH_ANSWERS = 8;
-/** Epochs at rest before trying more. */
-const REST_EPOCHS = 32;
-/** What an epoch counts towards that while readers wait beside the fill, who would feel the try: a queue of one more. */
-const SHARED_EPOCH = 1 / 16;
-/** Less throughput than this share of the former says that a smaller window is too small. */
-const KEEPS_THROUGHPUT = 0.95;
-/** At rest, a change of throughput beyond this is another link: search again. */
-const OTHER_LINK = 0.75;
+/** A round is judged on at least this many answers: fewer are noise. */
+const MIN_ROUND_ANSWERS = 8;
+/** Rounds at the knee before trying more. */
+const CRUISE_ROUNDS = 6;
+/** What a round counts towards that while readers wait beside the fill: fewer than one in a hundred of them may feel the try. */
+const SHARED_ROUND = 1 / 96;
+/** Doubling goes on while it brings this much; half of what it would on an empty path. */
+const DOUBLING_PAYS = 1.4;
+/** Readers come and go: one in the last so many rounds is one beside the fill. */
+const READER_ROUNDS = 16;
+/** A try brings at best what it adds, and must bring a third of that to be followed by another. */
+const TRY_PAYS = 1 / 3;
+const FIRST_TRY = 1.1;
+/** Each try that paid is followed by one that is so many times as large, up to doubling. */
+const BOLDER = 1.25;
+/** Up to the next whole request only where a good part of it is needed. */
+const ROUNDING = 0.1;
+/** Below the knee for one round, after each try. */
+const DRAIN = 0.75;
 
 /** What the window learns from each answer. */
 export interface WindowSample {
   readonly nowMs: number;
   readonly bytes: number;
   readonly delayMs: number;
+  /** What had come in all when the request was sent: `receivedBytes` then. */
+  readonly receivedBefore: number;
   /** Requests in flight when it came, itself included. */
   readonly inFlight: number;
   /** The window was full, that is: it is what held back. */
@@ -43,25 +56,30 @@ export interface WindowSample {
   readonly forReader: boolean;
 }
 
-type Phase = 'double' | 'more' | 'less' | 'rest';
+type Phase = 'double' | 'cruise' | 'more' | 'drain';
 
 export class ConcurrencyWindow {
   #window = START_WINDOW;
   #phase: Phase = 'double';
-  /** What the present window is compared with; undefined until an epoch was measured. */
-  #base: { window: number; bytesPerMs: number; meanBytes: number } | undefined;
-  #growth = 2;
-  #restEpochs = 0;
-  #settling = 0;
-  #shrunkInEpoch = false;
-  // The epoch under way.
+  /** False in the first round of a phase: what comes then was sent in the former one. */
+  #measuring = true;
+  #received = 0;
+  readonly #rate = new RecentBest((a, b) => a > b);
+  /** The quickest answer, and how large it was: its own bytes took a part of the time. */
+  readonly #delay = new RecentBest((a, b) => a < b);
+  #meanBytes = 0;
+  /** What the present phase must beat. */
+  #baseRate = 0;
+  #growth = FIRST_TRY;
+  #cruised = 0;
+  #failedInRound = false;
+  #sharedRounds = 0;
+  // The round under way.
   #answers = 0;
   #saturated = 0;
-  #bytes = 0;
-  #startedAtMs: number | undefined;
+  #bytesInFlightTimes = 0;
+  #delays = 0;
   #firstAnswerMs: number | undefined;
-  #shared = false;
-  #leastDelayMs = Number.POSITIVE_INFINITY;
 
   /** Requests that may be in flight together, whoever asks. */
   get size(): number {
@@ -73,131 +91,118 @@ export class ConcurrencyWindow {
     return this.#phase === 'double' ? Math.max(MIN_WINDOW, Math.floor(this.#window / 2)) : this.#window;
   }
 
-  answered({ nowMs, bytes, delayMs, inFlight, saturated, forReader }: WindowSample): void {
-    if (this.#settling > 0) {
-      if (--this.#settling === 0) this.#startEpoch(nowMs);
-      return;
-    }
-    this.#startedAtMs ??= nowMs - delayMs;
+  /** All that was answered so far, to be noted when a request is sent. */
+  get receivedBytes(): number {
+    return this.#received;
+  }
+
+  answered({ nowMs, bytes, delayMs, receivedBefore, inFlight, saturated, forReader }: WindowSample): void {
+    this.#received += bytes;
+    this.#meanBytes = this.#meanBytes === 0 ? bytes : this.#meanBytes + (bytes - this.#meanBytes) / 16;
+    this.#delay.add(Math.max(delayMs, 0.001), bytes);
     this.#firstAnswerMs ??= nowMs;
     this.#answers++;
-    if (forReader) this.#shared = true;
-    this.#bytes += bytes;
+    // What came while this one was under way, over the time that it took: in sum over a round, no burst distorts it.
+    this.#bytesInFlightTimes += this.#received - receivedBefore;
+    this.#delays += delayMs;
     if (saturated) this.#saturated++;
-    this.#leastDelayMs = Math.min(this.#leastDelayMs, delayMs);
+    if (forReader) this.#sharedRounds = READER_ROUNDS;
     if (this.#queueBuildsUp(nowMs, delayMs)) return;
-    if (this.#answers >= this.#epochAnswers) this.#judge(nowMs, inFlight);
+    if (this.#answers >= Math.max(MIN_ROUND_ANSWERS, this.#window)) this.#endRound(inFlight);
   }
 
   /** A request failed: fewer at once, but once only for all that fail together, and climbing again from there. */
   failed(): void {
-    if (this.#shrunkInEpoch) return;
-    this.#set(Math.floor(this.#window * 0.7), 'more');
-    this.#base = undefined;
-    this.#growth = 1.5;
-    this.#shrunkInEpoch = true;
+    if (this.#failedInRound) return;
+    this.#rate.scale(0.7);
+    this.#enter('cruise', Math.floor(this.#window * 0.7));
+    this.#cruised = CRUISE_ROUNDS;
+    this.#failedInRound = true;
   }
 
-  /** One round trip's worth while doubling, which is in haste and judges large differences; twice that afterwards. */
-  get #epochAnswers(): number {
-    const answers = Math.max(MIN_EPOCH_ANSWERS, this.#window);
-    return this.#phase === 'double' ? answers : 2 * answers;
+  /** What the path holds, in requests: rate times delay, and the one that is on the link. */
+  get #knee(): number {
+    const { value: rate } = this.#rate;
+    const { value: delayMs, of: bytes } = this.#delay;
+    const wayMs = Math.max(0, delayMs - bytes / rate);
+    return (rate * wayMs) / this.#meanBytes + 1;
   }
 
   /** While doubling: the fourth answer already took twice the first one's time, so the rest stands in a queue. */
   #queueBuildsUp(nowMs: number, delayMs: number): boolean {
-    if (this.#phase !== 'double' || this.#answers < 4 || delayMs < 2 * this.#leastDelayMs) return false;
+    if (this.#phase !== 'double' || this.#answers < 4 || delayMs < 2 * this.#delay.value) return false;
+    if (this.#saturated < this.#answers) return false;
     const perMs = (this.#answers - 1) / Math.max(nowMs - (this.#firstAnswerMs ?? nowMs), 0.001);
-    const knee = Math.ceil(perMs * this.#leastDelayMs * 1.25);
-    if (knee >= this.#window) return false;
-    this.#base = undefined;
-    this.#set(knee, 'less');
+    if (Math.ceil(perMs * this.#delay.value * 1.25) >= this.#window) return false;
+    this.#rate.add(perMs * this.#meanBytes, 0);
+    this.#enter('drain', this.#knee);
     return true;
   }
 
-  #judge(nowMs: number, inFlight: number): void {
-    const elapsedMs = Math.max(nowMs - (this.#startedAtMs ?? nowMs), 0.001);
-    const bytesPerMs = this.#bytes / elapsedMs;
-    const meanBytes = this.#bytes / this.#answers;
-    // Not held back by the window, or driven past it by readers: the epoch says nothing about the window.
+  #endRound(inFlight: number): void {
+    const rate = this.#bytesInFlightTimes / Math.max(this.#delays, 0.001);
+    // Not held back by the window, or driven past it by readers: what came says nothing about the window.
     const valid = this.#saturated >= 0.8 * this.#answers && inFlight <= 1.5 * this.#window + 2;
-    const rested = this.#shared ? SHARED_EPOCH : 1;
-    this.#startEpoch(nowMs);
-    if (!valid) return;
-    const former = this.#base;
-    const sample = { window: this.#window, bytesPerMs, meanBytes };
-    // Other blocks than before (a directory's after a file's) cannot be compared.
-    const comparable = former && meanBytes < 1.25 * former.meanBytes && meanBytes > 0.8 * former.meanBytes;
-    if (former && !comparable && this.#phase === 'less') {
-      this.#base = undefined;
-      this.#set(former.window, 'rest');
-    } else if (former === undefined || !comparable) {
-      this.#base = sample;
-      this.#step();
-    } else if (this.#phase === 'double' || this.#phase === 'more') {
-      const expected = 1 + 0.5 * (this.#window / former.window - 1);
-      if (bytesPerMs >= former.bytesPerMs * expected) {
-        this.#base = sample;
-        this.#growth = Math.min(2, this.#growth * this.#growth);
-        this.#step();
-      } else {
-        this.#base = { ...former, bytesPerMs: Math.max(former.bytesPerMs, bytesPerMs) };
-        this.#set(Math.ceil((former.window * bytesPerMs) / former.bytesPerMs), 'less', former.window);
-        this.#step();
-      }
-    } else if (this.#phase === 'less') {
-      if (bytesPerMs >= KEEPS_THROUGHPUT * former.bytesPerMs) {
-        // The best throughput of the descent stays the measure, or it would be given away five per cent at a time.
-        this.#base = { ...sample, bytesPerMs: Math.max(bytesPerMs, former.bytesPerMs) };
-        this.#step();
-      } else {
-        const knee = Math.ceil((this.#window * former.bytesPerMs) / bytesPerMs - 0.1);
-        this.#base = undefined;
-        this.#set(knee, 'rest', former.window);
-      }
-    } else {
-      const change = bytesPerMs / former.bytesPerMs;
-      this.#restEpochs += rested;
-      if (change < OTHER_LINK || change > 1 / OTHER_LINK) {
-        // The change came in the middle of this epoch: the next one is the first to be measured by.
-        this.#base = undefined;
-        this.#growth = 1.5;
-        this.#phase = 'more';
-      } else if (this.#restEpochs >= REST_EPOCHS) {
-        this.#base = sample;
-        this.#restEpochs = 0;
-        this.#growth = 1.1;
-        this.#phase = 'more';
-        this.#step();
-      }
+    const shared = this.#sharedRounds > 0;
+    if (shared) this.#sharedRounds--;
+    const measured = this.#measuring;
+    const best = this.#rate.value;
+    this.#rate.add(rate, 0);
+    this.#startRound();
+    if (!valid) {
+      // Readers who drove past the window found that the path holds more.
+      if (this.#phase === 'cruise') this.#resize(Math.max(this.#window, this.#knee));
+      return;
+    }
+    this.#measuring = true;
+    if (!measured) return;
+    switch (this.#phase) {
+      case 'double':
+        if (rate >= DOUBLING_PAYS * this.#baseRate) this.#enter('double', this.#window * 2, rate);
+        else this.#enter('drain', this.#knee * DRAIN);
+        break;
+      case 'more':
+        if (rate >= (1 + (this.#growth - 1) * TRY_PAYS) * this.#baseRate) {
+          this.#growth = Math.min(2, this.#growth * BOLDER);
+          this.#enter('more', Math.max(this.#window + 1, this.#knee * this.#growth), rate);
+        } else this.#enter('drain', this.#knee * DRAIN);
+        break;
+      case 'drain':
+        this.#enter('cruise', this.#knee);
+        break;
+      case 'cruise':
+        this.#cruised += shared ? SHARED_ROUND : 1;
+        if (this.#cruised < CRUISE_ROUNDS) this.#resize(this.#knee);
+        else {
+          // What was seen two tries ago no longer counts.
+          this.#rate.age();
+          this.#delay.age();
+          this.#growth = FIRST_TRY;
+          this.#enter('more', Math.max(this.#window + 1, this.#knee * this.#growth), Math.min(best, this.#rate.value));
+        }
+        break;
     }
   }
 
-  /** Moves on in the direction of the phase, from a window just measured. */
-  #step(): void {
-    const at = this.#window;
-    if (this.#phase === 'double') this.#set(at * 2, 'double');
-    else if (this.#phase === 'more') this.#set(Math.max(at + 1, Math.floor(at * this.#growth)), 'more');
-    else if (this.#phase === 'less') this.#set(Math.min(at - 1, Math.round(at * 0.85)), 'less');
-    // Nowhere further to go: rest, and look again later.
-    if (this.#phase !== 'rest' && this.#window === at) this.#phase = this.#phase === 'less' ? 'rest' : 'less';
+  #enter(phase: Phase, window: number, baseRate = 0): void {
+    const grows = phase === 'double' || phase === 'more';
+    const before = this.#window;
+    this.#resize(window);
+    // Nowhere further to go.
+    this.#phase = grows && this.#window === before ? 'drain' : phase;
+    this.#baseRate = baseRate;
+    this.#cruised = 0;
+    this.#measuring = false;
+    this.#startRound();
   }
 
-  #set(window: number, phase: Phase, most = MAX_WINDOW): void {
-    const former = this.#window;
-    this.#window = Math.max(MIN_WINDOW, Math.min(window, most, MAX_WINDOW));
-    this.#phase = phase;
-    this.#restEpochs = 0;
-    if (this.#window !== former) this.#settling = Math.max(former, this.#window);
-    this.#startEpoch(undefined);
+  #resize(window: number): void {
+    this.#window = Math.max(MIN_WINDOW, Math.min(Math.ceil(window - ROUNDING), MAX_WINDOW));
   }
 
-  #startEpoch(nowMs: number | undefined): void {
-    this.#startedAtMs = nowMs;
-    this.#answers = this.#saturated = this.#bytes = 0;
-    this.#leastDelayMs = Number.POSITIVE_INFINITY;
-    this.#shrunkInEpoch = false;
+  #startRound(): void {
+    this.#answers = this.#saturated = this.#bytesInFlightTimes = this.#delays = 0;
+    this.#failedInRound = false;
     this.#firstAnswerMs = undefined;
-    this.#shared = false;
   }
 }

@@ -202,6 +202,7 @@ export class SourceLane {
    */
   begin(priority: Priority, onSlow?: () => void): Flight {
     const startedAtMs = this.#clock.nowMs();
+    const receivedBefore = this.#window.receivedBytes;
     let probe = this.health.failing;
     let slow = false;
     this.#inFlight++;
@@ -233,7 +234,8 @@ export class SourceLane {
           const delayMs = nowMs - startedAtMs;
           this.#delay.add(delayMs);
           const forReader = priority === 'demand';
-          this.#window.answered({ nowMs, bytes, delayMs, inFlight: this.#inFlight, saturated, forReader });
+          const inFlight = this.#inFlight;
+          this.#window.answered({ nowMs, bytes, delayMs, receivedBefore, inFlight, saturated, forReader });
         }
         this.#inFlight--;
         if (slow) this.#slow--;
