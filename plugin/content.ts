@@ -20,6 +20,7 @@ import { LocalStore } from '../src/sources/local-store.ts';
 import { nameResolver } from '../src/sources/name-resolver.ts';
 import { UnixfsReader } from '../src/unixfs/unixfs-reader.ts';
 import { type ContentResolver, contentResolver } from '../src/volumes/content-resolver.ts';
+import { countBlocksWithTheHeap } from './block-memory.ts';
 import type { Config } from './config.ts';
 
 /** Blocks just used. The disk cache and the kernel's own pages stand behind and before it, so it need not be large. */
@@ -42,6 +43,7 @@ export interface Content extends AsyncDisposable {
  * @throws what the stores do.
  */
 export async function openContent(config: Config, logger: Logger, recorder?: NodeRecorder): Promise<Content> {
+  countBlocksWithTheHeap();
   const store = await LocalStore.open(join(config.stateDirectory, 'store'), { logger });
   const cache = await DiskCache.open(join(config.stateDirectory, 'cache'), {
     limitBytes: config.cacheSizeBytes,
