@@ -26,41 +26,67 @@ export interface Benchmark {
   run(options: RunOptions): Promise<readonly Figures[]>;
 }
 
+/** A line of a picture: what was measured along the way, not only at the end. */
+export interface Series {
+  /** The picture that it belongs to, such as `start`. */
+  readonly picture: string;
+  readonly name: string;
+  /** Pairs of x and y; what they are, the picture's own script knows. */
+  readonly points: readonly (readonly [number, number])[];
+}
+
 export interface RunOptions {
   readonly rounds: number;
+  /** Smaller sizes, for whoever works on a benchmark; figures of such a run are for no table. */
+  readonly quick: boolean;
   /** A directory on the disk under test, removed afterwards. */
   readonly workDirectory: string;
   /** Progress, on stderr. */
   readonly say: (line: string) => void;
+  /** A line that belongs under the table: sizes, and what the link measured. */
+  readonly note: (line: string) => void;
+  /** Takes a line of a picture. */
+  readonly draw: (series: Series) => void;
+}
+
+/** One thing that a trial measured. */
+export interface Measured {
+  readonly workload: string;
+  readonly unit: string;
+  readonly value: number;
 }
 
 /** One measurement: brings the thing into its state, does the work, and says what it took. */
 export interface Trial {
-  readonly workload: string;
   readonly contender: string;
-  readonly unit: string;
-  run(): Promise<number>;
+  /** Rounds at most, for a peer that takes minutes. */
+  readonly rounds?: number;
+  run(): Promise<readonly Measured[]>;
 }
 
-/** Runs every trial `rounds` times, interleaved. */
+/** Runs every trial `rounds` times, interleaved; the figures stand by workload, contenders in their trials' order. */
 export async function interleave(trials: readonly Trial[], options: RunOptions): Promise<Figures[]> {
-  const values = trials.map((): number[] => []);
+  const found = trials.map(() => new Map<string, { unit: string; values: number[] }>());
   for (let round = 0; round < options.rounds; round++) {
     for (let step = 0; step < trials.length; step++) {
       const index = (step + round) % trials.length;
       const trial = trials[index];
-      if (!trial) continue;
-      const value = await trial.run();
-      values[index]?.push(value);
-      options.say(`  round ${round + 1}: ${trial.workload}, ${trial.contender}: ${value.toPrecision(3)} ${trial.unit}`);
+      if (!trial || round >= (trial.rounds ?? options.rounds)) continue;
+      for (const { workload, unit, value } of await trial.run()) {
+        const figure = found[index]?.get(workload) ?? { unit, values: [] };
+        found[index]?.set(workload, figure);
+        figure.values.push(value);
+        options.say(`  round ${round + 1}: ${workload}, ${trial.contender}: ${value.toPrecision(3)} ${unit}`);
+      }
     }
   }
-  return trials.map(({ workload, contender, unit }, index) => ({
-    workload,
-    contender,
-    unit,
-    values: values[index] ?? [],
-  }));
+  const workloads = new Set(found.flatMap((figures) => [...figures.keys()]));
+  return [...workloads].flatMap((workload) =>
+    trials.flatMap(({ contender }, index) => {
+      const figure = found[index]?.get(workload);
+      return figure ? [{ workload, contender, ...figure }] : [];
+    }),
+  );
 }
 
 /**

@@ -104,7 +104,8 @@ function diskType(directory: string): string {
   return best.type;
 }
 
-async function mountedBy(child: ChildProcess, directory: string): Promise<Mounted> {
+/** Waits until `child` serves `directory`. */
+export async function mountedBy(child: ChildProcess, directory: string): Promise<Mounted> {
   // A minute: a mount takes a second, and a machine that needs more has a problem worth reading about.
   for (const deadline = Date.now() + 60_000; !(await isMountPoint(directory)); await pause(10)) {
     if (child.exitCode !== null)

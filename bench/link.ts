@@ -22,6 +22,9 @@ export const LINKS = {
 
 export interface Link {
   readonly port: number;
+  readonly speed: LinkSpeed;
+  /** Bytes carried towards the reader so far. */
+  carriedBytes(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -31,9 +34,23 @@ const PROGRAM = new URL('./programs/link.ts', import.meta.url).pathname;
 export async function openLink(port: number, speed: LinkSpeed): Promise<Link> {
   const args = [PROGRAM, '127.0.0.1', String(port), String(speed.roundTripMs), String(speed.bitsPerSecond)];
   const child: ChildProcess = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  if (!child.stdout) throw new Error('the link has no output');
-  const [line] = (await once(child.stdout, 'data')) as [Buffer];
-  return { port: Number(line.toString()), close: () => end(child) };
+  const { stdin, stdout } = child;
+  if (!stdin || !stdout) throw new Error('the link has no output');
+  const line = async (): Promise<number> => Number(String((await once(stdout, 'data'))[0]));
+  return {
+    port: await line(),
+    speed,
+    carriedBytes: () => {
+      stdin.write('\n');
+      return line();
+    },
+    close: () => end(child),
+  };
+}
+
+/** `50.3 ms, 998 Mbit/s`. */
+export function linkText({ roundTripMs, bitsPerSecond }: LinkSpeed): string {
+  return `${roundTripMs.toPrecision(3)} ms, ${(bitsPerSecond / 1e6).toPrecision(3)} Mbit/s`;
 }
 
 /** What a link gives in truth: the median round trip of 20 pings, and the rate of two seconds' worth of bytes. */

@@ -2,11 +2,14 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
-import { type Figures, median } from './benchmark.ts';
+import { type Figures, median, type Series } from './benchmark.ts';
 
 export interface Report {
+  readonly name: string;
   readonly title: string;
+  readonly notes: readonly string[];
   readonly figures: readonly Figures[];
+  readonly series: readonly Series[];
 }
 
 export interface Machine {
@@ -40,12 +43,13 @@ function revision(): string {
 }
 
 /** A Markdown table a report: workloads down, with each contender's median and its ratio to the first contender. */
-export function table({ title, figures }: Report): string {
+export function table({ title, notes, figures }: Report): string {
   const lines = [
     `### ${title}`,
     '',
-    '| workload | contender | median | min | max | to ours |',
-    '| --- | --- | ---: | ---: | ---: | ---: |',
+    ...(notes.length > 0 ? [notes.join(' '), ''] : []),
+    '| workload | contender | median | min | max | n | to ours |',
+    '| --- | --- | ---: | ---: | ---: | ---: | ---: |',
   ];
   for (const workload of new Set(figures.map((figure) => figure.workload))) {
     const group = figures.filter((figure) => figure.workload === workload);
@@ -53,7 +57,7 @@ export function table({ title, figures }: Report): string {
     for (const { contender, unit, values } of group) {
       const middle = median(values);
       const cells = [middle, Math.min(...values), Math.max(...values)].map((value) => `${show(value)} ${unit}`);
-      lines.push(`| ${workload} | ${contender} | ${cells.join(' | ')} | ${show(middle / ours)} |`);
+      lines.push(`| ${workload} | ${contender} | ${cells.join(' | ')} | ${values.length} | ${show(middle / ours)} |`);
     }
   }
   return `${lines.join('\n')}\n`;

@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --only NAME] [--rounds N] [--json FILE] [--list]`: the benchmarks, beside their peers.
+ * `npm run bench [-- --only NAME] [--rounds N] [--quick] [--json FILE] [--list]`: the benchmarks, beside their peers.
  *
  * Tables go to stdout, progress to stderr. Needs root and /dev/fuse; run it on a machine that does nothing else.
  */
@@ -8,18 +8,20 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Benchmark } from './benchmark.ts';
+import type { Benchmark, Series } from './benchmark.ts';
 import { describeMachine, type Report, table } from './report.ts';
 import { localReads } from './rows/local-reads.ts';
 import { smallFiles } from './rows/small-files.ts';
+import { stream } from './rows/stream.ts';
 import { tree } from './rows/tree.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [localReads, tree, smallFiles];
+const BENCHMARKS: readonly Benchmark[] = [stream, localReads, tree, smallFiles];
 
 const { values: flags } = parseArgs({
   options: {
     only: { type: 'string', multiple: true },
     rounds: { type: 'string', default: '5' },
+    quick: { type: 'boolean', default: false },
     json: { type: 'string' },
     list: { type: 'boolean', default: false },
   },
@@ -49,9 +51,19 @@ async function runAll(): Promise<void> {
     const workDirectory = await mkdtemp(join(tmpdir(), 'ipfs-volume-bench-'));
     try {
       console.error(`${benchmark.name}: ${benchmark.title}`);
-      const figures = await benchmark.run({ rounds, workDirectory, say: (line) => console.error(line) });
-      reports.push({ title: benchmark.title, figures });
-      console.log(table({ title: benchmark.title, figures }));
+      const notes: string[] = [];
+      const series: Series[] = [];
+      const figures = await benchmark.run({
+        rounds,
+        quick: flags.quick,
+        workDirectory,
+        say: (line) => console.error(line),
+        note: (line) => notes.push(line),
+        draw: (line) => series.push(line),
+      });
+      const report = { name: benchmark.name, title: benchmark.title, notes, figures, series };
+      reports.push(report);
+      console.log(table(report));
     } finally {
       await rm(workDirectory, { recursive: true, force: true });
     }

@@ -1,6 +1,7 @@
 /**
  * `link.ts HOST PORT ROUND_TRIP_MS BITS_PER_SECOND`: a TCP relay with the delay and the rate of a network link. Prints the
- * port on which it listens; ends with its stdin.
+ * port on which it listens; ends with its stdin. Each line on stdin is answered with a line of the bytes that were
+ * carried towards the reader so far.
  *
  * All connections share the link, as packets do: each direction has one clock, on which every chunk takes its length at
  * the link's rate, and it leaves half a round trip later. What is under way is bounded by a buffer of one round trip's
@@ -28,6 +29,8 @@ class Direction {
   #queue: Packet[] = [];
   #head = 0;
   #queuedBytes = 0;
+  /** Carried so far. */
+  bytes = 0;
   #freeAtMs = 0;
   #armed = false;
   readonly #heldBack = new Set<Socket>();
@@ -58,6 +61,7 @@ class Direction {
     for (let packet = this.#queue[this.#head]; packet && packet.dueMs <= now; packet = this.#queue[this.#head]) {
       this.#head++;
       this.#queuedBytes -= packet.bytes?.length ?? 0;
+      this.bytes += packet.bytes?.length ?? 0;
       if (packet.to.destroyed) continue;
       if (packet.bytes) packet.to.write(packet.bytes);
       else packet.to.end();
@@ -96,4 +100,4 @@ server.listen(0, '127.0.0.1', () => {
   const address = server.address();
   console.log(typeof address === 'object' ? address?.port : '');
 });
-process.stdin.on('end', () => process.exit(0)).resume();
+process.stdin.on('data', () => console.log(down.bytes)).on('end', () => process.exit(0));

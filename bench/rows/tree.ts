@@ -1,9 +1,9 @@
 /** Row 6, the local part: `find` and `stat` of 50,000 files in 5,000 directories, cold and warm. */
-import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Benchmark, dropKernelCaches, interleave, type Trial } from '../benchmark.ts';
 import { seconds } from '../child.ts';
 import { bindfs, type Contender, disk, LocalContent } from '../contenders.ts';
+import { writeTree } from '../noise.ts';
 
 const DIRECTORY_COUNT = 5000;
 const FILES_A_DIRECTORY = 10;
@@ -14,19 +14,7 @@ export const tree: Benchmark = {
   programs: ['bindfs', 'find'],
   async run(options) {
     const source = join(options.workDirectory, 'source');
-    for (let index = 0; index < DIRECTORY_COUNT; index++) {
-      // Three levels, as package trees have: 50 × 10 × 10.
-      const directory = join(
-        source,
-        `a${index % 50}`,
-        `b${Math.floor(index / 50) % 10}`,
-        `c${Math.floor(index / 500)}`,
-      );
-      await mkdir(directory, { recursive: true });
-      for (let file = 0; file < FILES_A_DIRECTORY; file++) {
-        await writeFile(join(directory, `file-${file}`), `${index}/${file}`);
-      }
-    }
+    await writeTree(source, options.quick ? DIRECTORY_COUNT / 10 : DIRECTORY_COUNT, FILES_A_DIRECTORY);
     const content = new LocalContent(join(options.workDirectory, 'state'));
     const cid = await content.add(source);
     const contenders = [
@@ -35,31 +23,23 @@ export const tree: Benchmark = {
       bindfs(source, join(options.workDirectory, 'bindfs')),
       disk(source),
     ];
-    const cold = await interleave(
-      contenders.map((contender) => findTrial(contender, 'cold')),
-      options,
-    );
-    const warm = await interleave(
-      contenders.map((contender) => findTrial(contender, 'warm')),
-      options,
-    );
-    return [...cold, ...warm];
+    return interleave(contenders.map(findTrial), options);
   },
 };
 
-function findTrial(contender: Contender, state: 'cold' | 'warm'): Trial {
+function findTrial(contender: Contender): Trial {
   return {
-    workload: `find + stat, ${state}`,
     contender: contender.name,
-    unit: 's',
     async run() {
       const mounted = await contender.mount();
       try {
         // Size and permissions: every file is stat-ed, as `ls -lR` would.
         const find = (): Promise<number> => seconds('find', [mounted.directory, '-printf', '%s %m %p\\n']);
         dropKernelCaches();
-        const first = await find();
-        return state === 'cold' ? first : await find();
+        return [
+          { workload: 'find + stat, cold', unit: 's', value: await find() },
+          { workload: 'find + stat, warm', unit: 's', value: await find() },
+        ];
       } finally {
         await mounted.unmount();
       }

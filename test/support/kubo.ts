@@ -41,6 +41,18 @@ export class KuboNode {
     this.#daemon = daemon;
   }
 
+  /** Of the daemon. */
+  get processId(): number {
+    return this.#daemon.pid ?? 0;
+  }
+
+  /** With `environment`, what `run` runs. */
+  readonly program = KUBO_BINARY;
+
+  get environment(): NodeJS.ProcessEnv {
+    return environment(this.repo);
+  }
+
   /** Runs `ipfs ARGS` against this node and resolves with its stdout. */
   run(args: readonly string[], input?: string | Uint8Array): Promise<Buffer> {
     return runIpfs(this.repo, args, input);

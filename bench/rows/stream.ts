@@ -1,0 +1,124 @@
+/**
+ * Row 3: one large file from front to back, cold, over a link of 1 Gbit/s and 50 ms: the speed in all, and behind the
+ * first four round trips, as a share of the link. With it the processor time a MiB of everybody at the reader's end (part
+ * of row 10).
+ */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { type Benchmark, interleave, type Measured, type Trial } from '../benchmark.ts';
+import { run } from '../child.ts';
+import { LINKS, type LinkSpeed } from '../link.ts';
+import { writeNoise } from '../noise.ts';
+import { linkTo, type Origin, startNode, startReader } from '../origin.ts';
+import { peakMemoryBytes, processorSeconds } from '../process-cost.ts';
+import { kuboMount, type RemoteContender, rcloneMount, throughGateway, throughKubo } from '../remote.ts';
+
+const PROGRAM = new URL('../programs/stream-read.ts', import.meta.url).pathname;
+/** A peer that is far slower than the link is read no longer than this. */
+const LIMIT_SECONDS = 12;
+const SLOW_ROUNDS = 3;
+
+interface Stream {
+  readonly bytes: number;
+  readonly seconds: number;
+  readonly samples: readonly (readonly [number, number])[];
+}
+
+export const stream: Benchmark = {
+  name: 'stream',
+  title: 'Row 3: one file from front to back, cold, 1 Gbit/s and 50 ms',
+  programs: ['rclone'],
+  async run(options) {
+    const sizeBytes = (options.quick ? 256 : 1024) * 1024 ** 2;
+    await writeNoise(join(options.workDirectory, 'source', 'file'), sizeBytes);
+    options.note(`A file of ${sizeBytes / 1024 ** 2} MiB in blocks of 1 MiB; readers stop after ${LIMIT_SECONDS} s.`);
+    const { node, cids } = await startNode([join(options.workDirectory, 'source')]);
+    const [cid = ''] = cids;
+    try {
+      const origin = await linkTo(node, LINKS.far, options.note);
+      // Nothing but what the reader asks for and what is read ahead of it.
+      const none = { prefetch: 'none' };
+      const trials = [
+        mountTrial(throughGateway(origin), cid, origin, none),
+        mountTrial(throughKubo(origin), cid, origin, none),
+        catTrial(cid, origin),
+        { ...mountTrial(kuboMount(origin), cid, origin), rounds: SLOW_ROUNDS },
+        { ...mountTrial(rcloneMount(origin), cid, origin), rounds: SLOW_ROUNDS },
+      ];
+      try {
+        return await interleave(trials, options);
+      } finally {
+        await origin.close();
+      }
+    } finally {
+      await node.stop();
+    }
+  },
+};
+
+function mountTrial(
+  contender: RemoteContender,
+  cid: string,
+  origin: Origin,
+  volumeOptions: Readonly<Record<string, string>> = {},
+): Trial {
+  return {
+    contender: contender.name,
+    async run() {
+      const seen = await contender.open(cid, volumeOptions);
+      try {
+        const before = await processorSeconds(seen.processIds);
+        const output = await run(process.execPath, [PROGRAM, join(seen.directory, 'file'), String(LIMIT_SECONDS)]);
+        const read = JSON.parse(output) as Stream;
+        return [...speeds(read, origin.measured), ...(await costs(read, seen.processIds, before))];
+      } finally {
+        await seen.close();
+      }
+    },
+  };
+}
+
+function catTrial(cid: string, origin: Origin): Trial {
+  return {
+    contender: 'ipfs cat',
+    async run() {
+      const reader = await startReader(origin);
+      try {
+        const read = await new Promise<string>((resolve, reject) => {
+          const cat = spawn(reader.program, ['cat', `${cid}/file`], { env: reader.environment });
+          const counter = spawn(process.execPath, [PROGRAM, '-', String(LIMIT_SECONDS)], {
+            stdio: [cat.stdout, 'pipe', 'inherit'],
+          });
+          let output = '';
+          counter.stdout?.on('data', (text) => {
+            output += text;
+          });
+          counter.once('error', reject).once('close', () => resolve(output));
+          cat.once('error', reject);
+        });
+        const found = JSON.parse(read) as Stream;
+        return [...speeds(found, origin.measured), ...(await costs(found, [reader.processId], 0))];
+      } finally {
+        await reader.stop();
+      }
+    },
+  };
+}
+
+function speeds({ bytes, seconds, samples }: Stream, link: LinkSpeed): Measured[] {
+  const warmedUp = (4 * link.roundTripMs) / 1000;
+  const [atSeconds = 0, atBytes = 0] = samples.find(([second]) => second >= warmedUp) ?? [];
+  const share = (8 * (bytes - atBytes)) / (seconds - atSeconds) / link.bitsPerSecond;
+  return [
+    { workload: 'whole read', unit: 'MiB/s', value: bytes / 1024 ** 2 / seconds },
+    { workload: 'share of the link behind four round trips', unit: '%', value: 100 * share },
+  ];
+}
+
+async function costs({ bytes }: Stream, processIds: readonly number[], before: number): Promise<Measured[]> {
+  const spentMs = 1000 * ((await processorSeconds(processIds)) - before);
+  return [
+    { workload: 'processor time a MiB', unit: 'ms', value: spentMs / (bytes / 1024 ** 2) },
+    { workload: 'peak memory', unit: 'MiB', value: (await peakMemoryBytes(processIds)) / 1024 ** 2 },
+  ];
+}

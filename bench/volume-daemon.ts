@@ -1,0 +1,83 @@
+/**
+ * `ipfs-volume serve` with a state directory of its own, as Docker would find it: volumes are created and mounted by
+ * Docker's protocol on its socket. New for each cold trial, so that nothing is remembered from the last one.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { DaemonClient } from '../src/cli/daemon-client.ts';
+import type { VolumeStatus } from '../src/volumes/control-api.ts';
+import { end, run } from './child.ts';
+
+const CLI = new URL('../dist/cli.js', import.meta.url).pathname;
+
+export interface DaemonSource {
+  readonly gatewayUrl?: string;
+  readonly kuboRpc?: string;
+  readonly environment?: NodeJS.ProcessEnv;
+}
+
+export class VolumeDaemon {
+  readonly client: DaemonClient;
+  readonly processId: number;
+  readonly #directory: string;
+  readonly #child: ChildProcess;
+
+  private constructor(directory: string, child: ChildProcess, client: DaemonClient) {
+    this.#directory = directory;
+    this.#child = child;
+    this.client = client;
+    this.processId = child.pid ?? 0;
+  }
+
+  static async start({ gatewayUrl = '', kuboRpc = '', environment = {} }: DaemonSource): Promise<VolumeDaemon> {
+    const directory = await mkdtemp(join(tmpdir(), 'ipfs-volume-bench-daemon-'));
+    const socket = join(directory, 'ipfs.sock');
+    const child = spawn(process.execPath, [CLI, 'serve'], {
+      stdio: ['ignore', process.env.BENCH_OUT ? 'inherit' : 'ignore', 'inherit'],
+      env: {
+        ...process.env,
+        IPFS_VOLUME_SOCKET: socket,
+        IPFS_VOLUME_MOUNT_ROOT: join(directory, 'mnt'),
+        IPFS_VOLUME_STATE_DIR: join(directory, 'state'),
+        IPFS_VOLUME_KUBO_RPC: kuboRpc,
+        IPFS_VOLUME_GATEWAYS: gatewayUrl,
+        IPFS_VOLUME_LOG_LEVEL: 'error',
+        ...environment,
+      },
+    });
+    for (const deadline = Date.now() + 60_000; !existsSync(socket); await pause(10)) {
+      if (child.exitCode !== null || Date.now() > deadline) throw new Error('ipfs-volume serve did not start');
+    }
+    const client = new DaemonClient(socket);
+    await client.status();
+    return new VolumeDaemon(directory, child, client);
+  }
+
+  /** Creates and mounts a volume; gives its directory. */
+  async mount(name: string, cid: string, options: Readonly<Record<string, string>> = {}): Promise<string> {
+    await this.client.volumeDriver('Create', { Name: name, Opts: { cid, ...options } });
+    const { Mountpoint } = await this.client.volumeDriver<{ Mountpoint: string }>('Mount', { Name: name, ID: 'bench' });
+    return Mountpoint;
+  }
+
+  async unmount(name: string): Promise<void> {
+    await this.client.volumeDriver('Unmount', { Name: name, ID: 'bench' });
+  }
+
+  async volume(name: string): Promise<VolumeStatus> {
+    const found = (await this.client.status()).volumes.find((volume) => volume.name === name);
+    if (!found) throw new Error(`no volume ${name}`);
+    return found;
+  }
+
+  async stop(): Promise<void> {
+    await this.client[Symbol.asyncDispose]();
+    await end(this.#child);
+    await run('umount', ['-l', join(this.#directory, 'mnt')]).catch(() => undefined);
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+}
