@@ -37,6 +37,9 @@ export interface BlockReader {
   /** True where `get` needs no source: identity CIDs, memory, local store, cache. */
   has(cid: CID): boolean;
 
+  /** True where the block outlives this process: identity CIDs, local store, cache. */
+  isKept(cid: CID): boolean;
+
   /**
    * Brings the blocks between `root` and bytes `from`..`to` (inclusive) of its file to this machine, in one round trip
    * where a source can; resolves with how many came, 0 where no source can. Never throws for what did not come.

@@ -36,11 +36,13 @@ interface Found {
 export class BlockService implements BlockReader {
   readonly #memory: Memory;
   readonly #stores: readonly BlockStore[];
+  readonly #sinks: readonly BlockSink[];
   readonly #queue: WantQueue;
 
   constructor({ memory, stores, sinks, ...queueOptions }: BlockServiceOptions) {
     this.#memory = memory;
     this.#stores = stores;
+    this.#sinks = sinks;
     this.#queue = new WantQueue({
       ...queueOptions,
       onVerified: (cid, bytes, priority) => {
@@ -80,6 +82,10 @@ export class BlockService implements BlockReader {
       // A walk over a whole volume is none of these.
       if (options.priority !== 'background' && this.#stores.some(({ name }) => name === found.origin))
         this.#memory.admit(cid, found.bytes, options.priority);
+      // Whoever brings a volume here wants it to stay: a block that only memory has left is kept without being fetched.
+      if (found.origin === this.#memory.name && isPrefetch(options) && !this.isKept(cid)) {
+        for (const sink of this.#sinks) sink.admit(cid, found.bytes, options.priority);
+      }
       account(options, cid, found, false);
       return found.bytes;
     });
@@ -107,6 +113,11 @@ export class BlockService implements BlockReader {
     const key = blockKey(cid);
     if (cid.multihash.code === 0 || this.#memory.has(key)) return true;
     return this.#stores.some((store) => store.has(key));
+  }
+
+  isKept(cid: CID): boolean {
+    const key = blockKey(cid);
+    return cid.multihash.code === 0 || this.#stores.some((store) => store.has(key));
   }
 
   fetchRange(root: CID, from: number, to: number, options: WantOptions): Promise<number> {
@@ -154,4 +165,8 @@ export class BlockService implements BlockReader {
 
 function account(options: WantOptions, cid: CID, { bytes, origin }: Found, fetched: boolean): void {
   options.account?.(cid, bytes.length, { priority: options.priority, origin, fetched });
+}
+
+function isPrefetch({ priority }: WantOptions): boolean {
+  return priority === 'background' || priority === 'profile';
 }

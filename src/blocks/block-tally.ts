@@ -63,10 +63,10 @@ export class BlockTally {
     return true;
   }
 
-  /** What is here is to be counted anew: blocks were evicted. */
-  recount(): void {
-    this.#here = new FingerprintSet();
-    this.#bytesHere = 0;
-    this.#evictableBytes = 0;
+  /** What is here was counted anew, by `counted`: blocks were evicted. */
+  adopt(counted: BlockTally): void {
+    this.#here = counted.#here;
+    this.#bytesHere = counted.#bytesHere;
+    this.#evictableBytes = counted.#evictableBytes;
   }
 }

@@ -45,7 +45,7 @@ export function describeDaemon(status: DaemonStatus): string[] {
 }
 
 /** Blocks fetched by why they were: `9 (3 demand, 6 background)`. */
-export function fetchedOf({ blocksFetched, fetched }: VolumeStatus): string {
+function fetchedOf({ blocksFetched, fetched }: VolumeStatus): string {
   const parts = Object.entries(fetched).filter(([, { blocks }]) => blocks > 0);
   const reasons = parts.map(([priority, { blocks }]) => `${blocks} ${priority}`).join(', ');
   return `${blocksFetched}${reasons && ` (${reasons})`}`;

@@ -121,7 +121,7 @@ class Pass {
   /** Deals with a block that is here; sets one under way that is not. Waits for pauses alone. */
   async #take(block: PlannedBlock): Promise<void> {
     const cid = cidOf(block.key);
-    const here = this.#parts.blocks.has(cid);
+    const here = this.#parts.blocks.isKept(cid);
     if (here) {
       if (!block.inner) return this.#here(block, cid, block.claimedBytes);
       const bytes = this.#parts.blocks.get(cid, this.#want);
@@ -129,7 +129,7 @@ class Pass {
       if (!(bytes instanceof Promise)) return this.#came(block, cid, bytes);
       return this.#track(block, cid, bytes, 0);
     }
-    if (!this.#options.fetch) return this.#lacks(block);
+    if (!this.#options.fetch) return this.#lacks(block, this.#inMemory(block, cid));
     await this.#pause();
     if (this.#stopped || this.#options.signal.aborted) return this.#lacks(block);
     const expectedBytes = block.claimedBytes > 0 && !block.inner ? block.claimedBytes : GUESSED_BLOCK_BYTES;
@@ -145,7 +145,7 @@ class Pass {
     this.#outstandingBytes += expectedBytes;
     Promise.resolve(bytes)
       .then((came) => {
-        if (!this.#parts.blocks.has(cid)) {
+        if (!this.#parts.blocks.isKept(cid)) {
           throw new CodedError('STORE_FULL', 'the disk cache does not keep what is fetched');
         }
         this.#failuresInARow = 0;
@@ -173,9 +173,17 @@ class Pass {
     this.#options.onHere?.(cid);
   }
 
-  #lacks(block: PlannedBlock): void {
+  /** `entry`: what it leads to, where that is known all the same. */
+  #lacks(block: PlannedBlock, entry?: UnixfsEntry): void {
     this.#missing++;
-    if (block.inner) this.#plan.open(block);
+    if (block.inner) this.#plan.open(block, entry);
+  }
+
+  /** Memory still knows the way to blocks that are kept when the block that leads to them no longer is. */
+  #inMemory(block: PlannedBlock, cid: CID): UnixfsEntry | undefined {
+    if (!block.inner || !this.#parts.blocks.has(cid)) return undefined;
+    const bytes = this.#parts.blocks.get(cid, { ...this.#want, priority: 'metadata' });
+    return bytes instanceof Promise ? undefined : decoded(block, bytes);
   }
 
   #failed(block: PlannedBlock, error: unknown): void {

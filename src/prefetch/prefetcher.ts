@@ -29,7 +29,7 @@ import { VolumePrefetch } from './volume-prefetch.ts';
 interface PrefetchCache extends Pick<BlockStore, 'has'>, PinnableCache {
   has(key: BlockKey): boolean;
   evict(keys: Iterable<BlockKey>): number;
-  statistics(): { readonly limitBytes: number };
+  statistics(): { readonly limitBytes: number; readonly evictions: number };
 }
 
 export interface PrefetcherParts {
@@ -222,6 +222,7 @@ export class Prefetcher {
         root,
         tally,
         prefetch: options.pin ? 'all' : options.prefetch,
+        evictions: () => cache.statistics().evictions,
         hasRoom: (bytes, whole) => this.#hasRoom(job, bytes, whole),
         logger: logger.child({ volume: name }),
         onHere: pins?.onHere,

@@ -6,7 +6,7 @@ import type { CID } from 'multiformats/cid';
 import { codeOf, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { backoffMs } from '../blocks/backoff.ts';
-import type { BlockTally } from '../blocks/block-tally.ts';
+import { BlockTally } from '../blocks/block-tally.ts';
 import { contentKey } from '../unixfs/content-key.ts';
 import type { BootProfile } from './boot-profile.ts';
 import { type FillOptions, type FillParts, type FillResult, fill } from './fill.ts';
@@ -18,6 +18,8 @@ export interface VolumePrefetchOptions {
   readonly root: CID;
   readonly tally: BlockTally;
   readonly prefetch: 'auto' | 'all' | 'none';
+  /** Blocks that the cache gave up so far, of whichever volume. */
+  readonly evictions: () => number;
   /** Room for so many bytes more, for a volume that is wanted `whole` or else as far as others leave room? */
   readonly hasRoom: (bytes: number, whole: boolean) => boolean;
   /** Told of each block that is here. */
@@ -27,6 +29,9 @@ export interface VolumePrefetchOptions {
   readonly logger: Logger;
 }
 
+/** What others' blocks pushed out is noticed within this, and with less than two per cent of the processor's time. */
+const RECOUNT_MS = 60_000;
+const RECOUNT_SHARE = 50;
 /** Between two passes over what could not be had: the first soon, since an outage is often over soon. */
 const RETRY = { firstMs: 5000, maxMs: 300_000 };
 /** Room in the cache comes with an eviction or the end of another volume. */
@@ -41,6 +46,7 @@ export class VolumePrefetch {
   /** Runs and calls that fetch at this moment, or will again after a failure. */
   #fetching = 0;
   #lastError: string | null = null;
+  #evictionsSeen = 0;
 
   constructor(parts: FillParts, options: VolumePrefetchOptions) {
     this.#parts = parts;
@@ -69,7 +75,7 @@ export class VolumePrefetch {
   /** Blocks were evicted: what is here is not known any more. */
   forget(): void {
     this.#complete = false;
-    this.#options.tally.recount();
+    this.#options.tally.adopt(new BlockTally());
   }
 
   /** Runs until all is here, nothing more is to be fetched, or `signal` aborts. Never rejects. */
@@ -79,7 +85,7 @@ export class VolumePrefetch {
     try {
       if (prefetch === 'none') {
         await this.#pass(signal, false, whole);
-        return;
+        return await this.#keepCounted(signal, whole);
       }
       await this.#busy(async () => {
         if (!profile) return;
@@ -89,6 +95,7 @@ export class VolumePrefetch {
         await this.#busy(() => this.#retried(signal, whole));
         if (!this.#complete) await this.#untilRoom(signal, whole);
       }
+      await this.#keepCounted(signal, whole);
     } catch (error) {
       if (!signal.aborted && codeOf(error) !== 'ABORTED') {
         logger.error({ error: messageChain(error) }, 'prefetching ended by a defect');
@@ -122,11 +129,31 @@ export class VolumePrefetch {
     while (!this.#options.hasRoom(ROOM_WORTH_A_PASS_BYTES, whole));
   }
 
+  /**
+   * Counts again whenever blocks were evicted. It fetches nothing: where readers of other volumes need the room more, a
+   * volume that took it back would go on for ever.
+   */
+  async #keepCounted(signal: AbortSignal, whole: boolean): Promise<void> {
+    const { clock } = this.#parts;
+    for (let tookMs = 0; ; ) {
+      await pause(clock, Math.max(RECOUNT_MS, tookMs * RECOUNT_SHARE), signal);
+      if (this.#options.evictions() === this.#evictionsSeen) continue;
+      const startedMs = clock.nowMs();
+      await this.#pass(signal, false, whole);
+      tookMs = clock.nowMs() - startedMs;
+    }
+  }
+
   /** One pass over all of the volume. @throws ABORTED */
   async #pass(signal: AbortSignal, fetch: boolean, whole: boolean): Promise<FillResult> {
-    const { root, onComplete, logger, tally } = this.#options;
+    const { root, onComplete, logger, tally, evictions } = this.#options;
     const plan = new Plan(contentKey(root));
-    const result = await fill(this.#parts, plan, this.#fillOptions('background', signal, fetch, whole));
+    this.#evictionsSeen = evictions();
+    // What only looks counts from nothing: what is gone is not seen otherwise.
+    const counted = fetch ? tally : new BlockTally();
+    const options = this.#fillOptions('background', signal, fetch, whole);
+    const result = await fill(this.#parts, plan, { ...options, tally: counted });
+    if (counted !== tally) tally.adopt(counted);
     this.#complete = result.missing === 0 && !result.stopped;
     this.#lastError = result.lastError === undefined ? null : messageChain(result.lastError);
     if (!this.#complete) return result;

@@ -19,6 +19,11 @@ const VERSION_TIMEOUT_MS = 5_000;
 /** A version is 150 bytes. */
 const MAX_VERSION_BYTES = 16 * 1024;
 
+/** By it we know our own pins: `pin rm` would take away the one that somebody else relies on. */
+const PIN_NAME = 'ipfs-volume';
+/** One pin, with a name of up to 255 bytes. */
+const MAX_PIN_BYTES = 16 * 1024;
+
 /** Kubo's own option, unknown to the client's types, which hands it through. */
 const NOT_STREAMED = { stream: false } as const;
 
@@ -35,9 +40,12 @@ export interface KuboControl {
   resolveName(name: string, options: CallOptions): Promise<string>;
   /** Connects Kubo to a peer: a multiaddr that ends in `/p2p/ID`. */
   connect(peer: string, options: CallOptions): Promise<void>;
-  /** Pins the whole DAG, which Kubo fetches first where it has to: bounded by `signal` alone. */
+  /**
+   * Pins the whole DAG under our name, which Kubo fetches first where it has to: bounded by `signal` alone. A pin that
+   * somebody else made is left as it is, and serves as well.
+   */
   pin(root: CID, options: CallOptions): Promise<void>;
-  /** Takes the pin away; none being there is as good. */
+  /** Takes our pin away; none being there is as good, and one of somebody else's stays. */
   unpin(root: CID, options: CallOptions): Promise<void>;
   close(): Promise<void>;
 }
@@ -105,10 +113,13 @@ class RpcControl implements KuboControl {
   }
 
   async pin(root: CID, { signal }: CallOptions): Promise<void> {
-    await this.#call(signal, undefined, (client, timed) => client.pin.add(root, { signal: timed }));
+    const name = await this.#pinName(root, signal);
+    if (name !== undefined && name !== PIN_NAME) return;
+    await this.#call(signal, undefined, (client, timed) => client.pin.add(root, { name: PIN_NAME, signal: timed }));
   }
 
   async unpin(root: CID, { signal }: CallOptions): Promise<void> {
+    if ((await this.#pinName(root, signal)) !== PIN_NAME) return;
     await this.#call(signal, CALL_TIMEOUT_MS, async (client, timed) => {
       try {
         await client.pin.rm(root, { signal: timed });
@@ -120,6 +131,22 @@ class RpcControl implements KuboControl {
 
   close(): Promise<void> {
     return this.#http.close();
+  }
+
+  /** Of the root's own (recursive) pin, '' for one without; undefined where there is none. */
+  async #pinName(root: CID, signal: AbortSignal): Promise<string | undefined> {
+    const timed = AbortSignal.any([signal, AbortSignal.timeout(CALL_TIMEOUT_MS)]);
+    try {
+      const query = { arg: root.toString(), type: 'recursive', names: 'true' };
+      const answer = await this.#http.ask({ method: 'POST', path: '/api/v0/pin/ls', query, signal: timed });
+      const text = Buffer.from((await answer.bytes(MAX_PIN_BYTES)) ?? new Uint8Array()).toString();
+      if (answer.status === 500 && text.includes('is not pinned')) return undefined;
+      const name = answer.status === 200 ? pinNameIn(text) : undefined;
+      if (name !== undefined) return name;
+      throw this.#http.failure(`answers ${answer.status} when asked for the pin of ${root}`);
+    } catch (error) {
+      throw this.#translate(error, signal, timed, CALL_TIMEOUT_MS);
+    }
   }
 
   async #call<T>(
@@ -150,6 +177,16 @@ function versionIn(body: Uint8Array): string | undefined {
   try {
     const version: unknown = JSON.parse(Buffer.from(body).toString())?.Version;
     return typeof version === 'string' ? version : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `{"Keys":{"bafy…":{"Type":"recursive","Name":"…"}}}` */
+function pinNameIn(text: string): string | undefined {
+  try {
+    const [pin] = Object.values(JSON.parse(text).Keys as Record<string, { Name?: string }>);
+    return pin && (pin.Name ?? '');
   } catch {
     return undefined;
   }

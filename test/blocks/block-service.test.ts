@@ -125,6 +125,19 @@ describe('BlockService.get', () => {
     expect(cache.has(blockKey(REMOTE.cid))).toBe(true);
   });
 
+  it('keeps what a fill finds in memory alone, without fetching it again', async () => {
+    await soon(service.get(REMOTE.cid, DEMAND));
+    cache.kept.clear();
+    expect([service.has(REMOTE.cid), service.isKept(REMOTE.cid)]).toEqual([true, false]);
+    expect(service.get(REMOTE.cid, DEMAND)).toEqual(REMOTE.bytes);
+    expect(service.isKept(REMOTE.cid)).toBe(false);
+    expect(service.get(REMOTE.cid, { priority: 'background' })).toEqual(REMOTE.bytes);
+    expect(service.isKept(REMOTE.cid)).toBe(true);
+    expect(service.isKept(LOCAL.cid)).toBe(true);
+    expect(service.isKept(IDENTITY)).toBe(true);
+    expect(source.calls).toHaveLength(1);
+  });
+
   it('fails with what the queue says, and at once for what cannot be verified', async () => {
     expect(await failure(() => service.get(ABSENT.cid, DEMAND))).toBe('BLOCK_UNAVAILABLE');
     const sha1 = CID.createV1(0x55, create(0x11, new Uint8Array(20)));

@@ -32,6 +32,7 @@ describe('the prefetcher', () => {
   let root: CID;
   let leaves: CID[];
   let limitBytes: number;
+  let evictions: number;
   let pinned: Set<BlockKey>;
   let said: { level: string; fields: Record<string, unknown>; message: string }[];
 
@@ -42,6 +43,7 @@ describe('the prefetcher', () => {
     said = [];
     pinned = new Set();
     limitBytes = 1e9;
+    evictions = 0;
     const dag = new DagBuilder(blocks);
     leaves = Array.from({ length: FILES }, (_, index) => dag.raw(Buffer.alloc(PART_BYTES, `file ${index} `)));
     const entries = entriesOf(leaves);
@@ -62,7 +64,7 @@ describe('the prefetcher', () => {
         for (const key of keys) pinned.delete(key);
       },
       evict: () => 0,
-      statistics: () => ({ limitBytes }),
+      statistics: () => ({ limitBytes, evictions }),
     };
     const profiles = new ProfileStore(directory, logger());
     return new Prefetcher({ unixfs: new UnixfsReader(blocks), cache, profiles, logger: logger(), clock });
@@ -120,6 +122,7 @@ describe('the prefetcher', () => {
     await read(volume, leaves[1] as CID);
     first.unmounted('v');
     expect(startLines()).toHaveLength(1);
+    await settle();
     expect(clock.timers).toBe(0);
 
     blocks.makeAllRemote();
@@ -210,6 +213,29 @@ describe('the prefetcher', () => {
     expect([...pinned].sort()).toEqual([root, ...leaves].map((cid) => blockKey(cid)).sort());
     await prefetcher.removed('v', root, true, []);
     expect(pinned.size).toBe(0);
+  });
+
+  it('notices what others pushed out of the cache, and does not fight for it', async () => {
+    const prefetcher = start();
+    mounted(prefetcher);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    const { bytesTotal } = prefetcher.progress('v') ?? {};
+    const fetchedBefore = blocks.fetched.length;
+    blocks.makeRemote(...leaves.slice(0, 5));
+    evictions = 5;
+    await clock.advance(60_000);
+    await until(() => prefetcher.progress('v')?.complete === false);
+    const gone = 5 * PART_BYTES;
+    expect(prefetcher.progress('v')).toMatchObject({ bytesTotal, bytesCached: Number(bytesTotal) - gone });
+    await clock.advance(600_000);
+    expect(blocks.fetched).toHaveLength(fetchedBefore);
+    prefetcher.unmounted('v');
+    mounted(prefetcher);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    expect(blocks.fetched).toHaveLength(fetchedBefore + 5);
+    prefetcher.unmounted('v');
+    await settle();
+    expect(clock.timers).toBe(0);
   });
 
   it('comes back to what failed, and says why it is not complete', async () => {

@@ -55,6 +55,18 @@ describeWith(['kubo'], 'control of a real node', () => {
     expect(await pins()).not.toContain(root.toString());
   });
 
+  test('a pin of somebody else serves, and stays as it is', async () => {
+    const root = CID.parse(await node.line(['add', '-Q', '--pin=false'], 'pinned by its owner'));
+    const pin = () => node.line(['pin', 'ls', '--type=recursive', '--names', root.toString()]);
+    for (const name of ['', '--name=of-mine']) {
+      await node.run(['pin', 'add', ...(name ? [name] : []), root.toString()]);
+      const before = await pin();
+      await control.pin(root, demand());
+      await control.unpin(root, demand());
+      expect(await pin()).toBe(before);
+    }
+  });
+
   test('pinning what nobody has lasts until the caller hangs up', async () => {
     const absent = CID.parse('bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e');
     const controller = new AbortController();

@@ -93,6 +93,10 @@ export class BlockMap implements BlockReader {
     return cid.multihash.code === 0 || (this.blocks.has(key) && !this.#remote.has(key) && !this.#silent.has(key));
   }
 
+  isKept(cid: CID): boolean {
+    return this.has(cid);
+  }
+
   async fetchRange(root: CID, from: number, to: number): Promise<number> {
     this.ranges.push({ root, from, to });
     return 0;

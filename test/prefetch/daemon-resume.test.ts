@@ -1,0 +1,55 @@
+/** Prefetching goes on where it was when the daemon is replaced: nothing that came is fetched a second time. */
+import type { CID } from 'multiformats/cid';
+import { expect, it } from 'vitest';
+import { startBlockGateway } from '../support/block-gateway.ts';
+import { BlockMap } from '../support/block-map.ts';
+import { startDaemon, until } from '../support/daemon.ts';
+import { DagBuilder } from '../support/dag-builder.ts';
+import { describeWith } from '../support/machine.ts';
+
+const FILES = 90;
+const FILE_BYTES = 30_000;
+
+describeWith(['root', 'fuse'], 'a daemon that is replaced while it prefetches', () => {
+  it('goes on after kill -9 and after SIGHUP, without fetching again and without a second start', async () => {
+    const blocks = new BlockMap();
+    const dag = new DagBuilder(blocks);
+    const files = Array.from({ length: FILES }, (_, index) => dag.raw(Buffer.alloc(FILE_BYTES, `file ${index} `)));
+    const entries = files.map((cid: CID, index) => ({ name: `f${index}`, cid, tsize: FILE_BYTES }));
+    const root = dag.directory(entries);
+    await using gateway = await startBlockGateway(blocks);
+    // The next so many are answered; those behind them wait, and die with their daemon.
+    let left = 30;
+    const answered = new Set<string>();
+    gateway.hold = (cid) => {
+      if (left-- <= 0) return new Promise(() => {});
+      answered.add(cid);
+      return undefined;
+    };
+    await using daemon = await startDaemon({ gateways: [gateway.url] });
+    await using client = daemon.client();
+    await daemon.mount('v', root);
+    const settled = async () => (await client.status()).cache.blocks === answered.size && answered.size >= 30;
+    await until('the first thirty are on disk', settled);
+
+    for (const [signal, more] of [
+      ['SIGKILL', 30],
+      ['SIGHUP', FILES],
+    ] as const) {
+      const before = new Set(answered);
+      const askedBefore = gateway.asked.length;
+      const { daemonPid } = daemon;
+      left = more;
+      process.kill(signal === 'SIGHUP' ? daemon.pid : daemonPid, signal);
+      await until('the next daemon goes on', async () => answered.size >= Math.min(before.size + more, FILES + 1));
+      expect(daemon.daemonPid).not.toBe(daemonPid);
+      const again = gateway.asked.slice(askedBefore).filter((cid) => before.has(cid));
+      expect(again).toEqual([]);
+      await until('they are on disk', async () => (await client.status()).cache.blocks === answered.size);
+    }
+    await until('all is here', async () => (await daemon.status('v')).state === 'complete');
+    expect(answered.size).toBe(FILES + 1);
+    // The container started once, before the first of them died.
+    expect(daemon.log.filter((line) => line.includes('start-up complete'))).toEqual([]);
+  });
+});
