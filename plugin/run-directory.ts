@@ -10,10 +10,14 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+/** Where it is, on a machine with /run. */
+export function runDirectoryOf(stateDirectory: string): string {
+  return `/run/ipfs-volume-${createHash('sha256').update(stateDirectory).digest('hex').slice(0, 12)}`;
+}
+
 /** Makes it anew, for whoever holds the lock of `stateDirectory`. */
 export function makeRunDirectory(stateDirectory: string): string {
-  const name = createHash('sha256').update(stateDirectory).digest('hex').slice(0, 12);
-  const directory = `/run/ipfs-volume-${name}`;
+  const directory = runDirectoryOf(stateDirectory);
   try {
     rmSync(directory, { recursive: true, force: true });
     mkdirSync(directory, { mode: 0o700 });

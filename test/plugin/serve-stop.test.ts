@@ -1,0 +1,144 @@
+/**
+ * How `serve` ends and begins again: asked to, killed, unmounted behind its back, or in the way of another.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { runDirectoryOf } from '../../plugin/run-directory.ts';
+import { start } from '../fuse/outside.ts';
+import { startBlockGateway } from '../support/block-gateway.ts';
+import { BlockMap } from '../support/block-map.ts';
+import { startDaemon, type TestDaemon, until } from '../support/daemon.ts';
+import { DagBuilder } from '../support/dag-builder.ts';
+import { describeWith } from '../support/machine.ts';
+
+const CLI = new URL('../../dist/cli.js', import.meta.url).pathname;
+/** Five seconds are promised; the sixth is for a machine that does other things too. */
+const STOP_LIMIT_MS = 6000;
+
+describeWith(['root', 'fuse'], 'serve', () => {
+  const blocks = new BlockMap();
+  const dag = new DagBuilder(blocks);
+  const absent = dag.raw(Buffer.from('never comes'));
+  const silent = dag.directory([{ name: 'never', cid: absent }]);
+  const root = dag.directory([
+    { name: 'text', cid: dag.raw(Buffer.from('hello')), tsize: 5 },
+    { name: 'absent', cid: absent, tsize: 11 },
+  ]);
+  let gateway: Awaited<ReturnType<typeof startBlockGateway>>;
+  const served = () => startDaemon({ gateways: [gateway.url], settings: { READ_TIMEOUT: '60s', PREFETCH: 'none' } });
+
+  beforeAll(async () => {
+    gateway = await startBlockGateway(blocks);
+    const held = [absent.toString(), silent.toString()];
+    gateway.hold = (cid) => (held.includes(cid) ? new Promise(() => undefined) : undefined);
+  });
+  afterAll(() => gateway[Symbol.asyncDispose]());
+
+  async function waitingReader(mountpoint: string) {
+    const reader = start('cat', join(mountpoint, 'absent'));
+    await until('the block is asked for', () => gateway.asked.at(-1) === absent.toString());
+    return reader;
+  }
+
+  it.each<[string, (daemon: TestDaemon, mountpoint: string) => unknown]>([
+    ['a read waits for a source that says nothing', (_daemon, mountpoint) => waitingReader(mountpoint)],
+    ['the daemon does not move', (daemon) => process.kill(daemon.daemonPid, 'SIGSTOP')],
+    [
+      'the daemon does not move, and a read waits',
+      async (daemon, mountpoint) => {
+        await waitingReader(mountpoint);
+        process.kill(daemon.daemonPid, 'SIGSTOP');
+      },
+    ],
+    [
+      'a Mount waits for its root',
+      async (daemon) => {
+        await daemon.create('waits', silent);
+        daemon.call('Mount', { Name: 'waits', ID: 'a' }).catch(() => undefined);
+        await until('its root is asked for', () => gateway.asked.includes(silent.toString()));
+      },
+    ],
+    [
+      'somebody holds the socket and says nothing',
+      async (daemon) => {
+        const socket = connect(daemon.socketPath);
+        socket.on('error', () => undefined);
+        await once(socket, 'connect');
+        socket.write('POST /VolumeDriver.List HTTP/1.1\r\nHost: docker\r\nContent-Length: 100\r\n\r\n{');
+      },
+    ],
+    ['the daemon has just been killed', (daemon) => process.kill(daemon.daemonPid, 'SIGKILL')],
+  ])('ends at SIGTERM though %s, and leaves nothing', async (_what, hinder) => {
+    await using daemon = await served();
+    const mountpoint = await daemon.mount('data', root);
+    const hindered = await hinder(daemon, mountpoint);
+    const before = performance.now();
+    expect(await daemon.stop()).toBe(0);
+    expect(performance.now() - before).toBeLessThan(STOP_LIMIT_MS);
+    expect(existsSync(runDirectoryOf(daemon.stateDirectory))).toBe(false);
+    if (typeof hindered === 'object' && hindered !== null && 'outcome' in hindered) {
+      const { outcome } = hindered as ReturnType<typeof start>;
+      expect((await outcome).code).toBe(1);
+    }
+  });
+
+  it('killed itself, takes its daemon along; the next one clears away what it left, with every mount at zero', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'daemon-'));
+    const settings = { READ_TIMEOUT: '60s', PREFETCH: 'none' };
+    const first = await startDaemon({ directory, gateways: [gateway.url], settings });
+    const mountpoint = await first.mount('data', root);
+    expect((await start('cat', join(mountpoint, 'text')).outcome).stdout.toString()).toBe('hello');
+    const { daemonPid } = first;
+    process.kill(first.pid, 'SIGKILL');
+    await until('its daemon is gone', () => !existsSync(`/proc/${daemonPid}`));
+    expect((await start('cat', join(mountpoint, 'text')).outcome).stderr).toContain('not connected');
+    expect(existsSync(first.socketPath)).toBe(true);
+
+    await using second = await startDaemon({ directory, gateways: [gateway.url], settings });
+    expect(second.log.join('\n')).toContain('detached a mount that a dead daemon left behind');
+    expect((await second.status('data')).mounts).toBe(0);
+    await second.call('Mount', { Name: 'data', ID: 'b' });
+    expect((await start('cat', join(mountpoint, 'text')).outcome).stdout.toString()).toBe('hello');
+    const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+    expect(mounts.filter((line) => line.includes(` ${second.mountRoot} `)).length).toBe(1);
+    await second.stop();
+    rmSync(directory, { recursive: true });
+  });
+
+  it('refuses a state directory that is in use, and does not touch what is there', async () => {
+    await using daemon = await served();
+    const mountpoint = await daemon.mount('data', root);
+    const second = spawn(process.execPath, [CLI, 'serve'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: {
+        PATH: process.env.PATH,
+        IPFS_VOLUME_STATE_DIR: daemon.stateDirectory,
+        IPFS_VOLUME_MOUNT_ROOT: daemon.mountRoot,
+        IPFS_VOLUME_SOCKET: daemon.socketPath,
+      },
+    });
+    let said = '';
+    second.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    const [code] = await once(second, 'close');
+    expect(code).toBe(1);
+    expect(said).toContain(`the state directory ${daemon.stateDirectory} is in use by another ipfs-volume`);
+    expect((await start('cat', join(mountpoint, 'text')).outcome).stdout.toString()).toBe('hello');
+    expect((await daemon.status('data')).mounts).toBe(1);
+  });
+
+  it('ends, and says so, when somebody unmounts what it serves', async () => {
+    await using daemon = await served();
+    await daemon.mount('data', root);
+    expect((await start('umount', '--lazy', daemon.mountRoot).outcome).code).toBe(0);
+    await until('it has ended', () => !existsSync(`/proc/${daemon.pid}/exe`));
+    expect(await daemon.stop()).toBe(1);
+    expect(daemon.log.join('\n')).toContain('giving up: the mount is gone, and no daemon can serve it any more');
+  });
+});

@@ -1,0 +1,44 @@
+/**
+ * A daemon as a supervisor sees it, that does what its argument says: `node played-daemon.ts PLAY LOG`. It notes its start
+ * in the file LOG, a line each, and pings in LOG.pings, a dot each.
+ *
+ *   serves     is ready, answers calls and pings, makes room when it is asked to
+ *   dies       with last words, before it is ready
+ *   stuck      is ready, then answers nothing any more
+ *   unready    never gets so far
+ *   lost       finds that its connection has ended
+ *   stubborn   lives, and does not end at SIGTERM or when it is to be replaced
+ */
+import { appendFileSync, writeSync } from 'node:fs';
+import { createServer } from 'node:http';
+
+const [play = '', log = ''] = process.argv.slice(2);
+const { IPFS_VOLUME_DAEMON_SOCKET: socket, IPFS_VOLUME_TAKE_OVER: takeOver } = process.env;
+appendFileSync(log, `${JSON.stringify({ atMs: Date.now(), pid: process.pid, takeOver })}\n`);
+
+const tell = (type: string) => process.send?.({ type });
+process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+
+if (play === 'dies') {
+  writeSync(process.stderr.fd, 'these are my last words\n');
+  process.exit(3);
+} else if (play === 'lost') {
+  tell('lost');
+  process.once('disconnect', () => undefined);
+  setImmediate(() => process.exit(0));
+} else if (play === 'unready') {
+  setInterval(() => undefined, 1000);
+} else {
+  if (play === 'stubborn') process.on('SIGTERM', () => undefined);
+  process.on('message', ({ type }: { type: string }) => {
+    if (play === 'stuck') return;
+    if (type === 'ping') {
+      tell('pong');
+      appendFileSync(`${log}.pings`, '.');
+    } else if (play !== 'stubborn') {
+      tell('draining');
+      process.exit(0);
+    }
+  });
+  createServer((_request, response) => response.end(String(process.pid))).listen(socket, () => tell('ready'));
+}
