@@ -26,6 +26,8 @@ export interface FoundLink {
 
 /** Shards wanted at once: "a few thousand blocks ahead" fill any link without holding all of a huge level. */
 const SHARDS_AT_ONCE = 4096;
+/** Read from the disk, or hashed, name by name, in one turn: some milliseconds, which readers of other files wait. */
+const SHARDS_A_TURN = 64;
 /** About 350 MB of listing; ten times what the largest directories in the wild hold. */
 const MAX_LISTED_ENTRIES = 4 * 1024 * 1024;
 
@@ -67,17 +69,30 @@ export async function listShards(root: HamtShard, load: LoadShard): Promise<Link
     const next: Pending[] = [];
     for (let from = 0; from < level.length; from += SHARDS_AT_ONCE) {
       const batch = level.slice(from, from + SHARDS_AT_ONCE);
-      const shards = await Promise.all(batch.map(({ key }) => load(key)));
+      const shards = await loadAll(batch, load);
       for (const [index, shard] of shards.entries()) {
         if (shard.links.count === 0) throw invalid('an empty shard');
         collect(sameFanout(root, shard), (batch[index] as Pending).place, entries, next, seen);
+        if (index % SHARDS_A_TURN === 0) await nextTurn();
       }
-      // Hashing some ten thousand names takes a while, and readers of other files wait for this thread.
-      await nextTurn();
     }
     level = next;
   }
   return entries.build();
+}
+
+/** All wanted at once, but for the turns of others between those that are on this machine, which are read on the spot. */
+async function loadAll(batch: readonly Pending[], load: LoadShard): Promise<HamtShard[]> {
+  const shards: MaybePromise<HamtShard>[] = [];
+  let readHere = 0;
+  for (const { key } of batch) {
+    const shard = load(key);
+    shards.push(shard);
+    // One that fails while others are still asked for is nobody's yet.
+    if (shard instanceof Promise) shard.catch(() => undefined);
+    else if (++readHere % SHARDS_A_TURN === 0) await nextTurn();
+  }
+  return Promise.all(shards);
 }
 
 function collect(
