@@ -30,20 +30,26 @@ export interface KuboNodeOptions {
 
 export class KuboNode {
   readonly repo: string;
-  readonly rpcUrl: string;
-  readonly gatewayUrl: string;
-  readonly #daemon: ChildProcess;
+  readonly #offline: boolean;
+  #running: RunningDaemon;
 
-  constructor(repo: string, rpcUrl: string, gatewayUrl: string, daemon: ChildProcess) {
+  constructor(repo: string, offline: boolean, running: RunningDaemon) {
     this.repo = repo;
-    this.rpcUrl = rpcUrl;
-    this.gatewayUrl = gatewayUrl;
-    this.#daemon = daemon;
+    this.#offline = offline;
+    this.#running = running;
+  }
+
+  get rpcUrl(): string {
+    return `http://127.0.0.1:${this.#running.rpcPort}`;
+  }
+
+  get gatewayUrl(): string {
+    return `http://127.0.0.1:${this.#running.gatewayPort}`;
   }
 
   /** Of the daemon. */
   get processId(): number {
-    return this.#daemon.pid ?? 0;
+    return this.#running.daemon.pid ?? 0;
   }
 
   /** With `environment`, what `run` runs. */
@@ -89,19 +95,29 @@ export class KuboNode {
 
   /** Stops it as a full machine would: it accepts connections and answers nothing. Resolves once it has stopped. */
   async pause(): Promise<void> {
-    this.#daemon.kill('SIGSTOP');
+    this.#running.daemon.kill('SIGSTOP');
     // The signal reaches its threads one by one, and one may still answer. proc(5): the state follows the name's `)`.
-    while (!/\) T /.test(await readFile(`/proc/${this.#daemon.pid}/stat`, 'utf8'))) await new Promise(setImmediate);
+    while (!/\) T /.test(await readFile(`/proc/${this.#running.daemon.pid}/stat`, 'utf8')))
+      await new Promise(setImmediate);
   }
 
   resume(): void {
-    this.#daemon.kill('SIGCONT');
+    this.#running.daemon.kill('SIGCONT');
+  }
+
+  /** Ends the daemon alone; `restart` begins another on the same repository, on other ports. */
+  async halt(): Promise<void> {
+    this.resume();
+    await endProcess(this.#running.daemon);
+  }
+
+  async restart(): Promise<void> {
+    this.#running = await launch(this.repo, this.#offline);
   }
 
   /** Ends the daemon and removes the repository. Idempotent. */
   async stop(): Promise<void> {
-    this.resume();
-    await endProcess(this.#daemon);
+    await this.halt();
     await rm(this.repo, { recursive: true, force: true });
   }
 }
@@ -118,16 +134,30 @@ export async function startKubo({ offline = false, config = {}, networkKey }: Ku
   for (const [name, value] of Object.entries(settings)) {
     await runIpfs(repo, ['config', '--json', name, JSON.stringify(value)]);
   }
+  try {
+    return new KuboNode(repo, offline, await launch(repo, offline));
+  } catch (error) {
+    await rm(repo, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+interface RunningDaemon {
+  readonly daemon: ChildProcess;
+  readonly rpcPort: string;
+  readonly gatewayPort: string;
+}
+
+/** Resolves once its RPC and its gateway answer. */
+async function launch(repo: string, offline: boolean): Promise<RunningDaemon> {
   const daemon = spawn(KUBO_BINARY, ['daemon', ...(offline ? ['--offline'] : [])], {
     env: environment(repo),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   try {
-    const { rpcPort, gatewayPort } = await listeningPorts(daemon);
-    return new KuboNode(repo, `http://127.0.0.1:${rpcPort}`, `http://127.0.0.1:${gatewayPort}`, daemon);
+    return { daemon, ...(await listeningPorts(daemon)) };
   } catch (error) {
     await endProcess(daemon);
-    await rm(repo, { recursive: true, force: true });
     throw error;
   }
 }
