@@ -27,9 +27,14 @@ export interface Running {
 }
 
 export function start(program: string, ...args: string[]): Running {
+  return startFor(LIMIT_MS, program, ...args);
+}
+
+/** As `start`, for what takes long: it is killed after `limitMs`. */
+export function startFor(limitMs: number, program: string, ...args: string[]): Running {
   const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: LIMIT_MS,
+    timeout: limitMs,
     killSignal: 'SIGKILL',
     env: { ...process.env, LC_ALL: 'C.UTF-8' },
   });

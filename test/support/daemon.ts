@@ -16,9 +16,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
 import type { CID } from 'multiformats/cid';
+import { Client } from 'undici';
 import { DaemonClient } from '../../src/cli/daemon-client.ts';
 import { detach } from '../../src/fuse/run-program.ts';
-import type { VolumeStatus } from '../../src/volumes/control-api.ts';
+import type { DaemonStatus, VolumeStatus } from '../../src/volumes/control-api.ts';
+import { PrometheusText } from './prometheus.ts';
 
 const CLI = new URL('../../dist/cli.js', import.meta.url).pathname;
 /** Against hangs only: a start takes half a second, a stop is promised within five. */
@@ -130,6 +132,23 @@ export class TestDaemon implements AsyncDisposable {
   /** `Status` of Docker's Get. */
   async status(name: string): Promise<VolumeStatus> {
     return (await this.call<{ Volume: { Status: VolumeStatus } }>('Get', { Name: name })).Volume.Status;
+  }
+
+  /** Of the whole daemon. */
+  async daemonStatus(): Promise<DaemonStatus> {
+    await using client = this.client();
+    return await client.status();
+  }
+
+  /** What Prometheus would see at this moment. */
+  async metrics(): Promise<PrometheusText> {
+    const client = new Client('http://ipfs-volume', { connect: { socketPath: this.socketPath } });
+    try {
+      const { body } = await client.request({ method: 'GET', path: '/metrics' });
+      return new PrometheusText(await body.text());
+    } finally {
+      await client.close();
+    }
   }
 
   /** The daemon's, or another process's. */
