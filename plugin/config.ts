@@ -87,6 +87,7 @@ export const FLAGS: readonly { readonly flag: string; readonly variable: string 
 
 /** @throws CONFIG_INVALID naming the variable. */
 export function readConfig(environment: Environment): Config {
+  checkProxies(environment);
   const entries = Object.entries(VARIABLES).map(([key, variable]) => [
     key,
     readVariable(variable as Variable<unknown>, environment),
@@ -94,6 +95,16 @@ export function readConfig(environment: Environment): Config {
   const config = Object.fromEntries(entries) as Config;
   // A managed plugin spells its defaults out.
   return { ...config, gatewaysAreDefault: config.gateways.join() === DEFAULT_GATEWAYS.join() };
+}
+
+/** undici reads these, later, and its error would name neither the variable nor what to do. */
+function checkProxies(environment: Environment): void {
+  for (const name of ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy']) {
+    const text = environment[name];
+    if (!text || URL.canParse(text)) continue;
+    // Not shown: it may hold a password.
+    throw new CodedError('CONFIG_INVALID', `${name} cannot be used: it is no URL such as http://proxy.example:3128`);
+  }
 }
 
 function readVariable<T>({ name, fallback, read, ...variable }: Variable<T>, environment: Environment): T {

@@ -13,6 +13,7 @@ export function registerServe(program: Command, context: CliContext): void {
     .description("the plugin's process: Docker's volume API on the socket, and one FUSE mount for all volumes");
   for (const { flag, variable } of FLAGS) command.option(`${flag} <value>`, `instead of ${variable}`);
   command.action(async (flags: Record<string, string>) => {
+    keepToOurselves(flags);
     const environment = withFlags(context.process.env, flags);
     const config = readConfig(environment);
     const { serve } = await import('./serve.ts');
@@ -26,6 +27,7 @@ export function registerServe(program: Command, context: CliContext): void {
 /** `daemon`: what `serve` starts, and nobody else. */
 export function registerDaemon(program: Command, context: CliContext): void {
   program.command('daemon', { hidden: true }).action(async () => {
+    keepToOurselves({});
     // A thread that is blocked reading /dev/fuse would keep the process from exiting, in whichever way but this one.
     const die = () => process.kill(process.pid, 'SIGKILL');
     const fail = (words: string) => {
@@ -54,4 +56,13 @@ function withFlags(env: CliContext['process']['env'], flags: Readonly<Record<str
     if (value !== undefined) environment[variable] = value;
   }
   return environment;
+}
+
+/**
+ * What is made from here on (databases, sockets) is root's alone. What was said in flags may be an authorization: the title
+ * takes its place in the command line that `ps` shows to everybody.
+ */
+function keepToOurselves(flags: Readonly<Record<string, string>>): void {
+  process.umask(0o077);
+  if (Object.keys(flags).length > 0) process.title = 'ipfs-volume serve';
 }

@@ -24,6 +24,8 @@ const VOLUME = 'volume';
 
 export const serveDirectory: ServeDirectory = async (reference, directory, { volumeOptions, env, signal }) => {
   const config = readConfig(env);
+  // Databases and sockets made from here on are root's alone.
+  process.umask(0o077);
   const logger = createLogger(config.logLevel);
   const isPath = reference.startsWith('/') || reference.includes('://');
   const options = parseVolumeOptions(

@@ -8,7 +8,7 @@ import type { Dispatcher } from 'undici';
 import { CodedError, type ErrorCode } from '../base/errors.ts';
 import { httpAgent } from './http-agent.ts';
 import { HttpAnswer } from './http-answer.ts';
-import { endpointSecrets, type HttpEndpoint } from './http-endpoint.ts';
+import { endpointSecrets, type HttpEndpoint, proxySecrets } from './http-endpoint.ts';
 import { type HttpTimeouts, httpFailure } from './http-failure.ts';
 import { redirectTarget } from './http-redirect.ts';
 
@@ -52,7 +52,7 @@ export class HttpClient {
     this.#url = new URL(endpoint.url);
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
     this.#followRedirects = options.followRedirects ?? false;
-    this.#secrets = endpointSecrets(endpoint);
+    this.#secrets = [...endpointSecrets(endpoint), ...proxySecrets(process.env)];
     this.#agent = httpAgent(this.#url, this.#timeouts);
   }
 

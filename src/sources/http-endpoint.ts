@@ -55,6 +55,16 @@ export function endpointSecrets({ authorization = '', query }: HttpEndpoint): st
   return secrets.filter((secret) => secret.length >= 4);
 }
 
+/** The same of the environment's proxies: one that fails may repeat what it was sent, too. */
+export function proxySecrets(environment: Readonly<Record<string, string | undefined>>): string[] {
+  const proxies = ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy'].map((name) => environment[name]);
+  return proxies.flatMap((text) => {
+    const url = text ? URL.parse(text) : null;
+    const authorization = url && (url.username || url.password) ? basicAuthorization(url) : undefined;
+    return endpointSecrets({ url: '', authorization, query: '' });
+  });
+}
+
 /** RFC 7617; the user part of a URL is percent-encoded. */
 function basicAuthorization(url: URL): string {
   const decode = (part: string) => {
@@ -67,6 +77,11 @@ function basicAuthorization(url: URL): string {
   return `Basic ${Buffer.from(`${decode(url.username)}:${decode(url.password)}`).toString('base64')}`;
 }
 
-function withoutSecrets(text: string): string {
-  return text.replace(/\/\/.*@/, '//…@').replace(/\?.*$/, '?…');
+/**
+ * Text that was to be a URL and is none, for the message that says so. Whatever stands before an `@` goes; so does all
+ * that follows the scheme where a password may have been cut in two (by the comma of a list).
+ */
+export function withoutSecrets(text: string): string {
+  const bare = text.replace(/^(\s*[a-z][a-z0-9+.-]*:\/\/)?.*@/is, '$1…@').replace(/\?.*$/s, '?…');
+  return /^[^/]*\/\/[^/]*:(?!\d+(\/|$))/.test(bare) ? bare.replace(/\/\/.*$/s, '//…') : bare;
 }

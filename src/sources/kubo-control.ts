@@ -98,7 +98,7 @@ class RpcControl implements KuboControl {
         for await (path of client.name.resolve(name, { signal: timed, ...NOT_STREAMED }));
       } catch (error) {
         if (!isSaidByKubo(error)) throw error;
-        throw new CodedError('NAME_UNRESOLVED', `${this.name} says: ${error.message}`, { cause: error });
+        throw this.#http.failure(`says: ${error.message}`, 'NAME_UNRESOLVED');
       }
       if (isContentPath(path)) return path;
       throw this.#http.failure(`answers with no path for the name ${name}`);

@@ -34,6 +34,12 @@ export interface DaemonOptions {
   readonly kuboRpc?: string | undefined;
   /** More of the configuration, without the prefix: `{ READ_TIMEOUT: '2s' }`. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Of `serve`, such as `['--cache-size', '1MiB']`. */
+  readonly flags?: readonly string[];
+  /** Besides the configuration's own: proxies. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** What starts it, such as `['setpriv', …]`; nothing where undefined. */
+  readonly launcher?: readonly string[];
   /** Of a daemon that ran before, to start on what it left; a new one, removed at the end, where undefined. */
   readonly directory?: string | undefined;
   /** Of the whole state or a part of it elsewhere, such as a small disk. */
@@ -75,9 +81,11 @@ export class TestDaemon implements AsyncDisposable {
       ...options.settings,
     };
     const variables = Object.entries(settings).map(([name, value]) => [`IPFS_VOLUME_${name}`, value]);
-    this.#supervisor = spawn(process.execPath, [CLI, 'serve'], {
+    const command = [...(options.launcher ?? []), process.execPath, CLI, 'serve', ...(options.flags ?? [])];
+    const [program = '', ...args] = command;
+    this.#supervisor = spawn(program, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env.PATH, ...Object.fromEntries(variables) },
+      env: { PATH: process.env.PATH, ...options.environment, ...Object.fromEntries(variables) },
     });
     for (const output of [this.#supervisor.stdout, this.#supervisor.stderr]) {
       let rest = '';
