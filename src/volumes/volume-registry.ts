@@ -54,6 +54,8 @@ export interface MountCall {
 
 /** A mount waits for the root block at the most, and less than the 30 s after which a second call would come. */
 const MOUNT_LIMIT_MS = 25_000;
+/** Of which one block may take this much. */
+const BLOCK_LIMIT_MS = 24_000;
 /** As the engine makes its IDs (moby: pkg/stringid). */
 const ENGINE_MOUNT_ID = /^[0-9a-f]{64}$/;
 
@@ -216,12 +218,14 @@ export class VolumeRegistry {
     const { name } = record;
     let shared = this.#resolving.get(name);
     if (!shared) {
+      const limit = AbortSignal.timeout(MOUNT_LIMIT_MS);
+      const options = this.#parse(record);
       shared = this.#options.content
-        .resolve(this.#parse(record), AbortSignal.timeout(MOUNT_LIMIT_MS))
+        // A block's own time-out tells what each source said; the limit on the whole is for many blocks in a row.
+        .resolve({ ...options, timeoutMs: Math.min(options.timeoutMs, BLOCK_LIMIT_MS) }, limit)
         .catch((error: unknown) => {
-          const timedOut = error instanceof Error && error.name === 'TimeoutError';
-          const cause = timedOut
-            ? new CodedError('BLOCK_TIMEOUT', `no answer within ${MOUNT_LIMIT_MS / 1000} s`)
+          const cause = limit.aborted
+            ? new CodedError('BLOCK_TIMEOUT', `no answer within ${MOUNT_LIMIT_MS / 1000} s`, { cause: error })
             : error;
           this.#mountErrors.set(name, messageChain(cause));
           throw cause;

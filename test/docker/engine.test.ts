@@ -5,7 +5,11 @@
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { describeWith } from '../support/machine.ts';
 import { containers } from './suites/containers.ts';
+import { faults } from './suites/faults.ts';
+import { plugin } from './suites/plugin.ts';
 import { refusals } from './suites/refusals.ts';
+import { restarts } from './suites/restarts.ts';
+import { unmanaged } from './suites/unmanaged.ts';
 import { Bench } from './support/bench.ts';
 
 describeWith(['root', 'fuse', 'docker'], 'a Docker engine with the plugin', () => {
@@ -16,4 +20,9 @@ describeWith(['root', 'fuse', 'docker'], 'a Docker engine with the plugin', () =
 
   containers(bench);
   refusals(bench);
+  faults(bench);
+  plugin(bench);
+  restarts(bench);
+  // Last: the engine looks for a driver that has gone in every listing, for 15 s each.
+  unmanaged(bench);
 });

@@ -42,6 +42,8 @@ export interface DaemonOptions {
   readonly launcher?: readonly string[];
   /** Of a daemon that ran before, to start on what it left; a new one, removed at the end, where undefined. */
   readonly directory?: string | undefined;
+  /** Where it listens, if not in its directory. */
+  readonly socketPath?: string | undefined;
   /** Of the whole state or a part of it elsewhere, such as a small disk. */
   readonly stateDirectory?: string | undefined;
 }
@@ -69,7 +71,7 @@ export class TestDaemon implements AsyncDisposable {
   constructor(directory: string, ownsDirectory: boolean, options: DaemonOptions) {
     this.directory = directory;
     this.#ownsDirectory = ownsDirectory;
-    this.socketPath = join(directory, 'ipfs.sock');
+    this.socketPath = options.socketPath ?? join(directory, 'ipfs.sock');
     this.mountRoot = join(directory, 'mnt');
     this.stateDirectory = options.stateDirectory ?? join(directory, 'state');
     const settings = {

@@ -1,5 +1,5 @@
 /**
- * What every suite in this folder works on: one engine with the managed plugin `ipfs` installed by its own script, a
+ * What every suite in this folder works on: one engine with the managed plugin installed by its own script, a
  * trustless gateway on loopback as the plugin's only source besides its local store, and a sample tree in that store.
  */
 import { execFile } from 'node:child_process';
@@ -17,8 +17,10 @@ import { Engine } from './engine.ts';
 const CLI = new URL('../../../dist/cli.js', import.meta.url).pathname;
 const run = promisify(execFile);
 
-/** The plugin's name, and the flags of `docker run` for a volume of it. */
-export const PLUGIN = 'ipfs';
+/** Not `ipfs`: the engine would take a daemon that listens on /run/docker/plugins/ipfs.sock for it. */
+export const PLUGIN = `ipfs-${process.pid}`;
+
+/** The flags of `docker run` for a volume of it. */
 export function volume(reference: string, target = '/data'): string[] {
   return ['--volume', `${reference}:${target}`, '--volume-driver', PLUGIN];
 }
@@ -30,6 +32,10 @@ export class Bench implements AsyncDisposable {
   readonly dag = new DagBuilder(this.blocks);
   /** Blocks that the gateway is asked for and keeps silent about. */
   readonly held = new Set<string>();
+  /** Blocks that it was asked for. */
+  readonly asked = new Set<string>();
+  /** How long it takes over an answer. */
+  delayMs = 0;
   /** On this side; `sampleCid` is its root in the plugin's store. */
   sample = '';
   sampleCid = '';
@@ -40,11 +46,12 @@ export class Bench implements AsyncDisposable {
     this.#gateway = await startGatewayServer((request, response) => {
       const text = /^\/ipfs\/(\w+)\?format=raw$/.exec(request.url ?? '')?.[1];
       const key = text && blockKey(CID.parse(text));
+      if (key) this.asked.add(key);
       if (key && this.held.has(key)) return;
       const bytes = key && this.blocks.blocks.get(key);
-      (bytes ? raw(bytes) : status(404))(request, response);
+      setTimeout(() => (bytes ? raw(bytes) : status(404))(request, response), this.delayMs);
     });
-    const installed = await this.engine.script('install', ...this.settings);
+    const installed = await this.engine.script('install', '--name', PLUGIN, ...this.settings);
     if (installed.code !== 0) throw new Error(installed.stderr);
     this.sample = await mkdtemp(join(tmpdir(), 'sample-'));
     await makeSample(this.sample);
@@ -56,24 +63,20 @@ export class Bench implements AsyncDisposable {
     return [`IPFS_VOLUME_GATEWAYS=${this.#gateway?.url}`, 'IPFS_VOLUME_KUBO_RPC='];
   }
 
-  /** Runs `ipfs-volume ARGS` against the plugin's daemon, and gives stdout. */
-  async cli(...args: string[]): Promise<string> {
-    const socket = await this.engine.pluginSocket(PLUGIN);
-    const { stdout } = await run(process.execPath, [CLI, ...args, '--socket', socket], { timeout: 60_000 });
-    return stdout.trim();
-  }
-
   /** `ipfs-volume add PATH` to the plugin's local store; the root's CID. */
-  async add(path: string): Promise<string> {
-    return (await this.cli('add', path)).split('\n').at(-1) ?? '';
+  async add(path: string, plugin = PLUGIN): Promise<string> {
+    const socket = await this.engine.pluginSocket(plugin);
+    const { stdout } = await run(process.execPath, [CLI, 'add', path, '--socket', socket], { timeout: 60_000 });
+    return stdout.trim().split('\n').at(-1) ?? '';
   }
 
-  /** A file of `size` random bytes that the gateway has, but for its last block, which it is silent about. */
-  halfAbsentFile(name: string): { root: string; lastBlock: string } {
-    const parts = [0, 1].map((index) => this.dag.rawPart(Buffer.alloc(1024 * 1024, `${name} ${index} `)));
-    const lastBlock = blockKey((parts[1] as { cid: CID }).cid);
-    this.held.add(lastBlock);
-    return { root: this.dag.directory([{ name: 'file', cid: this.dag.part(parts).cid }]).toString(), lastBlock };
+  /** A directory whose listing, or else whose only file's end, hangs on a block that the gateway is silent about. */
+  absentContent(salt: string, inListing: boolean): { root: string; lastBlock: string } {
+    const parts = [0, 1].map((index) => this.dag.rawPart(Buffer.alloc(1024 * 1024, `${salt} ${index} `)));
+    const file = this.dag.part(parts).cid;
+    const absent = blockKey(inListing ? file : (parts[1] as { cid: CID }).cid);
+    this.held.add(absent);
+    return { root: this.dag.directory([{ name: 'file', cid: file }]).toString(), lastBlock: absent };
   }
 
   /** After a test, whatever came of it: no container, no volume. */

@@ -8,7 +8,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -82,8 +82,11 @@ export class Engine implements AsyncDisposable {
     const engine = this.#process;
     if (!engine || engine.exitCode !== null || engine.signalCode !== null) return;
     const ended = once(engine, 'exit', { signal: AbortSignal.timeout(LIMIT_MS) });
+    const containerd = (await readFile(join(this.directory, 'exec/containerd/containerd.pid'), 'utf8')).trim();
     engine.kill(signal);
     await ended;
+    // It dies with the engine, a moment later, and an engine that starts within that moment would rely on it.
+    await until('containerd has ended', () => !existsSync(`/proc/${containerd}`));
   }
 
   /** The environment of programs that talk to it. */
@@ -159,12 +162,12 @@ export class Engine implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.directory) return;
-    if ((await this.docker('version')).code === 0) {
-      const containers = (await this.ok('ps', '--all', '--quiet')).split('\n').filter(Boolean);
-      if (containers.length > 0) await this.docker('rm', '--force', ...containers);
-      const plugins = (await this.ok('plugin', 'ls', '--quiet')).split('\n').filter(Boolean);
-      for (const plugin of plugins) await this.docker('plugin', 'rm', '--force', plugin);
-    }
+    // One that was killed left orphans, which only an engine can end.
+    if ((await this.docker('version')).code !== 0) await this.start();
+    const containers = (await this.ok('ps', '--all', '--quiet')).split('\n').filter(Boolean);
+    if (containers.length > 0) await this.docker('rm', '--force', ...containers);
+    const plugins = (await this.ok('plugin', 'ls', '--quiet')).split('\n').filter(Boolean);
+    for (const plugin of plugins) await this.docker('plugin', 'rm', '--force', plugin);
     await this.stop();
     const mounts = (await readFile('/proc/self/mountinfo', 'utf8'))
       .split('\n')
