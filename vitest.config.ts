@@ -12,6 +12,7 @@ const MACHINE = [
   'test/prefetch/*daemon*.test.ts',
   'test/cli/{kubo-cids,mount}.test.ts',
   'test/sources/*kubo*.test.ts',
+  'test/disk/**/*.test.ts',
   'test/docker/**/*.test.ts',
   'test/chaos/**/*.test.ts',
 ];

@@ -10,8 +10,11 @@ import { join } from 'node:path';
 import { CodedError, codeOf } from '../base/errors.ts';
 import { isDamaged, isDiskFull } from '../blocks/disk/block-database.ts';
 
-/** Deleting writes to SQLite's log before it frees anything: 1000 rows, and the checkpoint behind them, fit twice. */
-const BALLAST_BYTES = 4 * 1024 * 1024;
+/**
+ * Deleting needs room before it gives any: the log of an import's last two commits must go to the database, and then that
+ * of the first deletions.
+ */
+const BALLAST_BYTES = 16 * 1024 * 1024;
 
 /** A file whose only use is that it can be deleted. */
 export class Ballast {
@@ -35,6 +38,17 @@ export class Ballast {
 
   drop(): void {
     rmSync(this.#path, { force: true });
+  }
+}
+
+/** What `open` gives, on a full disk too: SQLite writes a little even where it is only opened. */
+export function openWithRoom<T>(directory: string, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+    new Ballast(directory).drop();
+    return open();
   }
 }
 

@@ -19,7 +19,7 @@ import { BlockDisk } from '../blocks/disk/block-disk.ts';
 import { parseCidText } from '../blocks/parse-cid.ts';
 import { identityBytes, verifyBlock } from '../blocks/verify.ts';
 import { type Car, readCar } from './car-reader.ts';
-import { Ballast, storeFailure, syncFileSystem } from './local-store-disk.ts';
+import { Ballast, openWithRoom, storeFailure, syncFileSystem } from './local-store-disk.ts';
 import { markLive } from './local-store-mark.ts';
 import { type KeptRoot, StoredRoots } from './local-store-roots.ts';
 
@@ -37,12 +37,11 @@ export interface Imported {
   readonly bytes: number;
 }
 
-/** A commit costs a sync of SQLite's log; a crash between two costs no more than an import that failed anyway. */
+/** A commit costs a sync of SQLite's log, which must not grow beyond what the ballast has room for. */
 const BLOCKS_PER_COMMIT = 2000;
-/** Bytes between two turns of the event loop: about 10 ms of hashing. */
-const BYTES_PER_TURN = 8 * 1024 * 1024;
+const BYTES_PER_COMMIT = 8 * 1024 * 1024;
 /** Numbers looked at for blocks to delete between two turns: some ten milliseconds where all of them go. */
-const NUMBERS_PER_TURN = 1000;
+const NUMBERS_PER_TURN = 500;
 
 export class LocalStore implements BlockStore {
   readonly name = 'local store';
@@ -58,7 +57,7 @@ export class LocalStore implements BlockStore {
    */
   static async open(directory: string, { logger }: { readonly logger: Logger }): Promise<LocalStore> {
     try {
-      const store = new LocalStore(directory, logger);
+      const store = openWithRoom(directory, () => new LocalStore(directory, logger));
       await store.#recover(logger);
       return store;
     } catch (error) {
@@ -171,7 +170,7 @@ export class LocalStore implements BlockStore {
     signal: AbortSignal | undefined,
   ): Promise<{ blocks: number; bytes: number; last: CID | undefined }> {
     const total = { blocks: 0, bytes: 0, last: undefined as CID | undefined };
-    let sinceTurn = 0;
+    const sinceCommit = { blocks: 0, bytes: 0 };
     for await (const { cid, bytes } of blocks) {
       if (signal?.aborted) throw new CodedError('ABORTED', 'the sender went away', { cause: signal.reason });
       verifyBlock(cid, bytes);
@@ -179,10 +178,12 @@ export class LocalStore implements BlockStore {
       total.blocks++;
       total.bytes += bytes.length;
       total.last = cid;
-      if (total.blocks % BLOCKS_PER_COMMIT === 0) this.#disk.commit();
-      sinceTurn += bytes.length;
-      if (sinceTurn >= BYTES_PER_TURN) {
-        sinceTurn = 0;
+      sinceCommit.blocks++;
+      sinceCommit.bytes += bytes.length;
+      if (sinceCommit.blocks >= BLOCKS_PER_COMMIT || sinceCommit.bytes >= BYTES_PER_COMMIT) {
+        sinceCommit.blocks = 0;
+        sinceCommit.bytes = 0;
+        this.#disk.commit();
         await nextTurn();
       }
     }
@@ -209,14 +210,19 @@ export class LocalStore implements BlockStore {
   /** Of all blocks from number `from` on; between turns of the event loop, since there may be a million. */
   async #deleteAll(from: number, condition?: string): Promise<{ blocks: number; bytes: number }> {
     const total = { blocks: 0, bytes: 0 };
+    this.#disk.checkpoint();
     for (let first = from; first < this.#disk.nextId; first += NUMBERS_PER_TURN) {
       const { blocks, bytes } = this.#disk.deleteRange(first, first + NUMBERS_PER_TURN, condition);
       total.blocks += blocks;
       total.bytes += bytes;
+      if (blocks > 0) this.#disk.checkpoint();
       await nextTurn();
     }
-    while (this.#disk.shrink()) await nextTurn();
-    this.#disk.database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    for (let more = true; more; ) {
+      more = this.#disk.shrink();
+      this.#disk.checkpoint();
+      await nextTurn();
+    }
     return total;
   }
 

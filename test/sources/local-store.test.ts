@@ -1,6 +1,7 @@
 /** The local store: what comes in by CAR, what is refused and leaves nothing, what is listed, removed and swept. */
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { CID } from 'multiformats/cid';
 import { create } from 'multiformats/hashes/digest';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -347,3 +348,57 @@ describe('rm and gc', () => {
     await expectKept(root, ...more);
   });
 });
+
+describe('a store that this program cannot use is left as it is, and says what to do', () => {
+  test.each<[string, (path: string) => void, RegExp]>([
+    [
+      'of a newer version',
+      (path) => change(path, 'PRAGMA user_version = 2'),
+      /the blocks in .*store are of version 2, and this program knows 1: install the newer program again/,
+    ],
+    [
+      'of no version that was ever released',
+      (path) => {
+        rmSync(path);
+        change(path, 'CREATE TABLE block (id)');
+      },
+      /are of version 0, and this program knows 1: move the directory away/,
+    ],
+    ['no database', (path) => writeFileSync(path, 'x'.repeat(9000)), /the local store in .* is damaged: move it away/],
+  ])('%s', async (_name, spoil, line) => {
+    await take(carV1([FIRST.cid], [FIRST]));
+    await store.close();
+    const path = scratch.at('store', 'blocks.db');
+    const whole = readFileSync(path);
+    spoil(path);
+    const spoilt = readFileSync(path);
+    const refused = open();
+    await expect(refused).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    await expect(refused).rejects.toThrow(line);
+    expect(Buffer.compare(readFileSync(path), spoilt)).toBe(0);
+    writeFileSync(path, whole);
+    store = await open();
+    await expectKept(FIRST);
+  });
+});
+
+test('a block that is damaged on the disk is absent, said, and kept anew by the next import of it', async () => {
+  const car = carV1([ROOT.cid], [ROOT, ...ALL]);
+  await take(car);
+  for (const name of files()) writeFileSync(scratch.at('store', name), 'damaged');
+  await take(car);
+  await expectKept(ROOT, ...ALL);
+  for (const name of files()) rmSync(scratch.at('store', name));
+  // A file that is open is read on.
+  await reopen();
+  for (const { cid } of [SECOND, THIRD]) expect(await store.get(blockKey(cid))).toBeUndefined();
+  await take(car);
+  await reopen();
+  await expectKept(ROOT, ...ALL);
+});
+
+function change(path: string, statement: string): void {
+  const database = new DatabaseSync(path);
+  database.exec(statement);
+  database.close();
+}

@@ -35,15 +35,15 @@ export function openBlockDatabase(directory: string, durable: boolean): Database
   const database = new DatabaseSync(databasePath(directory), { timeout: LOCK_WAIT_MS });
   try {
     // Exclusive before WAL, vacuum before any table: later neither takes effect.
+    database.exec('PRAGMA locking_mode = EXCLUSIVE');
+    checkVersion(database, directory);
     database.exec(`
-      PRAGMA locking_mode = EXCLUSIVE;
       PRAGMA auto_vacuum = INCREMENTAL;
       PRAGMA journal_mode = WAL;
       PRAGMA journal_size_limit = 4194304;
       PRAGMA synchronous = ${durable ? 'FULL' : 'NORMAL'};
       PRAGMA cache_size = -8192;
     `);
-    checkVersion(database, directory);
     database.exec(`
       BEGIN IMMEDIATE;
       CREATE TABLE IF NOT EXISTS block (

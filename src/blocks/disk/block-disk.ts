@@ -109,7 +109,8 @@ export class BlockDisk {
 
   getRange(key: BlockKey, start: number, end: number): MaybePromise<Uint8Array | undefined> {
     const row = this.#row(key);
-    return row && row.size >= end ? this.#read(key, row, start, end) : undefined;
+    if (!row || row.size < end) return undefined;
+    return start < end ? this.#read(key, row, start, end) : new Uint8Array(0);
   }
 
   /**
@@ -202,6 +203,11 @@ export class BlockDisk {
   /** Some of the unused pages go back to the file system, all but `keepBytes` of them; true where more are left. */
   shrink(keepBytes = 0): boolean {
     return this.#total.shrink(keepBytes);
+  }
+
+  /** Moves SQLite's journal into the database and makes it empty. */
+  checkpoint(): void {
+    this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
   }
 
   /** Idempotent. */

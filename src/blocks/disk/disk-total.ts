@@ -9,8 +9,8 @@ import { INLINE_BYTES } from './block-rows.ts';
 /** What a row takes beside its bytes: key and checksums, twice indexed, and what pages leave unused. */
 const ROW_BYTES = 512;
 
-/** A page is moved in some microseconds, and readers wait meanwhile. */
-const MAX_SHRINK_PAGES = 4096;
+/** A page is moved in some microseconds while readers wait, and each stands in the journal meanwhile: 4 MiB of it. */
+const MAX_SHRINK_PAGES = 1024;
 
 interface Counts {
   readonly blocks: number;
@@ -74,7 +74,7 @@ export class DiskTotal {
     return used * bytes + this.#fileBytes;
   }
 
-  /** Gives up to 16 MiB of unused pages back to the file system, where there are more than `keepBytes` of them; true where
+  /** Gives up to 4 MiB of unused pages back to the file system, where there are more than `keepBytes` of them; true where
    * more are left. */
   shrink(keepBytes: number): boolean {
     const { free, bytes } = this.#pages.get() as { free: number; bytes: number };
