@@ -3,6 +3,12 @@ import { bases } from 'multiformats/basics';
 import { CID } from 'multiformats/cid';
 import type { MultibaseDecoder } from 'multiformats/interface';
 
+/** What a CID can start with: the letters of the bases, and the Q of CIDv0. */
+export const MULTIBASE_PREFIXES: ReadonlySet<string> = new Set([
+  'Q',
+  ...Object.values(bases).map(({ prefix }) => prefix),
+]);
+
 /** @throws Error with the library's own words for what is no CID. Hash functions are `checkCid`'s to judge. */
 export function parseCidText(text: string): CID {
   // A CIDv0 has no multibase prefix; its Q is none.

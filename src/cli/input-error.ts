@@ -17,5 +17,5 @@ export function inputError(path: string, error: unknown): unknown {
   const { syscall, code } = error as NodeJS.ErrnoException;
   if (error instanceof CodedError || !syscall || !code) return error;
   // No cause: Node's own message says the same again, and the path.
-  return new CodedError('INPUT_INVALID', `${path}: ${WORDS[code] ?? `${syscall} failed with ${code}`}`);
+  return new CodedError('INPUT_INVALID', `${path || '""'}: ${WORDS[code] ?? `${syscall} failed with ${code}`}`);
 }

@@ -25,7 +25,7 @@ export interface Car {
 export async function readCar(chunks: AsyncIterable<Uint8Array>): Promise<Car> {
   const reader = new BoundedReader(chunks);
   const decoder = createDecoder(reader);
-  const header = await parsing(() => decoder.header());
+  const header = await parsing(() => decoder.header(), 'this is no CAR: its header does not parse');
   // A version 2 says where its blocks end, so that one cut off between two of them is found too.
   const endsAt = header.version === 2 ? header.dataOffset + header.dataSize : undefined;
   return { roots: header.roots, blocks: readBlocks(decoder.blocks(), reader, endsAt) };
@@ -50,12 +50,12 @@ function truncated(bytes: number): CodedError {
   return new CodedError('CAR_INVALID', `the CAR is truncated: it ends after ${bytes} bytes`);
 }
 
-async function parsing<T>(work: () => Promise<T>): Promise<T> {
+async function parsing<T>(work: () => Promise<T>, problem = 'the CAR does not parse'): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (error instanceof CodedError) throw error;
-    throw new CodedError('CAR_INVALID', 'the CAR does not parse', { cause: error });
+    throw new CodedError('CAR_INVALID', problem, { cause: error });
   }
 }
 

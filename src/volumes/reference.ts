@@ -10,7 +10,7 @@
  */
 import type { CID } from 'multiformats/cid';
 import { CodedError, messageChain } from '../base/errors.ts';
-import { parseCidText } from '../blocks/parse-cid.ts';
+import { MULTIBASE_PREFIXES, parseCidText } from '../blocks/parse-cid.ts';
 import { checkCid } from '../blocks/verify.ts';
 
 export type Reference =
@@ -28,6 +28,7 @@ export function parseReference(text: string): Reference {
   if (url) return build(text, (url[1] ?? '').toLowerCase(), (url[2] ?? '').split('/').map(decodeSegment(text)));
   const rooted = /^\/(ip[fn]s)\/(.*)$/s.exec(text);
   if (rooted) return build(text, rooted[1] ?? '', (rooted[2] ?? '').split('/'));
+  if (/^https?:\/\//i.test(text)) throw invalid(text, 'of a URL, give the part from /ipfs/ or /ipns/ on');
   if (text.startsWith('/')) throw invalid(text, 'a path starts with /ipfs/ or /ipns/');
   // Base64 has the slash in its alphabet, so such a CID may look like a path.
   if (/^[mM]/.test(text) && text.includes('/')) return { space: 'ipfs', cid: parseCid(text), path: [] };
@@ -45,8 +46,12 @@ export function parseCid(text: string): CID {
   let cid: CID;
   try {
     cid = parseCidText(text);
-  } catch (error) {
-    throw new CodedError('REFERENCE_INVALID', `"${shorten(text)}" is not a CID: ${firstLine(messageChain(error))}`);
+  } catch (cause) {
+    // The library's own words are for whoever knows its insides.
+    const why = MULTIBASE_PREFIXES.has(text.charAt(0))
+      ? 'it is cut short or misspelt'
+      : 'one starts with "Qm", or with "b" as in "bafy…", or with the letter of another base';
+    throw new CodedError('REFERENCE_INVALID', `"${shorten(text)}" is not a CID: ${why}`, { cause });
   }
   try {
     checkCid(cid);
@@ -90,8 +95,4 @@ function invalid(text: string, why: string): CodedError {
 
 function shorten(text: string): string {
   return text.length > 120 ? `${text.slice(0, 117)}…` : text;
-}
-
-function firstLine(text: string): string {
-  return text.split('\n', 1)[0] ?? '';
 }

@@ -8,6 +8,7 @@ import { type Stats, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { CodedError, hasCode, messageChain } from '../../base/errors.ts';
+import { parseReference } from '../../volumes/reference.ts';
 import { bindVolume, visibleMountRoot } from '../bind-volume.ts';
 import type { CliContext } from '../cli-parts.ts';
 import { DaemonClient } from '../daemon-client.ts';
@@ -52,6 +53,8 @@ function collect(pair: string, pairs: Readonly<Record<string, string>>): Record<
 }
 
 async function mount(reference: string, directory: string, options: MountOptions, context: CliContext): Promise<void> {
+  // Here too, and first: the volume made of it would call it an option, which nobody has given.
+  parseReference(reference);
   const target = resolve(directory);
   const stat = existing(target);
   const signal = context.interrupted();
