@@ -46,12 +46,12 @@ export function parseCid(text: string): CID {
   let cid: CID;
   try {
     cid = parseCidText(text);
-  } catch (cause) {
-    // The library's own words are for whoever knows its insides.
+  } catch {
+    // No cause: the library's own words are for whoever knows its insides.
     const why = MULTIBASE_PREFIXES.has(text.charAt(0))
       ? 'it is cut short or misspelt'
       : 'one starts with "Qm", or with "b" as in "bafy…", or with the letter of another base';
-    throw new CodedError('REFERENCE_INVALID', `"${shorten(text)}" is not a CID: ${why}`, { cause });
+    throw new CodedError('REFERENCE_INVALID', `"${shorten(text)}" is not a CID: ${why}`);
   }
   try {
     checkCid(cid);
