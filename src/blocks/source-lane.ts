@@ -17,23 +17,9 @@ import { ConcurrencyWindow } from './concurrency-window.ts';
 import { type Job, JobList } from './job-list.ts';
 import { PRIORITIES, type Priority } from './priority.ts';
 import { SourceHealth } from './source-health.ts';
+import type { SourceStatus } from './source-status.ts';
 import { UsualDelay } from './usual-delay.ts';
 import { verifyBlock } from './verify.ts';
-
-/** A source's line in `status` (the control API's `SourceStatus`). */
-export interface LaneStatus {
-  readonly name: string;
-  readonly state: 'unknown' | 'good' | 'failing';
-  /** How long it has been failing; null where it is not. */
-  readonly failingSeconds: number | null;
-  readonly lastError: string | null;
-  readonly lastErrorSecondsAgo: number | null;
-  readonly blocks: number;
-  readonly bytes: number;
-  readonly errors: number;
-  readonly inFlight: number;
-  readonly limit: number;
-}
 
 /** A job that can wait at a lane; 0 is demand. */
 export interface LaneJob extends Job {
@@ -123,7 +109,7 @@ export class SourceLane {
     return this.#meanBlockBytes;
   }
 
-  get status(): LaneStatus {
+  get status(): SourceStatus {
     return {
       name: this.source.name,
       state: this.health.state,

@@ -23,7 +23,8 @@ import { chooseLane } from './choose-lane.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { PRIORITIES, PRIORITY_RANK, type Priority } from './priority.ts';
 import { RangeFetch, type RangeOptions } from './range-fetch.ts';
-import { type LaneJob, type LaneStatus, type Outcome, SourceLane } from './source-lane.ts';
+import { type LaneJob, type Outcome, SourceLane } from './source-lane.ts';
+import type { SourceStatus } from './source-status.ts';
 import { TokenBucket } from './token-bucket.ts';
 import { checkCid } from './verify.ts';
 import { type FetchedBlock, type Waiter, Want } from './want.ts';
@@ -89,7 +90,7 @@ export class WantQueue {
   }
 
   /** One line a source, cheapest first. */
-  get sources(): readonly LaneStatus[] {
+  get sources(): readonly SourceStatus[] {
     return this.#lanes.map((lane) => lane.status);
   }
 

@@ -3,13 +3,12 @@
  *
  * The command line may not import the composition root, so it is handed in (`CliParts.loadServeDirectory`).
  */
-import type { Environment } from './cli-parts.ts';
 
 interface ServeDirectoryOptions {
   /** Volume options as of `docker volume create -o`, `cid` and `path` excepted. */
   readonly volumeOptions: Readonly<Record<string, string>>;
   /** The configuration's environment: state directory, sources. */
-  readonly env: Environment;
+  readonly env: Readonly<Record<string, string | undefined>>;
   /** Aborts the start; once the promise is fulfilled, `unmount` ends it. */
   readonly signal: AbortSignal;
 }

@@ -1,7 +1,8 @@
 /** The daemon's status as lines for people. For machines there is `--json`. */
 import { CodedError } from '../base/errors.ts';
 import { formatBytes } from '../base/units.ts';
-import type { DaemonStatus, SourceStatus, VolumeStatus } from '../volumes/control-api.ts';
+import type { SourceStatus } from '../blocks/source-status.ts';
+import type { DaemonStatus, VolumeStatus } from '../volumes/control-api.ts';
 import { formatTable } from './table.ts';
 
 /** @throws VOLUME_NOT_FOUND */

@@ -3,7 +3,8 @@
  * since when and which source fails.
  */
 import { formatBytes } from '../base/units.ts';
-import type { DaemonStatus, SourceStatus, VolumeStatus } from '../volumes/control-api.ts';
+import type { SourceStatus } from '../blocks/source-status.ts';
+import type { DaemonStatus, VolumeStatus } from '../volumes/control-api.ts';
 import type { ScreenLine } from './live-screen.ts';
 import { bytesFetchedBy, formatDuration, sourceState, waitingText } from './status-text.ts';
 import { formatTable } from './table.ts';

@@ -7,6 +7,7 @@
  */
 import type { ErrorCode } from '../base/errors.ts';
 import type { Priority } from '../blocks/priority.ts';
+import type { SourceStatus } from '../blocks/source-status.ts';
 
 /** Paths of the API; `:volume` and `:cid` are percent-encoded. */
 export const CONTROL_PATHS = {
@@ -78,20 +79,6 @@ export interface ProfileSummary {
   readonly root: string;
   readonly blocks: number;
   readonly runs: number;
-}
-
-export interface SourceStatus {
-  readonly name: string;
-  readonly state: 'unknown' | 'good' | 'failing';
-  /** How long it has been failing; null where it is not. */
-  readonly failingSeconds: number | null;
-  readonly lastError: string | null;
-  readonly lastErrorSecondsAgo: number | null;
-  readonly blocks: number;
-  readonly bytes: number;
-  readonly errors: number;
-  readonly inFlight: number;
-  readonly limit: number;
 }
 
 export interface DaemonStatus {

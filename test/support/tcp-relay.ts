@@ -19,7 +19,7 @@ export interface TcpRelay extends AsyncDisposable {
 }
 
 /** `bytesPerSecond` each connection; cut off once `bytes` went through. */
-export type Answers = 'pass' | { readonly bytesPerSecond: number } | { readonly cutAfterBytes: number };
+type Answers = 'pass' | { readonly bytesPerSecond: number } | { readonly cutAfterBytes: number };
 
 /** How often a slowed answer moves on. */
 const TICK_MS = 50;

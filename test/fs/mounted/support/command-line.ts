@@ -7,7 +7,7 @@ export const CLI = fileURLToPath(new URL('../../../../dist/cli.js', import.meta.
 /** Against hangs: `add` of 4 GiB on a machine that is busy. */
 const COMMAND_LIMIT_MS = 180_000;
 
-export interface CommandEnd {
+interface CommandEnd {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
