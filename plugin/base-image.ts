@@ -1,14 +1,16 @@
 /**
  * The Dockerfile's base image, where it cannot be pulled: a Debian of the same release by debootstrap, with the Node that
- * this checkout's own scripts run on, imported under the same name. The Dockerfile then works as it stands.
+ * this checkout's own scripts run on, imported under the same name; and where no Debian mirror is reached either, out of
+ * this machine's own files. The Dockerfile then works as it stands.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { homedir, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { docker } from './docker.ts';
+import { copyHostTree } from './host-tree.ts';
 
 /** The image that the Dockerfile starts from. */
 export const BASE_IMAGE =
@@ -37,7 +39,9 @@ export async function ensureBaseImage(platform: string | undefined, say: (line: 
   try {
     if (wanted !== OWN_PLATFORM) throw new Error(`here is ${OWN_PLATFORM}, and it can only be made on ${wanted}`);
     say(`${BASE_IMAGE} cannot be pulled; making a local image of that name from Debian ${RELEASE} and this Node`);
-    await docker(['import', '--platform', wanted, await archiveOf(say), BASE_IMAGE]);
+    const archive = await archiveOf(say);
+    await docker(['import', '--platform', wanted, archive, BASE_IMAGE]);
+    if (dirname(archive) !== CACHE) await rm(archive);
   } catch (error) {
     throw new Error(
       `the base image ${BASE_IMAGE} for ${wanted} can neither be pulled (${message(refusal)}) nor made (${message(error)})`,
@@ -61,18 +65,31 @@ async function archiveOf(say: (line: string) => void): Promise<string> {
   const tree = await mkdtemp(join(CACHE, 'base-'));
   try {
     say('debootstrap runs for about a minute, once a machine');
-    await run('debootstrap', ['--variant=minbase', RELEASE, tree]);
-    await mkdir(join(tree, 'usr/local/bin'), { recursive: true });
-    await copyFile(process.execPath, join(tree, 'usr/local/bin/node'));
-    // The machine's own, which debootstrap copied: the engine gives a container, and a plugin, theirs.
-    await writeFile(join(tree, 'etc/resolv.conf'), '');
-    await rm(join(tree, 'etc/hostname'), { force: true });
+    await fillFromDebian(tree);
     await run('tar', ['-C', tree, ...LEFT_OUT.map((path) => `--exclude=./${path}`), '-cf', `${archive}.part`, '.']);
     await rename(`${archive}.part`, archive);
     return archive;
+  } catch (error) {
+    say(`${message(error)}; taking Node and the few programs that are needed from this machine instead`);
+    // Not kept: another time there may be a Debian mirror.
+    await rm(tree, { recursive: true, force: true });
+    await mkdir(tree);
+    await copyHostTree(tree);
+    const ownArchive = join(tmpdir(), `ipfs-volume-base-${process.pid}.tar`);
+    await run('tar', ['-C', tree, '-cf', ownArchive, '.']);
+    return ownArchive;
   } finally {
     await rm(tree, { recursive: true, force: true });
   }
+}
+
+async function fillFromDebian(tree: string): Promise<void> {
+  await run('debootstrap', ['--variant=minbase', RELEASE, tree]);
+  await mkdir(join(tree, 'usr/local/bin'), { recursive: true });
+  await copyFile(process.execPath, join(tree, 'usr/local/bin/node'));
+  // The machine's own, which debootstrap copied: the engine gives a container, and a plugin, theirs.
+  await writeFile(join(tree, 'etc/resolv.conf'), '');
+  await rm(join(tree, 'etc/hostname'), { force: true });
 }
 
 async function run(program: string, args: readonly string[]): Promise<void> {
