@@ -30,7 +30,7 @@ export async function docker(args: readonly string[], { signal, onOutput }: Dock
 }
 
 /** Why no engine answers; undefined where one does. */
-async function engineProblem(): Promise<string | undefined> {
+export async function engineProblem(): Promise<string | undefined> {
   try {
     await docker(['version', '--format', '{{.Server.Version}}']);
     return undefined;
