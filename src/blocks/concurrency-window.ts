@@ -68,14 +68,15 @@ export class ConcurrencyWindow {
   /** The quickest answer, and how large it was: its own bytes took a part of the time. */
   readonly #delay = new RecentBest((a, b) => a < b);
   #meanBytes = 0;
-  /** What the present phase must beat. */
-  #baseRate = 0;
+  /** What the present phase must beat, in requests: small blocks after a large one bring fewer bytes, and are no slower. */
+  #basePace = 0;
   #growth = FIRST_TRY;
   #cruised = 0;
   #failedInRound = false;
   #sharedRounds = 0;
   // The round under way.
   #answers = 0;
+  #roundBytes = 0;
   #saturated = 0;
   #bytesInFlightTimes = 0;
   #delays = 0;
@@ -98,7 +99,9 @@ export class ConcurrencyWindow {
 
   answered({ nowMs, bytes, delayMs, receivedBefore, inFlight, saturated, forReader }: WindowSample): void {
     this.#received += bytes;
-    this.#meanBytes = this.#meanBytes === 0 ? bytes : this.#meanBytes + (bytes - this.#meanBytes) / 16;
+    this.#roundBytes += bytes;
+    // Of this round alone: after the block of a large directory come a thousand small ones.
+    this.#meanBytes = this.#roundBytes / (this.#answers + 1);
     this.#delay.add(Math.max(delayMs, 0.001), bytes);
     this.#firstAnswerMs ??= nowMs;
     this.#answers++;
@@ -145,6 +148,7 @@ export class ConcurrencyWindow {
     const valid = this.#saturated >= 0.8 * this.#answers && inFlight <= 1.5 * this.#window + 2;
     const shared = this.#sharedRounds > 0;
     if (shared) this.#sharedRounds--;
+    const pace = rate / this.#meanBytes;
     const measured = this.#measuring;
     const best = this.#rate.value;
     this.#rate.add(rate, 0);
@@ -158,13 +162,13 @@ export class ConcurrencyWindow {
     if (!measured) return;
     switch (this.#phase) {
       case 'double':
-        if (rate >= DOUBLING_PAYS * this.#baseRate) this.#enter('double', this.#window * 2, rate);
+        if (pace >= DOUBLING_PAYS * this.#basePace) this.#enter('double', this.#window * 2, pace);
         else this.#enter('drain', this.#knee * DRAIN);
         break;
       case 'more':
-        if (rate >= (1 + (this.#growth - 1) * TRY_PAYS) * this.#baseRate) {
+        if (pace >= (1 + (this.#growth - 1) * TRY_PAYS) * this.#basePace) {
           this.#growth = Math.min(2, this.#growth * BOLDER);
-          this.#enter('more', Math.max(this.#window + 1, this.#knee * this.#growth), rate);
+          this.#enter('more', Math.max(this.#window + 1, this.#knee * this.#growth), pace);
         } else this.#enter('drain', this.#knee * DRAIN);
         break;
       case 'drain':
@@ -178,19 +182,20 @@ export class ConcurrencyWindow {
           this.#rate.age();
           this.#delay.age();
           this.#growth = FIRST_TRY;
-          this.#enter('more', Math.max(this.#window + 1, this.#knee * this.#growth), Math.min(best, this.#rate.value));
+          const basePace = Math.min(best, this.#rate.value) / this.#meanBytes;
+          this.#enter('more', Math.max(this.#window + 1, this.#knee * this.#growth), basePace);
         }
         break;
     }
   }
 
-  #enter(phase: Phase, window: number, baseRate = 0): void {
+  #enter(phase: Phase, window: number, basePace = 0): void {
     const grows = phase === 'double' || phase === 'more';
     const before = this.#window;
     this.#resize(window);
     // Nowhere further to go.
     this.#phase = grows && this.#window === before ? 'drain' : phase;
-    this.#baseRate = baseRate;
+    this.#basePace = basePace;
     this.#cruised = 0;
     this.#measuring = false;
     this.#startRound();
@@ -201,7 +206,7 @@ export class ConcurrencyWindow {
   }
 
   #startRound(): void {
-    this.#answers = this.#saturated = this.#bytesInFlightTimes = this.#delays = 0;
+    this.#answers = this.#roundBytes = this.#saturated = this.#bytesInFlightTimes = this.#delays = 0;
     this.#failedInRound = false;
     this.#firstAnswerMs = undefined;
   }
