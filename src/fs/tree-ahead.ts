@@ -4,11 +4,13 @@
  * A directory that is listed after its parent was is taken for a walk. From there on the blocks of the levels below are
  * wanted as they become known, breadth first, as `metadata`. An allowance bounds how far that goes beyond the walker: each
  * directory that it lists renews it, so a walk that ends leaves no more than that on its way. What is here already is
- * passed over: the walker will get there without waiting.
+ * looked into for what is below it, a few at a time: a tree that is here as a whole is none of our business.
  */
 import { LRUCache } from 'lru-cache';
 import type { WantOptions } from '../blocks/block-reader.ts';
 import type { ContentKey } from '../unixfs/content-key.ts';
+import type { LinkTable } from '../unixfs/link-table.ts';
+import type { UnixfsEntry } from '../unixfs/unixfs-entry.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
 import type { NodeId } from './file-system.ts';
 import type { MountedVolume } from './mounted-volume.ts';
@@ -16,7 +18,17 @@ import { type DirectoryNode, isDirectory, type NodeTable } from './node-table.ts
 
 /** "A few thousand blocks ahead": enough for any link, little to have fetched for nothing. */
 const ALLOWANCE = 2048;
-/** Known but not wanted yet; what is beyond is found when the walker gets there. */
+/** On their way at once: fills the path to a source (its window has 256), and the walker's own wants stand behind no more. */
+const MAX_OUTSTANDING = 384;
+/** Directories that are here, decoded in one turn: each costs some 50 µs where it must be read from the disk. */
+const LOCAL_A_TURN = 32;
+/**
+ * And in a row before anything absent is met, since a tree that is here as a whole needs no looking ahead. Each listing
+ * earns a few more, so that the absent parts of a tree are found before the walker is there.
+ */
+const LOCAL_CREDIT = 256;
+const EARNED_BY_LISTING = 2;
+/** Directories known and not looked into yet; what is beyond is found when the walker gets there. */
 const MAX_PENDING = 16_384;
 /** Directories remembered as listed, and as looked into, for each volume. */
 const DIRECTORIES_KEPT = 65_536;
@@ -24,10 +36,14 @@ const DIRECTORIES_KEPT = 65_536;
 interface Walk {
   readonly volume: MountedVolume;
   readonly want: WantOptions;
-  /** Oldest first, from `next` on: that is what makes it breadth first. */
+  /** Directories, and shards of them, oldest first from `next` on: that is what makes it breadth first. */
   pending: ContentKey[];
   next: number;
+  /** Where in the first of them it goes on. */
+  link: number;
   allowance: number;
+  localCredit: number;
+  outstanding: number;
   readonly lookedInto: LRUCache<ContentKey, true>;
 }
 
@@ -49,31 +65,26 @@ export class TreeAhead {
     if (!parent || !isDirectory(parent) || !this.#listed.has(parent.id)) return;
     const walk = this.#walk(directory.volume);
     walk.allowance = ALLOWANCE;
-    this.#lookInto(walk, parent.key);
-    this.#lookInto(walk, directory.key);
+    walk.localCredit = Math.min(LOCAL_CREDIT, walk.localCredit + EARNED_BY_LISTING);
+    this.#remember(walk, parent.key);
+    this.#remember(walk, directory.key);
     this.#run(walk);
   }
 
-  /** Adds what is below a decoded directory (or shard of one) and is not here. */
-  #lookInto(walk: Walk, key: ContentKey): void {
-    if (walk.lookedInto.has(key)) return;
+  /** Has a directory looked into, once. */
+  #remember(walk: Walk, key: ContentKey): void {
+    if (walk.lookedInto.has(key) || walk.pending.length - walk.next >= MAX_PENDING) return;
     walk.lookedInto.set(key, true);
-    const entry = this.#unixfs.known(key);
-    if (entry?.kind !== 'directory' && entry?.kind !== 'shard') return;
-    const links = entry.kind === 'directory' ? entry.entries : entry.shard.links;
-    for (let link = 0; link < links.count; link++) {
-      if (walk.pending.length - walk.next >= MAX_PENDING) return;
-      if (links.isRaw(link)) continue;
-      const child = links.key(link);
-      if (!this.#unixfs.has(child)) walk.pending.push(child);
-    }
+    walk.pending.push(key);
   }
 
   #run(walk: Walk): void {
-    while (walk.allowance > 0 && walk.next < walk.pending.length && walk.volume.mounted) {
-      const key = walk.pending[walk.next++] as ContentKey;
-      walk.allowance--;
-      this.#fetch(walk, key);
+    const budget = { local: LOCAL_A_TURN };
+    while (walk.next < walk.pending.length && walk.volume.mounted) {
+      const links = this.#linksOf(walk.pending[walk.next] as ContentKey);
+      if (links && !this.#lookInto(walk, links, budget)) break;
+      walk.next++;
+      walk.link = 0;
     }
     if (walk.next > MAX_PENDING || walk.next === walk.pending.length) {
       walk.pending = walk.pending.slice(walk.next);
@@ -81,15 +92,57 @@ export class TreeAhead {
     }
   }
 
-  async #fetch(walk: Walk, key: ContentKey): Promise<void> {
-    try {
-      await this.#unixfs.entry(key, walk.want);
-    } catch {
-      // The walker will be told, should it get there.
-      return;
+  /** Wants what is below and not here; false where it must go on later. */
+  #lookInto(walk: Walk, links: LinkTable, budget: { local: number }): boolean {
+    for (; walk.link < links.count; walk.link++) {
+      if (links.isRaw(walk.link)) continue;
+      const key = links.key(walk.link);
+      const known = this.#unixfs.known(key);
+      if (known) {
+        // As the children of whatever was listed are.
+        if (isTree(known)) this.#remember(walk, key);
+      } else if (this.#unixfs.has(key)) {
+        if (budget.local-- <= 0 || walk.localCredit <= 0) return false;
+        walk.localCredit--;
+        this.#fetch(walk, key);
+      } else {
+        if (walk.allowance <= 0 || walk.outstanding >= MAX_OUTSTANDING) return false;
+        walk.allowance--;
+        walk.localCredit = LOCAL_CREDIT;
+        this.#fetch(walk, key);
+      }
     }
-    this.#lookInto(walk, key);
-    this.#run(walk);
+    return true;
+  }
+
+  /** Now where it is here, else when it comes. What fails is told to the walker, should it get there. */
+  #fetch(walk: Walk, key: ContentKey): void {
+    const came = (entry: UnixfsEntry): void => {
+      if (isTree(entry)) this.#remember(walk, key);
+    };
+    try {
+      const entry = this.#unixfs.entry(key, walk.want);
+      if (!(entry instanceof Promise)) {
+        came(entry);
+        return;
+      }
+      walk.outstanding++;
+      entry
+        .then(came, () => undefined)
+        .finally(() => {
+          walk.outstanding--;
+          this.#run(walk);
+        });
+    } catch {
+      // As above.
+    }
+  }
+
+  /** Undefined where it was pushed out of memory meanwhile: then it is looked into when the walker gets there. */
+  #linksOf(key: ContentKey): LinkTable | undefined {
+    const entry = this.#unixfs.known(key);
+    if (entry?.kind === 'directory') return entry.entries;
+    return entry?.kind === 'shard' ? entry.shard.links : undefined;
   }
 
   #walk(volume: MountedVolume): Walk {
@@ -101,9 +154,23 @@ export class TreeAhead {
         account: volume.account,
       };
       const lookedInto = new LRUCache<ContentKey, true>({ max: DIRECTORIES_KEPT });
-      walk = { volume, want, pending: [], next: 0, allowance: 0, lookedInto };
+      walk = {
+        volume,
+        want,
+        pending: [],
+        next: 0,
+        link: 0,
+        allowance: 0,
+        localCredit: LOCAL_CREDIT,
+        outstanding: 0,
+        lookedInto,
+      };
       this.#walks.set(volume, walk);
     }
     return walk;
   }
+}
+
+function isTree({ kind }: UnixfsEntry): boolean {
+  return kind === 'directory' || kind === 'shard';
 }

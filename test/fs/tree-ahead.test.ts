@@ -79,3 +79,29 @@ test('a walk that ends leaves a bounded number of blocks on their way', async ()
   // The lister's own 256 and 2048 ahead, and the walk's allowance.
   expect(blocks.fetched.length).toBeLessThan(256 + 2 * 2048 + 10);
 });
+
+test('a tree that is here as a whole is looked into little further than the walker goes', async () => {
+  const blocks = new BlockMap();
+  const dag = new DagBuilder(blocks);
+  const many = Array.from({ length: 3000 }, (_, index) => ({
+    name: `d${index}`,
+    cid: dag.directory([{ name: 'x', cid: dag.directory([{ name: 'f', cid: dag.raw(Buffer.from(`${index}`)) }]) }]),
+  }));
+  const root = dag.directory([{ name: 'sub', cid: dag.directory(many) }]);
+  let decoded = 0;
+  const counted = new Proxy(blocks, {
+    get(target, property) {
+      if (property === 'get') decoded++;
+      const value = Reflect.get(target, property);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  const fileSystem = fileSystemOver(counted);
+  const node = await mountRoot(fileSystem, root);
+  const [sub] = await listAll(fileSystem, node, true);
+  const children = await listAll(fileSystem, sub?.node ?? 0, true, 3000);
+  const before = decoded;
+  for (const { node: child } of children.slice(0, 100)) await listAll(fileSystem, child, true);
+  // The hundred below those, and what the walk is allowed.
+  expect(decoded - before).toBeLessThan(100 + 256 + 2 * 100 + 50);
+});
