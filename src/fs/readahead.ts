@@ -135,7 +135,23 @@ export class Readahead implements ReadObserver {
     // By quarters: not for each read, and not so late that the last of it is here before the next is asked for.
     if (from >= to || (to < file.sizeBytes && to - from < window.bytes / 4)) return;
     const frontier = this.#want(file, from, to, want, window);
-    if (frontier !== undefined) window.frontier = frontier;
+    if (frontier === undefined) return;
+    window.frontier = frontier;
+    this.#findWay(file, to + window.bytes, want);
+  }
+
+  /**
+   * Brings the inner nodes that lead to byte `at`. Wanted only when the window gets there, they would come behind all of
+   * it, and nothing could be asked for meanwhile.
+   */
+  #findWay(file: FileIndex, at: number, want: WantOptions): void {
+    if (at >= file.sizeBytes) return;
+    try {
+      const extents = file.locate(at, at + 1, want);
+      if (extents instanceof Promise) extents.catch(nothing);
+    } catch {
+      // The reader will be told, should it get there.
+    }
   }
 
   #strides(stream: ReadStream, window: Window, file: FileIndex, want: WantOptions): void {

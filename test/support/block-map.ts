@@ -7,7 +7,7 @@
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../../src/base/errors.ts';
 import { chain, type MaybePromise } from '../../src/base/maybe-promise.ts';
-import { type BlockKey, blockKey } from '../../src/blocks/block.ts';
+import { type Block, type BlockKey, blockKey } from '../../src/blocks/block.ts';
 import type { BlockReader, WantOptions } from '../../src/blocks/block-reader.ts';
 
 interface Silent {
@@ -18,6 +18,7 @@ interface Silent {
 
 export class BlockMap implements BlockReader {
   readonly blocks = new Map<BlockKey, Uint8Array>();
+  readonly #cids = new Map<BlockKey, CID>();
   /** Every block asked for that was not here, in order; with its priority. */
   readonly fetched: { cid: CID; priority: string }[] = [];
   readonly ranges: { root: CID; from: number; to: number }[] = [];
@@ -31,7 +32,13 @@ export class BlockMap implements BlockReader {
 
   put(cid: CID, bytes: Uint8Array): CID {
     this.blocks.set(blockKey(cid), bytes);
+    this.#cids.set(blockKey(cid), cid);
     return cid;
+  }
+
+  /** All blocks, each by the CID under which it was put last. */
+  *named(): Generator<Block> {
+    for (const [key, bytes] of this.blocks) yield { cid: this.#cids.get(key) as CID, bytes };
   }
 
   /** Nobody has it any more. */
