@@ -12,7 +12,7 @@ import { CodedError } from '../../base/errors.ts';
 import { inputError } from '../input-error.ts';
 import { type DagLink, type DagRoot, type Emit, emitNode } from './dag-node.ts';
 import { emitDirectory } from './directory-dag.ts';
-import { CHUNK_BYTES, emitFile } from './file-dag.ts';
+import { CHUNK_BYTES, type Chunks, emitFile } from './file-dag.ts';
 import { openFile, readLarge, readSmall } from './read-chunks.ts';
 import { encodeUnixFs, type Metadata, UNIXFS_TYPE, type UnixFsTime } from './unixfs-data.ts';
 
@@ -23,6 +23,8 @@ export interface AddTreeOptions {
   readonly onSpecial?: ((path: string) => void) | undefined;
   /** One more file for the root directory, in place of any of its name, made once the root without it is known. */
   readonly rootFile?: RootFile | undefined;
+  /** Told of bytes of files as they are read, and of each entry when it is done. */
+  readonly onProgress?: ((bytes: number, entries: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -43,8 +45,20 @@ export async function addTree(path: string, emit: Emit, options: AddTreeOptions)
   return root;
 }
 
-/** `undefined` for a special entry that was passed over. */
+/** As `addAny`, and counts it. */
 async function addEntry(
+  path: string,
+  stat: BigIntStats,
+  emit: Emit,
+  options: AddTreeOptions,
+): Promise<DagRoot | undefined> {
+  const root = await addAny(path, stat, emit, options);
+  if (root) options.onProgress?.(0, 1);
+  return root;
+}
+
+/** `undefined` for a special entry that was passed over. */
+async function addAny(
   path: string,
   stat: BigIntStats,
   emit: Emit,
@@ -121,12 +135,27 @@ async function addFile(path: string, emit: Emit, options: AddTreeOptions): Promi
   try {
     const isSmall = file.sizeBytes <= CHUNK_BYTES;
     const chunks = isSmall ? withPath(path, () => readSmall(file)) : readLarge(file);
-    return await emitFile(chunks, options.keepMetadata ? fileMetadata(file.stat) : undefined, emit);
+    return await emitFile(
+      counted(chunks, options.onProgress),
+      options.keepMetadata ? fileMetadata(file.stat) : undefined,
+      emit,
+    );
   } catch (error) {
     throw inputError(path, error);
   } finally {
     closeSync(file.fd);
   }
+}
+
+/** The same chunks; each is told of when it is taken. */
+function counted(chunks: Chunks, onProgress: AddTreeOptions['onProgress']): Chunks {
+  if (!onProgress) return chunks;
+  return (async function* () {
+    for await (const chunk of chunks) {
+      onProgress(chunk.length, 0);
+      yield chunk;
+    }
+  })();
 }
 
 /** A symlink keeps its mtime alone: the mode of a symlink means nothing on Linux, and Kubo stores none. */

@@ -1,21 +1,34 @@
-/** Bytes of all regular files below a path: what a progress bar needs to know beforehand, and nothing else does. */
-import { lstatSync, readdirSync, statSync } from 'node:fs';
+/** How much there is to add below a path: what a progress bar needs to know beforehand, and nothing else does. */
+import { type Dirent, lstatSync, readdirSync, statSync } from 'node:fs';
+
+export interface TreeSize {
+  /** Of all regular files. */
+  readonly bytes: number;
+  /** Files, directories and symlinks, the path itself included. */
+  readonly entries: number;
+}
 
 /** `undefined` where anything is in the way: `addTree` will say what. */
-export function measureTree(path: string): number | undefined {
+export function measureTree(path: string): TreeSize | undefined {
   try {
     const stat = statSync(path);
-    return stat.isDirectory() ? measureDirectory(path) : stat.size;
+    if (!stat.isDirectory()) return { bytes: stat.size, entries: 1 };
+    const size = { bytes: 0, entries: 1 };
+    measureDirectory(path, size);
+    return size;
   } catch {
     return undefined;
   }
 }
 
-function measureDirectory(path: string): number {
-  let bytes = 0;
+function measureDirectory(path: string, size: { bytes: number; entries: number }): void {
   for (const entry of readdirSync(path, { withFileTypes: true })) {
-    if (entry.isDirectory()) bytes += measureDirectory(`${path}/${entry.name}`);
-    else if (entry.isFile()) bytes += lstatSync(`${path}/${entry.name}`).size;
+    if (isAdded(entry)) size.entries++;
+    if (entry.isDirectory()) measureDirectory(`${path}/${entry.name}`, size);
+    else if (entry.isFile()) size.bytes += lstatSync(`${path}/${entry.name}`).size;
   }
-  return bytes;
+}
+
+function isAdded(entry: Dirent): boolean {
+  return entry.isFile() || entry.isDirectory() || entry.isSymbolicLink();
 }

@@ -10,13 +10,8 @@ import type { DaemonClient } from '../daemon-client.ts';
 import { type AddTreeOptions, addTree } from './add-tree.ts';
 import { CarStream } from './car-stream.ts';
 
-export interface UploadOptions extends AddTreeOptions {
-  /** Told of bytes as they are read. */
-  readonly onBytes: (bytes: number) => void;
-}
-
 /** What the daemon now keeps. Its one root is the tree's. @throws INPUT_INVALID, STORE_FULL, DAEMON_UNREACHABLE, ABORTED */
-export async function uploadTree(path: string, daemon: DaemonClient, options: UploadOptions): Promise<ImportResult> {
+export async function uploadTree(path: string, daemon: DaemonClient, options: AddTreeOptions): Promise<ImportResult> {
   const car = new CarStream();
   const sending = daemon.import(car, { rootIsLast: true, signal: options.signal });
   // Whatever the end, the builder that waits for room in the stream must be let go.
@@ -24,14 +19,7 @@ export async function uploadTree(path: string, daemon: DaemonClient, options: Up
     () => car.destroy(),
     (error) => car.destroy(error),
   );
-  const built = await addTree(
-    path,
-    (block) => {
-      options.onBytes(block.bytes.length);
-      return car.write(block);
-    },
-    options,
-  ).then(
+  const built = await addTree(path, (block) => car.write(block), options).then(
     ({ cid }) => ({ cid }),
     (error: unknown) => ({ error }),
   );

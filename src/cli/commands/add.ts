@@ -55,7 +55,8 @@ async function add(path: string, options: AddOptions, context: CliContext): Prom
       const result = await uploadTree(path, daemon, {
         keepMetadata: options.metadata,
         onSpecial: options.skipSpecial ? (skipped) => stderr.write(`skipped ${skipped}\n`) : undefined,
-        onBytes: progress.advance,
+        // A terminal alone wants to know, and the counting is not for nothing.
+        onProgress: stderr.isTTY ? progress.advance : undefined,
         rootFile: options.profile ? profileFile(options, context) : undefined,
         signal,
       });

@@ -32,7 +32,11 @@ async function importCar(file: string, options: DaemonOptions & JsonOption, cont
   const { stream, sizeBytes } = file === '-' ? { stream: context.process.stdin, sizeBytes: undefined } : openCar(file);
   try {
     await withDaemon(options, context, async (daemon) => {
-      const progress = transferProgress(context.process.stderr, 'importing', sizeBytes);
+      const progress = transferProgress(
+        context.process.stderr,
+        'importing',
+        sizeBytes === undefined ? undefined : { bytes: sizeBytes },
+      );
       // A failing file ends the request with the file's own error, not with the broken connection that follows.
       let readError: Error | undefined;
       const counted = new Transform({
