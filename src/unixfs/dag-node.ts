@@ -30,7 +30,7 @@ export function decodeDagNode(bytes: Uint8Array): DagNode {
   let hasData = false;
   let linksEnded = false;
   while (reader.more) {
-    const tag = reader.varint();
+    const tag = reader.tag();
     if (tag === ((2 << 3) | WIRE_BYTES)) {
       if (linksEnded) throw invalid('links before and behind the data');
       const start = reader.bytesField();
@@ -58,7 +58,7 @@ function decodeLink(bytes: Uint8Array, start: number, end: number, links: LinkTa
   let size = Number.NaN;
   let last = 0;
   while (reader.more) {
-    const tag = reader.varint();
+    const tag = reader.tag();
     const field = tag >>> 3;
     if (field <= last) throw invalid('the fields of a link are out of order, or there twice');
     last = field;

@@ -42,6 +42,13 @@ export class ProtobufReader {
     throw new CodedError('DAG_INVALID', 'protobuf: a number is cut off or longer than 64 bits');
   }
 
+  /** What a field begins with: eight times its number, and its wire type. Numbers are 1 to 2^29 - 1. */
+  tag(): number {
+    const tag = this.varint();
+    if (tag < 8 || tag >= 2 ** 32) throw new CodedError('DAG_INVALID', 'protobuf: a field without a valid number');
+    return tag;
+  }
+
   /** An int64 in two's complement. @throws DAG_INVALID outside the safe integers. */
   int64(): number {
     const start = this.position;

@@ -46,7 +46,7 @@ export function decodeUnixfsData(bytes: Uint8Array, start: number, end: number):
   let mode: number | undefined;
   let mtime: { seconds: number; nanoseconds: number } | undefined;
   while (reader.more) {
-    const tag = reader.varint();
+    const tag = reader.tag();
     if (tag === ((1 << 3) | WIRE_VARINT)) type = reader.varint();
     else if (tag === ((2 << 3) | WIRE_BYTES)) {
       dataStart = reader.bytesField();
@@ -88,7 +88,7 @@ function decodeMtime(bytes: Uint8Array, start: number, end: number): { seconds: 
   let seconds = 0;
   let nanoseconds = 0;
   while (reader.more) {
-    const tag = reader.varint();
+    const tag = reader.tag();
     if (tag === ((1 << 3) | WIRE_VARINT)) seconds = reader.int64();
     else if (tag === ((2 << 3) | WIRE_FIXED32)) nanoseconds = reader.fixed32();
     else reader.skip(tag % 8);

@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { CodedError } from '../../src/base/errors.ts';
 import { cidOf, contentKey } from '../../src/unixfs/content-key.ts';
 import { decodeDagNode } from '../../src/unixfs/dag-node.ts';
+import { ProtobufReader } from '../../src/unixfs/protobuf-reader.ts';
 import { decodeUnixfsData, UNIXFS_TYPES } from '../../src/unixfs/unixfs-data.ts';
 import { decodeUnixfsEntry } from '../../src/unixfs/unixfs-entry.ts';
 import {
@@ -180,11 +181,33 @@ describe('UnixFS messages', () => {
       fc.property(mutated(someMessage.map(message)), (bytes) => {
         const theirs = attempt(() => UnixFS.unmarshal(bytes));
         const ours = attempt(() => decodeUnixfsData(bytes, 0, bytes.length));
-        if (theirs === 'refused' || ours === 'refused') return;
+        if (theirs === 'refused' || ours === 'refused' || hasOtherWireType(bytes)) return;
         expect(ours.type === 'shard' ? 'hamt-sharded-directory' : ours.type).toBe(theirs.type);
         expect(Buffer.from(bytes.subarray(ours.dataStart, ours.dataEnd))).toEqual(Buffer.from(theirs.data ?? []));
       }),
       { numRuns: 1000 },
+    );
+  });
+
+  /** Their decoder looks at a field's number alone; for protobuf one of another wire type is an unknown field. */
+  function hasOtherWireType(bytes: Uint8Array): boolean {
+    const wireTypes: Readonly<Record<number, number>> = { 1: 0, 2: 2, 3: 0, 4: 0, 5: 0, 6: 0, 7: 0, 8: 2 };
+    const reader = new ProtobufReader(bytes, 0, bytes.length);
+    while (reader.more) {
+      const tag = reader.tag();
+      const expected = wireTypes[Math.floor(tag / 8)];
+      if (expected !== undefined && expected !== tag % 8) return true;
+      reader.skip(tag % 8);
+    }
+    return false;
+  }
+
+  test.each([
+    ['a field of number 0', [8, TYPE.file, 0, 1]],
+    ['a field beyond 2^29', [8, TYPE.file, ...varint(2 ** 32), 1]],
+  ])('refuses %s', (_name, bytes) => {
+    expect(() => decodeUnixfsData(Buffer.from(bytes), 0, bytes.length)).toThrow(
+      expect.objectContaining({ code: 'DAG_INVALID' }),
     );
   });
 
