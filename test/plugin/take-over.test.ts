@@ -14,7 +14,7 @@ import { setTimeout as after } from 'node:timers/promises';
 import type { CID } from 'multiformats/cid';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { runDirectoryOf } from '../../plugin/run-directory.ts';
-import { shell } from '../fuse/outside.ts';
+import { shell, start } from '../fuse/outside.ts';
 import { startBlockGateway } from '../support/block-gateway.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { startDaemon, type TestDaemon, until } from '../support/daemon.ts';
@@ -236,6 +236,30 @@ echo $n`;
       expect(log).not.toContain('were answered EIO');
     });
   });
+
+  it.each([
+    ['sends requests again', {}],
+    ['cannot', { RESEND: 'off' }],
+  ])(
+    'whoever was killed while the daemon was dying is gone as soon as the next one is there, where the kernel %s',
+    async (_kernel, settings) => {
+      await serve({ ...settings, READ_TIMEOUT: '60s' });
+      const { hold } = gateway;
+      gateway.hold = () => new Promise(() => undefined);
+      const seen = gateway.asked.length;
+      const waiting = start('ls', join(mountpoint, 'tree', 'd1'));
+      await until('a block is on its way', () => gateway.asked.length > seen);
+      const before = daemon.daemonPid;
+      process.kill(before, 'SIGSTOP');
+      waiting.child.kill('SIGKILL');
+      process.kill(before, 'SIGKILL');
+      await nextAfter(before);
+      await until('it is gone', () => waiting.child.exitCode !== null || waiting.child.signalCode !== null, 10_000);
+      expect((await waiting.outcome).signal).toBe('SIGKILL');
+      gateway.hold = hold;
+      expect(await shell('ls "$1/tree/d1" | wc -l', mountpoint)).toBe(`${FILES_A_DIRECTORY}\n`);
+    },
+  );
 
   it('where the kernel cannot send requests again: what was in flight is EIO at once, what comes is served, on the same mount', async () => {
     await serve({ RESEND: 'off' });
