@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import express from 'express';
 import { CodedError } from '../src/base/errors.ts';
 import { createLogger, type Logger } from '../src/base/log.ts';
+import { lockStateDirectory } from '../src/base/state-lock.ts';
 import { isBoundElsewhere } from '../src/fuse/bound-directories.ts';
 import { NodeJournal } from '../src/fuse/kernel/node-journal.ts';
 import type { MountedFileSystem } from '../src/fuse/transport.ts';
@@ -39,6 +40,7 @@ export async function runDaemon(config: Config, inherited: DaemonEnvironment): P
   for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
   const stopped = once(process, 'SIGTERM').then(() => 'stopped' as const);
   const replaced = obeySupervisor();
+  const lock = lockStateDirectory(config.stateDirectory, 'daemon');
   const logger = createLogger(config.logLevel);
   const { IPFS_VOLUME_CONNECTION_DIRECTORY: directory, IPFS_VOLUME_CONNECTION: connection } = inherited;
   const journal = config.transport === 'kernel' ? new NodeJournal(connectionFiles(directory).nodes, logger) : undefined;
@@ -60,6 +62,7 @@ export async function runDaemon(config: Config, inherited: DaemonEnvironment): P
   }
   await socket.close(STOP_GRACE_MS);
   await content[Symbol.asyncDispose]();
+  lock.release();
 }
 
 function openVolumes(config: Config, content: Content, connection: string, logger: Logger) {

@@ -13,12 +13,16 @@ export interface StateLock {
   release(): void;
 }
 
-/** Makes `directory` (0700) where it is missing. @throws STATE_LOCKED where another process holds it, CONFIG_INVALID */
-export function lockStateDirectory(directory: string): StateLock {
+/**
+ * Makes `directory` (0700) where it is missing. `part`: the whole of it, or, for a daemon whose supervisor holds that, what
+ * daemons have of it one after the other: one that hangs may outlive its supervisor.
+ * @throws STATE_LOCKED where another process holds it, CONFIG_INVALID
+ */
+export function lockStateDirectory(directory: string, part: 'whole' | 'daemon' = 'whole'): StateLock {
   let database: DatabaseSync;
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    database = new DatabaseSync(join(directory, 'lock.db'), { timeout: 0 });
+    database = new DatabaseSync(join(directory, part === 'whole' ? 'lock.db' : 'daemon.db'), { timeout: 0 });
   } catch (error) {
     throw new CodedError('CONFIG_INVALID', `the state directory ${directory} cannot be used`, { cause: error });
   }

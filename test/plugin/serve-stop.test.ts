@@ -12,7 +12,7 @@ import { runDirectoryOf } from '../../plugin/run-directory.ts';
 import { start } from '../fuse/outside.ts';
 import { startBlockGateway } from '../support/block-gateway.ts';
 import { BlockMap } from '../support/block-map.ts';
-import { startDaemon, type TestDaemon, until } from '../support/daemon.ts';
+import { startDaemon, TestDaemon, until } from '../support/daemon.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
 import { describeWith } from '../support/machine.ts';
 
@@ -108,6 +108,26 @@ describeWith(['root', 'fuse'], 'serve', () => {
     expect(mounts.filter((line) => line.includes(` ${second.mountRoot} `)).length).toBe(1);
     await second.stop();
     rmSync(directory, { recursive: true });
+  });
+
+  it('waits for a daemon that outlived its supervisor, which ends as soon as it can', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'daemon-'));
+    const first = await startDaemon({ directory });
+    const { daemonPid } = first;
+    process.kill(daemonPid, 'SIGSTOP');
+    process.kill(first.pid, 'SIGKILL');
+    await until('the supervisor is gone', () => !existsSync(`/proc/${first.pid}/exe`));
+    const second = new TestDaemon(directory, false, {});
+    try {
+      await until('it is refused', () => second.log.some((line) => line.includes('is in use by another ipfs-volume')));
+      process.kill(daemonPid, 'SIGCONT');
+      await until('the old one is gone', () => !existsSync(`/proc/${daemonPid}/exe`));
+      await second.ready();
+      await second.stop();
+    } finally {
+      await second[Symbol.asyncDispose]();
+      rmSync(directory, { recursive: true });
+    }
   });
 
   it('refuses a state directory that is in use, and does not touch what is there', async () => {
