@@ -27,6 +27,8 @@ const BLOCKS_A_FILE = 24;
 const BLOCK_BYTES = 256 * 1024;
 const DIRECTORIES = 20;
 const FILES_A_DIRECTORY = 25;
+/** Several answers' worth of names. */
+const SHARDED = 1000;
 /** A gateway's answer takes between these. */
 const DELAY_MS = [5, 40] as const;
 /** Less than the content, so that a second reading asks the gateway again. */
@@ -63,7 +65,16 @@ describeWith(['root', 'fuse'], 'a daemon that dies', () => {
       });
       return { name: `d${index}`, cid: dag.directory(files) };
     });
-    root = dag.directory([...large, { name: 'tree', cid: dag.directory(tree) }]);
+    const sharded = Array.from({ length: SHARDED }, (_, index) => ({
+      name: `entry-${index}`,
+      cid: dag.raw(Buffer.from(String(index))),
+      tsize: String(index).length,
+    }));
+    root = dag.directory([
+      ...large,
+      { name: 'sharded', cid: dag.hamt(sharded, 64) },
+      { name: 'tree', cid: dag.directory(tree) },
+    ]);
     sums = `${lines.join('\n')}\n`;
     gateway = await startBlockGateway(blocks);
     let turn = 0;
@@ -260,6 +271,27 @@ echo $n`;
       expect(await shell('ls "$1/tree/d1" | wc -l', mountpoint)).toBe(`${FILES_A_DIRECTORY}\n`);
     },
   );
+
+  it('a listing that was begun with one daemon goes on with the next: every name once', async () => {
+    await serve();
+    const program = `import os, sys
+names = []
+for entry in os.scandir(sys.argv[1]):
+  names.append(entry.name)
+  if len(names) in (10, 500):
+    print("waiting", flush=True)
+    sys.stdin.readline()
+print(len(names), len(set(names)))`;
+    const lister = spawn('python3', ['-c', program, join(mountpoint, 'sharded')], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    for (let times = 0; times < 2; times++) {
+      await once(lister.stdout, 'data');
+      await kill();
+      lister.stdin.write('go\n');
+    }
+    expect(await rest(lister.stdout)).toBe(`${SHARDED} ${SHARDED}\n`);
+  });
 
   it('where the kernel cannot send requests again: what was in flight is EIO at once, what comes is served, on the same mount', async () => {
     await serve({ RESEND: 'off' });
