@@ -13,6 +13,7 @@ const MACHINE = [
   'test/cli/{kubo-cids,mount}.test.ts',
   'test/sources/*kubo*.test.ts',
   'test/disk/**/*.test.ts',
+  'test/hostile/daemon*.test.ts',
   'test/docker/**/*.test.ts',
   'test/chaos/**/*.test.ts',
 ];
