@@ -128,6 +128,11 @@ export class DiskCache implements BlockStore, BlockSink {
     return before - this.statistics().bytes;
   }
 
+  /** Bytes on their way to the disk; what comes while that is full is not kept. */
+  get waitingBytes(): number {
+    return this.#queue.bytes;
+  }
+
   statistics(): DiskCacheStatistics {
     const { blocks, bytes } = this.#open?.disk.totals ?? { blocks: 0, bytes: 0 };
     return {

@@ -25,6 +25,10 @@ export class WriteQueue {
     return this.#blocks.size;
   }
 
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   has(key: BlockKey): boolean {
     return this.#blocks.has(key);
   }

@@ -20,10 +20,15 @@ import { cidOf, isInline } from '../unixfs/content-key.ts';
 import { decodeUnixfsEntry, type UnixfsEntry } from '../unixfs/unixfs-entry.ts';
 import type { BlockPlan, PlannedBlock } from './plan.ts';
 
+export interface FillCache extends Pick<BlockStore, 'has'> {
+  /** Bytes that wait to be written. */
+  readonly waitingBytes: number;
+}
+
 export interface FillParts {
   readonly blocks: BlockReader;
   /** What is here and may be evicted. */
-  readonly cache: Pick<BlockStore, 'has'>;
+  readonly cache: FillCache;
   readonly clock: Clock;
 }
 
@@ -51,6 +56,13 @@ export interface FillResult {
 
 /** Wants outstanding: what one source takes at this priority; more would only wait in another place. */
 const MAX_OUTSTANDING = 256;
+/**
+ * Bytes on their way here and from here to the disk. A disk that is slower than the link sets the pace then: what comes
+ * beyond the cache's 64 MiB of waiting blocks would not be kept, and be fetched again.
+ */
+const MAX_UNWRITTEN_BYTES = 48 * 1024 * 1024;
+/** The disk is looked at again after this. */
+const WRITE_PAUSE_MS = 20;
 /** A want may wait long behind readers and the rate: this bounds what a silent source holds up. */
 const WANT_TIMEOUT_MS = 5 * 60_000;
 const FAILURE_BACKOFF = { firstMs: 100, maxMs: 30_000 };
@@ -130,9 +142,13 @@ class Pass {
       return this.#track(block, cid, bytes, 0);
     }
     if (!this.#options.fetch) return this.#lacks(block, this.#inMemory(block, cid));
-    await this.#pause();
-    if (this.#stopped || this.#options.signal.aborted) return this.#lacks(block);
     const expectedBytes = block.claimedBytes > 0 && !block.inner ? block.claimedBytes : GUESSED_BLOCK_BYTES;
+    await this.#pause();
+    while (this.#unwrittenBytes > 0 && this.#unwrittenBytes + expectedBytes > MAX_UNWRITTEN_BYTES) {
+      if (this.#options.signal.aborted) break;
+      await this.#oneEndedWithin(WRITE_PAUSE_MS);
+    }
+    if (this.#stopped || this.#options.signal.aborted) return this.#lacks(block);
     if (this.#options.hasRoom && !this.#options.hasRoom(this.#outstandingBytes + expectedBytes)) {
       this.#stopped = 'full';
       return this.#lacks(block);
@@ -200,13 +216,21 @@ class Pass {
     for (;;) {
       const leftMs = this.#failuresInARow > 0 ? this.#pausedUntilMs - clock.nowMs() : 0;
       if (leftMs <= 0 || this.#stopped || this.#options.signal.aborted) return;
-      let forget = () => {};
-      const timer = new Promise<void>((resolve) => {
-        forget = clock.schedule(leftMs, resolve);
-      });
-      await Promise.race([timer, this.#oneEnded()]);
-      forget();
+      await this.#oneEndedWithin(leftMs);
     }
+  }
+
+  get #unwrittenBytes(): number {
+    return this.#outstandingBytes + this.#parts.cache.waitingBytes;
+  }
+
+  async #oneEndedWithin(limitMs: number): Promise<void> {
+    let forget = () => {};
+    const timer = new Promise<void>((resolve) => {
+      forget = this.#parts.clock.schedule(limitMs, resolve);
+    });
+    await Promise.race([timer, this.#oneEnded()]);
+    forget();
   }
 
   /** Resolves when a want has ended, or the fill is to. */

@@ -11,7 +11,6 @@ import { CodedError, codeOf, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { formatBytes } from '../base/units.ts';
 import type { BlockKey } from '../blocks/block.ts';
-import type { BlockStore } from '../blocks/block-store.ts';
 import { BlockTally } from '../blocks/block-tally.ts';
 import { type Clock, systemClock } from '../blocks/clock.ts';
 import type { MountedVolume } from '../fs/mounted-volume.ts';
@@ -19,14 +18,14 @@ import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
 import type { BootProfile } from './boot-profile.ts';
 import { BootWatch } from './boot-watch.ts';
 import { ownKeys } from './content-keys.ts';
-import type { FillParts } from './fill.ts';
+import type { FillCache, FillParts } from './fill.ts';
 import { type FoundProfile, findProfile } from './find-profile.ts';
 import { type PinnableCache, type Pinner, Pins } from './pins.ts';
 import type { ProfileStore } from './profile-store.ts';
 import { VolumePrefetch } from './volume-prefetch.ts';
 
 /** What prefetching needs of the disk cache. */
-interface PrefetchCache extends Pick<BlockStore, 'has'>, PinnableCache {
+interface PrefetchCache extends FillCache, PinnableCache {
   has(key: BlockKey): boolean;
   evict(keys: Iterable<BlockKey>): number;
   statistics(): { readonly limitBytes: number; readonly evictions: number };

@@ -77,7 +77,7 @@ test('each block exactly once, stage by stage; what is here is not asked for', a
       const plan = new Recorded(contentKey(root));
       const tally = new BlockTally();
       let total = -1;
-      const result = await fill({ blocks, cache: { has: () => true }, clock: systemClock }, plan, {
+      const result = await fill({ blocks, cache: { has: () => true, waitingBytes: 0 }, clock: systemClock }, plan, {
         ...background(tally),
         onTotal: (bytes) => {
           total = bytes;

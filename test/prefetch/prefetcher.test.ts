@@ -33,6 +33,7 @@ describe('the prefetcher', () => {
   let leaves: CID[];
   let limitBytes: number;
   let evictions: number;
+  let waitingBytes: number;
   let pinned: Set<BlockKey>;
   let said: { level: string; fields: Record<string, unknown>; message: string }[];
 
@@ -44,6 +45,7 @@ describe('the prefetcher', () => {
     pinned = new Set();
     limitBytes = 1e9;
     evictions = 0;
+    waitingBytes = 0;
     const dag = new DagBuilder(blocks);
     leaves = Array.from({ length: FILES }, (_, index) => dag.raw(Buffer.alloc(PART_BYTES, `file ${index} `)));
     const entries = entriesOf(leaves);
@@ -64,6 +66,9 @@ describe('the prefetcher', () => {
         for (const key of keys) pinned.delete(key);
       },
       evict: () => 0,
+      get waitingBytes() {
+        return waitingBytes;
+      },
       statistics: () => ({ limitBytes, evictions }),
     };
     const profiles = new ProfileStore(directory, logger());
@@ -236,6 +241,26 @@ describe('the prefetcher', () => {
     prefetcher.unmounted('v');
     await settle();
     expect(clock.timers).toBe(0);
+  });
+
+  it('lets a disk that is slower than the link set the pace', async () => {
+    waitingBytes = 48 * 1024 * 1024 - 2.5 * PART_BYTES;
+    const prefetcher = start();
+    mounted(prefetcher);
+    await until(() => blocks.fetched.length > 3);
+    waitingBytes = 48 * 1024 * 1024;
+    for (let turn = 0; turn < 5; turn++) await settle();
+    const held = blocks.fetched.length;
+    await clock.advance(60_000);
+    expect(blocks.fetched).toHaveLength(held);
+    expect(held).toBeLessThan(10);
+    expect(blocks.peak).toBeLessThanOrEqual(2);
+    expect(prefetcher.progress('v')).toMatchObject({ prefetching: true, complete: false });
+    waitingBytes = 0;
+    await clock.advance(20);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    expect(blocks.fetched).toHaveLength(FILES + 1);
+    expect(fetchedTwice()).toBe(0);
   });
 
   it('comes back to what failed, and says why it is not complete', async () => {
