@@ -85,7 +85,10 @@ export function describeVolume(volume: VolumeStatus): string[] {
     ['reference', volume.reference],
     ['cid', (volume.cid ?? 'not resolved yet') + (volume.path && `, path ${volume.path}`)],
     ['state', volume.state],
-    ['mounted', volume.mountpoint ? `${volume.mounts} times, at ${volume.mountpoint}` : 'no'],
+    [
+      'mounted',
+      volume.mountpoint ? `${volume.mounts} time${volume.mounts === 1 ? '' : 's'}, at ${volume.mountpoint}` : 'no',
+    ],
     ['here', `${formatBytes(volume.bytesCached)} of ${totalOf(volume)}`],
     ['blocks fetched', fetchedOf(volume)],
     ['latest from', volume.source ?? 'none'],

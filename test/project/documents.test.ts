@@ -197,13 +197,15 @@ function asPattern(text: string, anything: string): RegExp {
   return new RegExp(parts.join(anything), 's');
 }
 
-describe('docs/SEMANTICS.md', () => {
-  const document = read('docs/SEMANTICS.md').replace(/\s+/g, ' ');
-
-  test('names for each claim a test that is there', () => {
+describe('what is promised', () => {
+  test.each([
+    ['docs/SEMANTICS.md', 40],
+    ['docs/SECURITY.md', 15],
+  ])('%s names for each claim a test that is there', (path, least) => {
+    const document = read(path).replace(/\s+/g, ' ');
     const files = filesIn('test').filter((file) => file.endsWith('.ts'));
     const claims = [...document.matchAll(/[*_]([a-z-]+): "([^"]+)"[*_]/g)];
-    expect(claims.length).toBeGreaterThan(40);
+    expect(claims.length).toBeGreaterThan(least);
     const absent = claims.filter(([, name = '', title = '']) => {
       const named = files.filter((file) => basename(file).replace(/(\.property)?(\.test)?\.ts$/, '') === name);
       return !named.some((file) => read(file).includes(title));
@@ -211,7 +213,7 @@ describe('docs/SEMANTICS.md', () => {
     expect(absent.map(([claim]) => claim)).toEqual([]);
   });
 
-  test('has the limits of the code', () => {
+  test('limits are those of the code', () => {
     const rows = tableRows(read('docs/SEMANTICS.md'), 'Limits');
     expect(rows.length).toBeGreaterThan(15);
     for (const [what = '', limit = '', constant, file] of rows) {
