@@ -31,8 +31,11 @@ export function registerDaemon(program: Command, context: CliContext): void {
     // A thread that is blocked reading /dev/fuse would keep the process from exiting, in whichever way but this one.
     const die = () => process.kill(process.pid, 'SIGKILL');
     const fail = (words: string) => {
-      writeSync(process.stderr.fd, `${words}\n`);
-      die();
+      try {
+        writeSync(process.stderr.fd, `${words}\n`);
+      } finally {
+        die();
+      }
     };
     process.on('uncaughtException', (error) => fail(error.stack ?? String(error)));
     const { env } = context.process;

@@ -30,6 +30,8 @@ const STOP_LIMIT_MS = 4800;
  */
 export async function serve(config: Config, daemonCommand: readonly string[]): Promise<number> {
   const logger = createLogger(config.logLevel);
+  // Daemons' last words go there, and are in the log as well: where they cannot be written, nothing else may end by it.
+  process.stderr.on('error', () => undefined);
   await using undo = new AsyncDisposableStack();
   const lock = lockStateDirectory(config.stateDirectory);
   undo.defer(() => lock.release());

@@ -19,8 +19,14 @@ export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** What a full disk does not take is kept for later, up to this; what comes beyond is lost. */
+const MAX_UNWRITTEN_BYTES = 1024 * 1024;
+
 /** A logger on stdout, written synchronously: the last words before a crash are the ones that matter. */
 export function createLogger(level: LogLevel): Logger {
+  const output = destination({ fd: 1, sync: true, maxLength: MAX_UNWRITTEN_BYTES });
+  // Nobody may stop working because of it.
+  output.on('error', () => undefined);
   return pino(
     {
       level,
@@ -28,7 +34,7 @@ export function createLogger(level: LogLevel): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    destination({ fd: 1, sync: true }),
+    output,
   );
 }
 

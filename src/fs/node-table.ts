@@ -203,7 +203,10 @@ export class NodeTable {
 
   #keepDirectory(node: DirectoryNode): void {
     this.#nodes.set(node.id, node);
-    this.#places.set(placeKey(node.parent, node.name), node);
+    const place = placeKey(node.parent, node.name);
+    const there = this.#places.get(place);
+    // The younger one stands there, in whichever order they are restored.
+    if (!there || there.id < node.id) this.#places.set(place, node);
   }
 }
 
