@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, fstatSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { CodedError, codeOf } from '../base/errors.ts';
 import { isDamaged, isDiskFull } from '../blocks/disk/block-database.ts';
@@ -16,12 +16,34 @@ import { isDamaged, isDiskFull } from '../blocks/disk/block-database.ts';
  */
 const BALLAST_BYTES = 16 * 1024 * 1024;
 
+/** A disk with this many times the room is not short of it. */
+const PLENTY = 2;
+
 /** A file whose only use is that it can be deleted. */
 export class Ballast {
+  readonly #directory: string;
   readonly #path: string;
 
   constructor(directory: string) {
+    this.#directory = directory;
     this.#path = join(directory, 'ballast');
+  }
+
+  get isThere(): boolean {
+    return existsSync(this.#path);
+  }
+
+  /**
+   * Sets it aside for a start on a full disk, which a daemon that died must not be kept from: where there is plenty of
+   * room, and where it was there and is what made this start possible. Nobody fails for it.
+   */
+  setAside(wasThere: boolean): void {
+    try {
+      const { bavail, bsize } = statfsSync(this.#directory);
+      if (wasThere || bavail * bsize >= PLENTY * BALLAST_BYTES) this.take();
+    } catch {
+      // The disk is full.
+    }
   }
 
   /** Makes it where it is missing. @throws the file system's error, ENOSPC above all */

@@ -57,8 +57,10 @@ export class LocalStore implements BlockStore {
    */
   static async open(directory: string, { logger }: { readonly logger: Logger }): Promise<LocalStore> {
     try {
+      const hadBallast = new Ballast(directory).isThere;
       const store = openWithRoom(directory, () => new LocalStore(directory, logger));
       await store.#recover(logger);
+      store.#ballast.setAside(hadBallast);
       return store;
     } catch (error) {
       throw storeFailure(error, directory, 'opened');

@@ -65,7 +65,10 @@ export class VolumeRegistry {
   readonly #resolving = new Map<string, Promise<ResolvedContent>>();
   readonly #mountErrors = new Map<string, string>();
 
-  /** Loads the state, and shows what was mounted on this connection. @throws as `StateFile.load` and `save` */
+  /**
+   * Loads the state, and shows what was mounted on this connection. A disk that is full keeps nobody from that: what was
+   * mounted before is as it was. @throws as `StateFile.load`
+   */
   constructor(options: RegistryOptions) {
     this.#options = options;
     const { connection, volumes } = options.state.load();
@@ -74,7 +77,7 @@ export class VolumeRegistry {
       this.#records.set(record.name, record);
       if (mountsOf(record) > 0) this.#show(record, false);
     }
-    this.#save();
+    if (connection !== options.connection) this.#saveFirst();
   }
 
   /** Idempotent for equal options. @throws OPTION_INVALID, REFERENCE_INVALID, VOLUME_EXISTS with the differences */
@@ -252,6 +255,15 @@ export class VolumeRegistry {
 
   #save(): void {
     this.#options.state.save({ connection: this.#options.connection, volumes: this.list() });
+  }
+
+  /** That a connection begins may be written with its first mount as well: until then it has none. */
+  #saveFirst(): void {
+    try {
+      this.#save();
+    } catch (error) {
+      this.#options.logger.warn({ error: messageChain(error) }, 'the state cannot be saved at the start');
+    }
   }
 
   #saveOr(rollBack: () => void): void {

@@ -14,6 +14,7 @@ import { setTimeout as after } from 'node:timers/promises';
 import type { CID } from 'multiformats/cid';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { runDirectoryOf } from '../../plugin/run-directory.ts';
+import { SmallDisk } from '../disk/support/small-disk.ts';
 import { shell, start } from '../fuse/outside.ts';
 import { startBlockGateway } from '../support/block-gateway.ts';
 import { BlockMap } from '../support/block-map.ts';
@@ -319,6 +320,23 @@ print(len(names), len(set(names)))`;
     const [text] = await once(open.stdout, 'data');
     expect(String(text).slice(0, 64)).toBe(sums.split('\n')[1]?.slice(0, 64));
     expect(daemon.log.join('\n')).toContain('were answered EIO');
+  });
+
+  it('a full disk under the state keeps no daemon from taking over', async () => {
+    await using disk = await SmallDisk.make(64 * 1024 * 1024);
+    const stateDirectory = disk.at('state');
+    daemon = await startDaemon({ gateways: [gateway.url], settings: SETTINGS, stateDirectory });
+    mountpoint = await daemon.mount('data', root);
+    disk.fill();
+    for (let times = 0; times < 2; times++) {
+      await kill();
+      await shell('echo 3 > /proc/sys/vm/drop_caches');
+      expect((await read(join(mountpoint, 'large-0'))).result).toBe(sums.slice(0, 64));
+    }
+    expect((await daemon.status('data')).mounts).toBe(1);
+    disk.giveBack();
+    await daemon.create('more', root);
+    await daemon.stop();
   });
 
   it('where what node numbers mean was lost: paths work anew, and whoever was inside is told that it is stale', async () => {
