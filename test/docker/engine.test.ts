@@ -5,6 +5,7 @@
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { describeWith } from '../support/machine.ts';
 import { containers } from './suites/containers.ts';
+import { demo } from './suites/demo.ts';
 import { faults } from './suites/faults.ts';
 import { plugin } from './suites/plugin.ts';
 import { refusals } from './suites/refusals.ts';
@@ -23,6 +24,7 @@ describeWith(['root', 'fuse', 'docker'], 'a Docker engine with the plugin', () =
   faults(bench);
   plugin(bench);
   restarts(bench);
+  demo(bench);
   // Last: the engine looks for a driver that has gone in every listing, for 15 s each.
   unmanaged(bench);
 });

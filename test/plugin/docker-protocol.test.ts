@@ -176,6 +176,33 @@ describe('the volume plugin protocol', () => {
     expect(mountsOf(registry.get(CID))).toBe(0);
   });
 
+  test('a Mount that is called again while the first still waits counts once, for the caller that stayed', async () => {
+    const answer = Promise.withResolvers<{ cid: string; kind: 'directory' }>();
+    const looking = Promise.withResolvers<void>();
+    resolve = () => {
+      looking.resolve();
+      return answer.promise;
+    };
+    await post('Create', { Name: CID });
+    const impatient = new AbortController();
+    const body = JSON.stringify({ Name: CID, ID: 'same' });
+    const call = client.request({ method: 'POST', path: '/VolumeDriver.Mount', body, signal: impatient.signal });
+    const given = expect(call).rejects.toThrow();
+    await looking.promise;
+    // On a connection of its own, as the engine makes one: the other is busy.
+    const second = new Client('http://docker', { connect: { socketPath: socket.path } });
+    const again = second.request({ method: 'POST', path: '/VolumeDriver.Mount', body });
+    impatient.abort();
+    await given;
+    await expect.poll(async () => (await post('List', {})).status).toBe(200);
+    answer.resolve({ cid: CID, kind: 'directory' });
+    expect((await again).statusCode).toBe(200);
+    await second.destroy();
+    expect(mountsOf(registry.get(CID))).toBe(1);
+    await post('Unmount', { Name: CID, ID: 'same' });
+    expect(mountsOf(registry.get(CID))).toBe(0);
+  });
+
   test('names with slashes, and Create again with other options', async () => {
     expect(await post('Create', { Name: `${CID}/a/b` })).toMatchObject({ status: 200 });
     expect(await post('Create', { Name: `${CID}/a/b`, Opts: { uid: '5' } })).toMatchObject({
