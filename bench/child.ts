@@ -27,9 +27,9 @@ export async function run(program: string, args: readonly string[], env: NodeJS.
 }
 
 /** Seconds that a program takes from start to end. */
-export async function seconds(program: string, args: readonly string[]): Promise<number> {
+export async function seconds(program: string, args: readonly string[], env?: NodeJS.ProcessEnv): Promise<number> {
   const start = process.hrtime.bigint();
-  await run(program, args);
+  await run(program, args, env);
   return Number(process.hrtime.bigint() - start) / 1e9;
 }
 

@@ -9,6 +9,7 @@ import { run } from './child.ts';
 import { type Link, type LinkSpeed, linkText, measureLink, openLink } from './link.ts';
 
 export interface Origin {
+  readonly node: KuboNode;
   /** The link of its gateway, and that gateway as it is seen through it. */
   readonly http: Link;
   readonly gatewayUrl: string;
@@ -20,9 +21,19 @@ export interface Origin {
   close(): Promise<void>;
 }
 
+/**
+ * By default a Kubo node has no more than 1 MiB under way to one peer: over 50 ms that is 5 MB/s, whoever reads. Ours
+ * sends as the link allows, or every row through Kubo would measure that setting.
+ */
+const GENEROUS = {
+  'Internal.Bitswap.MaxOutstandingBytesPerPeer': 64 * 1024 * 1024,
+  'Internal.Bitswap.EngineTaskWorkerCount': 64,
+  'Internal.Bitswap.TaskWorkerCount': 64,
+};
+
 /** A node with the content of `paths`, and the CID of each. Added as Kubo's profile `unixfs-v1-2025` does. */
-export async function startNode(paths: readonly string[]): Promise<{ node: KuboNode; cids: string[] }> {
-  const node = await startKubo();
+async function startNode(paths: readonly string[]): Promise<{ node: KuboNode; cids: string[] }> {
+  const node = await startKubo({ config: GENEROUS });
   const cids: string[] = [];
   for (const path of paths) {
     const profile = ['--cid-version=1', '--raw-leaves', '--chunker=size-1048576', '--max-file-links=1024'];
@@ -33,13 +44,14 @@ export async function startNode(paths: readonly string[]): Promise<{ node: KuboN
 }
 
 /** Links to `node` of a speed that was measured. */
-export async function linkTo(node: KuboNode, speed: LinkSpeed, note: (line: string) => void): Promise<Origin> {
+async function linkTo(node: KuboNode, speed: LinkSpeed, note: (line: string) => void): Promise<Origin> {
   const measured = await measureLink(speed);
   note(`Link: ${linkText(speed)} asked for, ${linkText(measured)} measured.`);
   const http = await openLink(Number(new URL(node.gatewayUrl).port), speed);
   const address = await node.swarmAddress();
   const libp2p = await openLink(Number(/\/tcp\/(\d+)/.exec(address)?.[1]), speed);
   return {
+    node,
     http,
     gatewayUrl: `http://127.0.0.1:${http.port}`,
     libp2p,
@@ -49,6 +61,41 @@ export async function linkTo(node: KuboNode, speed: LinkSpeed, note: (line: stri
       await Promise.all([http.close(), libp2p.close()]);
     },
   };
+}
+
+/** Does `work` with an origin that has the content of `paths`, far away by `speed`; their CIDs are in the same order. */
+export async function withOrigin<T>(
+  paths: readonly string[],
+  speed: LinkSpeed,
+  note: (line: string) => void,
+  work: (origin: Origin, cids: readonly string[]) => Promise<T>,
+): Promise<T> {
+  const { node, cids } = await startNode(paths);
+  try {
+    const origin = await linkTo(node, speed, note);
+    try {
+      return await work(origin, cids);
+    } finally {
+      await origin.close();
+    }
+  } finally {
+    await node.stop();
+  }
+}
+
+/** Links of another speed to the same node. */
+export async function withLink<T>(
+  origin: Origin,
+  speed: LinkSpeed,
+  note: (line: string) => void,
+  work: (origin: Origin) => Promise<T>,
+): Promise<T> {
+  const other = await linkTo(origin.node, speed, note);
+  try {
+    return await work(other);
+  } finally {
+    await other.close();
+  }
 }
 
 /** A Kubo node near the reader, new and empty, that reaches `origin` over its link. */

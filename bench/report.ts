@@ -34,6 +34,12 @@ export function describeMachine(): Machine {
   };
 }
 
+/** On one line. */
+export function machineText({ processor, cores, memoryBytes, kernel, node, revision }: Machine): string {
+  const memory = `${(memoryBytes / 1024 ** 3).toFixed(0)} GiB`;
+  return `${processor}, ${cores} cores, ${memory}, Linux ${kernel}, Node ${node}, ${revision}`;
+}
+
 function revision(): string {
   try {
     return execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim();

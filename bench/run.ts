@@ -9,13 +9,37 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Benchmark, Series } from './benchmark.ts';
-import { describeMachine, type Report, table } from './report.ts';
+import { run } from './child.ts';
+import { describeMachine, machineText, type Report, table } from './report.ts';
+import { cost } from './rows/cost.ts';
+import { dockerRun } from './rows/docker-run.ts';
+import { everything } from './rows/everything.ts';
+import { fairness } from './rows/fairness.ts';
 import { localReads } from './rows/local-reads.ts';
+import { random } from './rows/random.ts';
+import { remoteTree } from './rows/remote-tree.ts';
+import { roundTrips } from './rows/round-trips.ts';
 import { smallFiles } from './rows/small-files.ts';
+import { start } from './rows/start.ts';
 import { stream } from './rows/stream.ts';
 import { tree } from './rows/tree.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [stream, localReads, tree, smallFiles];
+const BENCHMARKS: readonly Benchmark[] = [
+  start,
+  stream,
+  roundTrips,
+  random,
+  localReads,
+  tree,
+  remoteTree,
+  fairness,
+  everything,
+  smallFiles,
+  cost,
+  dockerRun,
+];
+
+const TOUCH_MEMORY = new URL('./programs/touch-memory.ts', import.meta.url).pathname;
 
 const { values: flags } = parseArgs({
   options: {
@@ -28,7 +52,7 @@ const { values: flags } = parseArgs({
 });
 
 if (flags.list) {
-  for (const { name, title } of BENCHMARKS) console.log(`${name.padEnd(14)} ${title}`);
+  for (const { name, title } of BENCHMARKS) console.log(`${name.padEnd(13)} ${title}`);
 } else {
   await runAll();
 }
@@ -40,6 +64,11 @@ async function runAll(): Promise<void> {
   if (unknown !== undefined) throw new Error(`--only ${unknown}: no such benchmark; --list shows them`);
   if (process.getuid?.() !== 0) throw new Error('benchmarks mount file systems and drop caches: run them as root');
 
+  if (!flags.quick) {
+    console.error('touching the free memory once');
+    // What the page cache holds of the programs may stay.
+    await run(process.execPath, [TOUCH_MEMORY, String(2 * 1024 ** 3)]);
+  }
   const reports: Report[] = [];
   for (const benchmark of BENCHMARKS) {
     if (flags.only && !flags.only.includes(benchmark.name)) continue;
@@ -69,9 +98,7 @@ async function runAll(): Promise<void> {
     }
   }
   const machine = describeMachine();
-  console.log(
-    `${machine.processor}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, ${machine.revision}`,
-  );
+  console.log(machineText(machine));
   if (flags.json) await writeFile(flags.json, `${JSON.stringify({ machine, reports }, null, 2)}\n`);
 }
 

@@ -1,6 +1,6 @@
 /**
- * `random-reads.ts FILE COUNT SIZE READERS [PAUSE_MS]`: that many reads of SIZE bytes at random places, no two in one
- * MiB, READERS at once, each pausing between its reads; prints `{"meanMs", "seconds", "delaysMs": […]}`. A program of
+ * `random-reads.ts FILE COUNT SIZE READERS [PAUSE_MS [SKIP]]`: that many reads of SIZE bytes at random places, no two in one
+ * MiB, READERS at once, each pausing between its reads; SKIP passes over so many places first; prints `{"meanMs", "seconds", "delaysMs": […]}`. A program of
  * its own, since a mount is never touched from who serves it. Set UV_THREADPOOL_SIZE to READERS at least.
  */
 import { closeSync, openSync, read, readSync, statSync } from 'node:fs';
@@ -9,7 +9,8 @@ import { promisify } from 'node:util';
 
 const REGION_BYTES = 1024 * 1024;
 
-const [path = '', countText = '', sizeText = '', readersText = '1', pauseText = '0'] = process.argv.slice(2);
+const [path = '', countText = '', sizeText = '', readersText = '1', pauseText = '0', skipText = '0'] =
+  process.argv.slice(2);
 const size = Number(sizeText);
 const sizeBytes = statSync(path).size;
 const regions = Math.max(1, Math.floor(sizeBytes / REGION_BYTES));
@@ -30,7 +31,7 @@ for (let last = regions - 1; last > 0; last--) {
 const slots = Math.floor(Math.min(REGION_BYTES, sizeBytes) / size);
 const places = Array.from(
   { length: Number(countText) },
-  (_, index) => (order[index % regions] as number) * REGION_BYTES + random(slots) * size,
+  (_, index) => (order[(index + Number(skipText)) % regions] as number) * REGION_BYTES + random(slots) * size,
 );
 
 const delaysMs: number[] = [];

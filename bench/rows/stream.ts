@@ -9,7 +9,7 @@ import { type Benchmark, interleave, type Measured, type Trial } from '../benchm
 import { run } from '../child.ts';
 import { LINKS, type LinkSpeed } from '../link.ts';
 import { writeNoise } from '../noise.ts';
-import { linkTo, type Origin, startNode, startReader } from '../origin.ts';
+import { type Origin, startReader, withOrigin } from '../origin.ts';
 import { peakMemoryBytes, processorSeconds } from '../process-cost.ts';
 import { kuboMount, type RemoteContender, rcloneMount, throughGateway, throughKubo } from '../remote.ts';
 
@@ -32,10 +32,7 @@ export const stream: Benchmark = {
     const sizeBytes = (options.quick ? 256 : 1024) * 1024 ** 2;
     await writeNoise(join(options.workDirectory, 'source', 'file'), sizeBytes);
     options.note(`A file of ${sizeBytes / 1024 ** 2} MiB in blocks of 1 MiB; readers stop after ${LIMIT_SECONDS} s.`);
-    const { node, cids } = await startNode([join(options.workDirectory, 'source')]);
-    const [cid = ''] = cids;
-    try {
-      const origin = await linkTo(node, LINKS.far, options.note);
+    return withOrigin([join(options.workDirectory, 'source')], LINKS.far, options.note, (origin, [cid = '']) => {
       // Nothing but what the reader asks for and what is read ahead of it.
       const none = { prefetch: 'none' };
       const trials = [
@@ -45,16 +42,15 @@ export const stream: Benchmark = {
         { ...mountTrial(kuboMount(origin), cid, origin), rounds: SLOW_ROUNDS },
         { ...mountTrial(rcloneMount(origin), cid, origin), rounds: SLOW_ROUNDS },
       ];
-      try {
-        return await interleave(trials, options);
-      } finally {
-        await origin.close();
-      }
-    } finally {
-      await node.stop();
-    }
+      return interleave(trials, options);
+    });
   },
 };
+
+/** Reads a file from front to back, from another process. */
+export async function readStream(file: string, limitSeconds: number): Promise<Stream> {
+  return JSON.parse(await run(process.execPath, [PROGRAM, file, String(limitSeconds)])) as Stream;
+}
 
 function mountTrial(
   contender: RemoteContender,
@@ -68,8 +64,7 @@ function mountTrial(
       const seen = await contender.open(cid, volumeOptions);
       try {
         const before = await processorSeconds(seen.processIds);
-        const output = await run(process.execPath, [PROGRAM, join(seen.directory, 'file'), String(LIMIT_SECONDS)]);
-        const read = JSON.parse(output) as Stream;
+        const read = await readStream(join(seen.directory, 'file'), LIMIT_SECONDS);
         return [...speeds(read, origin.measured), ...(await costs(read, seen.processIds, before))];
       } finally {
         await seen.close();

@@ -1,0 +1,196 @@
+/**
+ * Rows 1 and 2: real programs started from a volume of 1 GB or more, of which they touch a few per cent: from the call of
+ * Docker's that mounts it until they say that they are ready. Lazily, without and with a boot profile, each time on a
+ * machine that has nothing of it; after a copy of the whole; and from the local disk.
+ *
+ * The limit is what the profile names, over the link's rate, and two round trips.
+ */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import {
+  type Benchmark,
+  dropKernelCaches,
+  type Figures,
+  interleave,
+  type RunOptions,
+  type Trial,
+} from '../benchmark.ts';
+import { run } from '../child.ts';
+import { LINKS } from '../link.ts';
+import { type Origin, startReader, withLink, withOrigin } from '../origin.ts';
+import { makeProgramVolume, type StartProgram } from '../program-volume.ts';
+import { VolumeDaemon } from '../volume-daemon.ts';
+
+/** A start takes seconds where it once took a minute: fewer rounds than elsewhere. */
+const ROUNDS = 3;
+const SAMPLE_MS = 25;
+/** Kubo was not told to keep modes. */
+const EXECUTABLE = { 'file-mode': '0555' };
+
+export const start: Benchmark = {
+  name: 'start',
+  title: 'Rows 1 and 2: starts from a volume of 1 GB',
+  programs: ['python3', 'du'],
+  async run(options) {
+    const source = join(options.workDirectory, 'source');
+    const { bytes, programs } = await makeProgramVolume(source, options.quick ? 0 : undefined);
+    options.note(`A volume of ${(bytes / 1024 ** 2).toFixed(0)} MiB.`);
+    return withOrigin([source], LINKS.home, options.note, async (home, [cid = '']) => {
+      const figures: Figures[] = [];
+      for (const program of programs) {
+        figures.push(...(await atLink(program, cid, source, home, '100 Mbit/s', options)));
+      }
+      if (!options.quick) figures.push(...(await wholeCopy(programs, cid, home, options)));
+      await withLink(home, LINKS.far, options.note, async (far) => {
+        for (const program of programs) {
+          figures.push(...(await atLink(program, cid, source, far, '1 Gbit/s', options)));
+        }
+      });
+      return figures;
+    });
+  },
+};
+
+interface Setting {
+  readonly program: StartProgram;
+  readonly cid: string;
+  readonly origin: Origin;
+}
+
+async function atLink(
+  program: StartProgram,
+  cid: string,
+  source: string,
+  origin: Origin,
+  speed: string,
+  options: RunOptions,
+): Promise<Figures[]> {
+  const setting = { program, cid, origin };
+  const { profile, bytes } = await record(setting);
+  const { roundTripMs, bitsPerSecond } = origin.measured;
+  const limit = (8 * bytes) / bitsPerSecond + (2 * roundTripMs) / 1000;
+  const workload = `${program.name}, ${speed}`;
+  options.note(`${workload}: its blocks are ${(bytes / 1024 ** 2).toFixed(1)} MiB.`);
+  const trial = (contender: string, measure: () => Promise<number>): Trial => ({
+    contender,
+    rounds: ROUNDS,
+    run: async () => [{ workload, unit: 's', value: await measure() }],
+  });
+  const figures = await interleave(
+    [
+      trial('ipfs-volume, with profile', () => lazily(setting, profile)),
+      trial('ipfs-volume, without', () => lazily(setting, undefined)),
+      trial('local disk, cold', () => {
+        dropKernelCaches();
+        return ready(program, source);
+      }),
+      trial('local disk, warm', () => ready(program, source)),
+    ],
+    options,
+  );
+  for (const [name, used] of [
+    ['with profile', profile],
+    ['without', undefined],
+  ] as const) {
+    await lazily(setting, used, (line, points) =>
+      options.draw({ picture: `start, ${workload}, ${name}`, name: line, points }),
+    );
+  }
+  return [...figures, { workload, contender: 'limit', unit: 's', values: [limit] }];
+}
+
+/** One start with no prefetch at all, which leaves a profile; `bytes` is what it needed. */
+async function record({ program, cid, origin }: Setting): Promise<{ profile: string; bytes: number }> {
+  const daemon = await VolumeDaemon.start({ gatewayUrl: origin.gatewayUrl });
+  try {
+    const directory = await daemon.mount('volume', cid, { ...EXECUTABLE, prefetch: 'none' });
+    await ready(program, directory);
+    const { fetched } = await daemon.volume('volume');
+    const bytes = fetched.demand.bytes + fetched.readahead.bytes + fetched.metadata.bytes;
+    await daemon.unmount('volume');
+    return { profile: JSON.stringify(await daemon.client.profile('volume')), bytes };
+  } finally {
+    await daemon.stop();
+  }
+}
+
+/** Seconds from Mount to ready on a daemon that has nothing; `draw` is given what came by then, by why it was fetched. */
+async function lazily(
+  { program, cid, origin }: Setting,
+  profile: string | undefined,
+  draw?: (name: string, points: (readonly [number, number])[]) => void,
+): Promise<number> {
+  const daemon = await VolumeDaemon.start({ gatewayUrl: origin.gatewayUrl });
+  try {
+    if (profile !== undefined) await daemon.client.importProfile(profile);
+    const sinceMs = performance.now();
+    const directory = await daemon.mount('volume', cid, EXECUTABLE);
+    const watched = draw ? watch(daemon, sinceMs) : undefined;
+    await ready(program, directory);
+    const seconds = (performance.now() - sinceMs) / 1000;
+    for (const [name, points] of (await watched?.stop()) ?? []) draw?.(name, points);
+    return seconds;
+  } finally {
+    await daemon.stop();
+  }
+}
+
+/** MiB that came, by priority, over seconds. */
+function watch(daemon: VolumeDaemon, sinceMs: number) {
+  const lines = new Map<string, [number, number][]>();
+  let running = true;
+  const work = (async () => {
+    for (let last = false; !last; await pause(SAMPLE_MS)) {
+      last = !running;
+      const { fetched } = await daemon.volume('volume');
+      const at = (performance.now() - sinceMs) / 1000;
+      for (const [priority, { bytes }] of Object.entries(fetched)) {
+        lines.set(priority, [...(lines.get(priority) ?? []), [at, bytes / 1024 ** 2]]);
+      }
+    }
+    return lines;
+  })();
+  return {
+    stop: () => {
+      running = false;
+      return work;
+    },
+  };
+}
+
+/** All of it copied by `ipfs get`, as far as patience goes once a run, and then each program's start from the copy. */
+async function wholeCopy(
+  programs: readonly StartProgram[],
+  cid: string,
+  origin: Origin,
+  options: RunOptions,
+): Promise<Figures[]> {
+  const copy = join(options.workDirectory, 'copy');
+  const reader = await startReader(origin);
+  try {
+    const sinceMs = performance.now();
+    await run(reader.program, ['get', '--progress=false', '-o', copy, cid], reader.environment);
+    const copied = (performance.now() - sinceMs) / 1000;
+    options.say(`  ipfs get: ${copied.toFixed(0)} s`);
+    // Kubo keeps no modes unless told to.
+    await run('chmod', ['-R', 'a+rx', join(copy, 'python', 'bin')]);
+    const figures: Figures[] = [];
+    for (const program of programs) {
+      const values = [copied + (await ready(program, copy))];
+      figures.push({ workload: `${program.name}, 100 Mbit/s`, contender: 'ipfs get, then start', unit: 's', values });
+    }
+    return figures;
+  } finally {
+    await reader.stop();
+    await rm(copy, { recursive: true, force: true });
+  }
+}
+
+async function ready(program: StartProgram, directory: string): Promise<number> {
+  const { program: path, args, env } = program.command(directory);
+  const sinceMs = performance.now();
+  const output = await run(path, args, env);
+  if (!output.startsWith('ready')) throw new Error(`${program.name} did not start: ${output}`);
+  return (performance.now() - sinceMs) / 1000;
+}
