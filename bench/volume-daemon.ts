@@ -37,7 +37,7 @@ export class VolumeDaemon {
     const directory = await mkdtemp(join(tmpdir(), 'ipfs-volume-bench-daemon-'));
     const socket = join(directory, 'ipfs.sock');
     const child = spawn(process.execPath, [CLI, 'serve'], {
-      stdio: ['ignore', process.env.BENCH_OUT ? 'inherit' : 'ignore', 'inherit'],
+      stdio: ['ignore', 'ignore', 'inherit'],
       env: {
         ...process.env,
         IPFS_VOLUME_SOCKET: socket,

@@ -23,8 +23,11 @@ import { type ContentResolver, contentResolver } from '../src/volumes/content-re
 import { countBlocksWithTheHeap } from './block-memory.ts';
 import type { Config } from './config.ts';
 
-/** Blocks just used. The disk cache and the kernel's own pages stand behind and before it, so it need not be large. */
-const MEMORY_CACHE_BYTES = 64 * 1024 * 1024;
+/**
+ * Blocks just used, and those that a stream's window is ahead of its reader. The disk cache and the kernel's own pages stand
+ * behind and before it, so it need not be large; what is here is the larger part of the daemon's memory.
+ */
+const MEMORY_CACHE_BYTES = 32 * 1024 * 1024;
 
 export interface Content extends AsyncDisposable {
   readonly store: LocalStore;

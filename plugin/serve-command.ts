@@ -3,6 +3,7 @@ import { writeSync } from 'node:fs';
 import type { Command } from 'commander';
 import { messageChain } from '../src/base/errors.ts';
 import type { CliContext } from '../src/cli/cli-parts.ts';
+import { DAEMON_MEMORY_FLAGS } from './block-memory.ts';
 import { FLAGS, readConfig } from './config.ts';
 import type { DaemonEnvironment } from './daemon-process.ts';
 
@@ -20,7 +21,8 @@ export function registerServe(program: Command, context: CliContext): void {
     // Flags reach the daemon as what they stand for.
     Object.assign(process.env, environment);
     const [, script = ''] = process.argv;
-    process.exit(await serve(config, [process.execPath, ...process.execArgv, script, 'daemon']));
+    const daemon = [process.execPath, ...DAEMON_MEMORY_FLAGS, ...process.execArgv, script, 'daemon'];
+    process.exit(await serve(config, daemon));
   });
 }
 
