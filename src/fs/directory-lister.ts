@@ -18,6 +18,7 @@ import type { ListedEntry, RequestContext } from './file-system.ts';
 import type { MountedVolume } from './mounted-volume.ts';
 import type { DirectoryNode, Node, NodeTable } from './node-table.ts';
 import { NodeWant } from './node-want.ts';
+import type { SiblingsAhead } from './siblings-ahead.ts';
 import { TreeAhead } from './tree-ahead.ts';
 
 export type Fill = (entry: ListedEntry) => boolean;
@@ -33,15 +34,23 @@ export class DirectoryLister {
   readonly #children: ChildNodes;
   readonly #now: () => number;
   readonly #treeAhead: TreeAhead;
+  readonly #siblingsAhead: SiblingsAhead;
   #ahead = 0;
 
   /** `now` is a clock in milliseconds that never goes back. */
-  constructor(unixfs: UnixfsReader, nodes: NodeTable, children: ChildNodes, now: () => number) {
+  constructor(
+    unixfs: UnixfsReader,
+    nodes: NodeTable,
+    children: ChildNodes,
+    siblingsAhead: SiblingsAhead,
+    now: () => number,
+  ) {
     this.#unixfs = unixfs;
     this.#nodes = nodes;
     this.#children = children;
     this.#now = now;
     this.#treeAhead = new TreeAhead(unixfs, nodes);
+    this.#siblingsAhead = siblingsAhead;
   }
 
   list(
@@ -57,7 +66,10 @@ export class DirectoryLister {
       new NodeWant('demand', timeoutMs, context, this.#now, directory.volume.account),
     );
     return chain(listing, (table) => {
-      if (cursor === 0) this.#treeAhead.onList(directory);
+      if (cursor === 0) {
+        this.#treeAhead.onList(directory);
+        this.#siblingsAhead.onDirectory(directory.volume, table);
+      }
       if (!withAttributes) return this.#fill(directory, table, cursor, cursor, false, fill);
       const now = this.#now();
       // A pass begins at 0; one that was restored in the middle begins where it is.

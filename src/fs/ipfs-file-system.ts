@@ -31,6 +31,7 @@ import { NodeWant } from './node-want.ts';
 import type { ReadObserver } from './read-observer.ts';
 import { restoreNodes } from './restore-nodes.ts';
 import { RootDirectory } from './root-directory.ts';
+import { SiblingsAhead } from './siblings-ahead.ts';
 
 export interface IpfsFileSystemOptions {
   /** Serves `user.ipfs.cid`; off by default, since each `ls -l` then asks twice more for each file. */
@@ -60,6 +61,7 @@ export class IpfsFileSystem implements FileSystem {
   readonly #nodes: NodeTable;
   readonly #root: RootDirectory;
   readonly #children: ChildNodes;
+  readonly #siblingsAhead: SiblingsAhead;
   readonly #lister: DirectoryLister;
   readonly #reads: FileReads;
   #lostBelow: NodeId = 0;
@@ -73,7 +75,8 @@ export class IpfsFileSystem implements FileSystem {
     this.#nodes = new NodeTable(recorder);
     this.#root = new RootDirectory(recorder);
     this.#children = new ChildNodes(unixfs, this.#nodes);
-    this.#lister = new DirectoryLister(unixfs, this.#nodes, this.#children, now);
+    this.#siblingsAhead = new SiblingsAhead(unixfs.blocks);
+    this.#lister = new DirectoryLister(unixfs, this.#nodes, this.#children, this.#siblingsAhead, now);
     this.#reads = new FileReads(unixfs, now, options.observers ?? []);
   }
 
@@ -133,6 +136,7 @@ export class IpfsFileSystem implements FileSystem {
       chain(this.#unixfs.find(key, name, want), (found) => {
         if (!found) throw NO_ENTRY;
         const { table, link } = found;
+        this.#siblingsAhead.onDirectory(volume, table);
         const node = this.#children.lookup({ parent, name, volume }, table.key(link), table.size(link), want);
         return chain(node, (child) => entryOf(child, false));
       }),

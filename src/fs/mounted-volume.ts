@@ -59,7 +59,12 @@ export class MountedVolume {
   /** True from a failure to have content until content is had again. */
   failing = false;
   /** To be given along with every want on this volume's account. */
-  readonly account: OnBlock = (cid, sizeBytes, how) => this.tally.add(cid, sizeBytes, how);
+  readonly account: OnBlock = (cid, sizeBytes, how) => {
+    this.tally.add(cid, sizeBytes, how);
+    if (how.fetched && how.priority === 'demand') this.onWait?.(cid);
+  };
+  /** Told of each block that a reader had to wait for. Must not throw. */
+  onWait: ((cid: CID) => void) | undefined;
   #lastError: string | null = null;
 
   constructor(spec: VolumeSpec, owner: Owner, serial: number) {

@@ -82,6 +82,7 @@ export class BlockMap implements BlockReader {
         this.#outstanding--;
         if (!bytes) return reject(new CodedError('BLOCK_UNAVAILABLE', `no source has ${cid}`));
         this.#remote.delete(key);
+        options.account?.(cid, bytes.length, { priority: options.priority, origin: 'map', fetched: true });
         resolve(bytes);
       });
     });
