@@ -46,7 +46,7 @@ function between(text: string, name: string, content: string): string {
 function chartOf(picture: string, series: readonly Series[]): Chart {
   const lines = series.filter(({ points }) => points.some(([, y]) => y > 0));
   if (picture.startsWith('start')) {
-    const title = `${picture.replace('start, ', '')}: what came, and why, until it was ready`;
+    const title = `${picture.replace('start, ', '')}: what came, until ready`;
     return { title, xLabel: 'seconds since the mount', yLabel: 'MiB', lines, steps: true };
   }
   if (picture === 'fairness') {

@@ -45,7 +45,10 @@ export function chartSvg(chart: Chart): string {
   const marked = (chart.marks ?? []).flatMap(({ y }) => (y === undefined ? [] : [y]));
   const maxY = chart.maxY ?? roundUp(Math.max(...all.map(([, y]) => y), ...marked));
   const scale = chart.logarithmicX ? Math.log : (x: number) => x;
-  const height = HEIGHT + LEGEND_LINE * Math.ceil(lines.length / 3);
+  // As many beside each other as the longest name lets, at some seven units a character.
+  const longest = Math.max(...lines.map(({ name }) => name.length));
+  const columns = Math.max(1, Math.min(3, Math.floor((WIDTH - LEFT) / (7 * longest + 50))));
+  const height = HEIGHT + 12 + LEGEND_LINE * Math.ceil(lines.length / columns);
   const bottom = HEIGHT - BOTTOM;
   const toX = (x: number) =>
     LEFT + ((scale(x) - scale(minX)) / (scale(maxX) - scale(minX) || 1)) * (WIDTH - LEFT - RIGHT);
@@ -82,8 +85,8 @@ export function chartSvg(chart: Chart): string {
     return `<path d="${path}" ${stroke(index)}/>${dots.join('')}`;
   });
   const legend = lines.map(({ name }, index) => {
-    const x = LEFT + (index % 3) * ((WIDTH - LEFT) / 3);
-    const y = HEIGHT + 8 + Math.floor(index / 3) * LEGEND_LINE;
+    const x = LEFT + (index % columns) * ((WIDTH - LEFT) / columns);
+    const y = HEIGHT + 16 + Math.floor(index / columns) * LEGEND_LINE;
     return `<path d="M${x} ${y - 4}h26" ${stroke(index)}/>${text(x + 32, y, name, 'start')}`;
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escaped(chart.title)}">
