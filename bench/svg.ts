@@ -4,7 +4,7 @@
  * (Okabe and Ito), and each has a pattern of its own besides.
  */
 
-export interface Line {
+interface Line {
   readonly name: string;
   readonly points: readonly (readonly [number, number])[];
 }
