@@ -6,7 +6,6 @@
  * directory that it lists renews it, so a walk that ends leaves no more than that on its way. What is here already is
  * looked into for what is below it, a few at a time: a tree that is here as a whole is none of our business.
  */
-import { LRUCache } from 'lru-cache';
 import type { WantOptions } from '../blocks/block-reader.ts';
 import type { ContentKey } from '../unixfs/content-key.ts';
 import type { LinkTable } from '../unixfs/link-table.ts';
@@ -44,13 +43,13 @@ interface Walk {
   allowance: number;
   localCredit: number;
   outstanding: number;
-  readonly lookedInto: LRUCache<ContentKey, true>;
+  readonly lookedInto: Set<ContentKey>;
 }
 
 export class TreeAhead {
   readonly #unixfs: UnixfsReader;
   readonly #nodes: NodeTable;
-  readonly #listed = new LRUCache<NodeId, true>({ max: DIRECTORIES_KEPT });
+  readonly #listed = new Set<NodeId>();
   readonly #walks = new WeakMap<MountedVolume, Walk>();
 
   constructor(unixfs: UnixfsReader, nodes: NodeTable) {
@@ -60,7 +59,7 @@ export class TreeAhead {
 
   /** To be told of each listing that begins, once the directory itself is decoded. Waits for nothing. */
   onList(directory: DirectoryNode): void {
-    this.#listed.set(directory.id, true);
+    remember(this.#listed, directory.id);
     const parent = this.#nodes.get(directory.parent);
     if (!parent || !isDirectory(parent) || !this.#listed.has(parent.id)) return;
     const walk = this.#walk(directory.volume);
@@ -74,7 +73,7 @@ export class TreeAhead {
   /** Has a directory looked into, once. */
   #remember(walk: Walk, key: ContentKey): void {
     if (walk.lookedInto.has(key) || walk.pending.length - walk.next >= MAX_PENDING) return;
-    walk.lookedInto.set(key, true);
+    remember(walk.lookedInto, key);
     walk.pending.push(key);
   }
 
@@ -153,7 +152,7 @@ export class TreeAhead {
         timeoutMs: volume.spec.timeoutMs,
         account: volume.account,
       };
-      const lookedInto = new LRUCache<ContentKey, true>({ max: DIRECTORIES_KEPT });
+      const lookedInto = new Set<ContentKey>();
       walk = {
         volume,
         want,
@@ -173,4 +172,12 @@ export class TreeAhead {
 
 function isTree({ kind }: UnixfsEntry): boolean {
   return kind === 'directory' || kind === 'shard';
+}
+
+/** A set takes room for what it holds, a cache for all that it could: too much for each of a thousand volumes. */
+function remember<T>(set: Set<T>, item: T): void {
+  set.add(item);
+  if (set.size <= DIRECTORIES_KEPT) return;
+  const [oldest] = set;
+  set.delete(oldest as T);
 }
