@@ -49,6 +49,11 @@ const CAR_TYPES: ReadonlySet<string> = new Set([CAR, 'application/octet-stream',
 /** "I have no such thing", "gone", "not for legal reasons": answers, where every other status is trouble. */
 const UNAVAILABLE_STATUSES: ReadonlySet<number> = new Set([404, 410, 451]);
 
+/** How a gateway, or the cache before it, refuses a format that it does not have. */
+const CARLESS_STATUSES: ReadonlySet<number> = new Set([400, 405, 406, 415, 501]);
+/** What it serves changes with its next release, not sooner. */
+const CARLESS_MS = 10 * 60_000;
+
 /** The sha2-256 of nothing: the one block that is empty, and real content (an empty file with raw leaves). */
 const EMPTY_BLOCK_HASH = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
@@ -58,6 +63,8 @@ class GatewaySource implements RangeSource {
   readonly #clock: Pick<Clock, 'nowMs'>;
   /** Until then the gateway asked to be left alone. */
   #quietUntilMs = 0;
+  /** Until then it is not asked for CARs: it may serve blocks alone, which is no fault of its. */
+  #carlessUntilMs = 0;
 
   constructor(http: HttpClient, clock: Pick<Clock, 'nowMs'>) {
     this.name = http.name;
@@ -79,6 +86,7 @@ class GatewaySource implements RangeSource {
   }
 
   async *getRange(root: CID, from: number, to: number, { signal }: FetchOptions): AsyncGenerator<Block> {
+    if (this.#clock.nowMs() < this.#carlessUntilMs) return;
     const query = { format: 'car', 'dag-scope': 'entity', 'entity-bytes': `${from}:${to}` };
     // Depth first is the order in which the index needs them; a block that stands twice is sent once.
     const answer = await this.#ask(root, query, `${CAR};version=1;order=dfs;dups=n`, signal);
@@ -95,6 +103,11 @@ class GatewaySource implements RangeSource {
     const quietMs = this.#quietUntilMs - this.#clock.nowMs();
     if (quietMs > 0) throw this.#http.failure(`asked not to be asked for another ${Math.ceil(quietMs / 1000)} s`);
     const answer = await this.#http.ask({ method: 'GET', path: `/ipfs/${cid}`, query, accept, signal });
+    if (query.format === 'car' && CARLESS_STATUSES.has(answer.status)) {
+      answer.discard();
+      this.#carlessUntilMs = this.#clock.nowMs() + CARLESS_MS;
+      throw this.#http.failure(`sends no CARs (${answer.status})`, 'BLOCK_UNAVAILABLE');
+    }
     if (answer.status !== 200) throw await this.#refusal(answer, cid);
     return answer;
   }

@@ -249,6 +249,26 @@ describe('a gateway that misbehaves', () => {
       expect(await failureCode(collect())).toBe(code);
     });
 
+    test('a gateway that refuses the format is not asked for CARs again for ten minutes, only for blocks', async () => {
+      let nowMs = 1000;
+      const plain = gatewaySource({ url: server.url, clock: { nowMs: () => nowMs } });
+      const range = async () => {
+        const received: Block[] = [];
+        for await (const each of plain.getRange(block.cid, 0, 20, demand())) received.push(each);
+        return received;
+      };
+      server.behave(status(406));
+      await expect(range()).rejects.toMatchObject({ code: 'BLOCK_UNAVAILABLE', message: expect.stringMatching(/406/) });
+      expect(await range()).toEqual([]);
+      expect(server.requests).toHaveLength(1);
+      server.behave(raw(block.bytes));
+      expect(await plain.getBlock(block.cid, demand())).toEqual(block.bytes);
+      nowMs += 600_000;
+      server.behave(status(200, CAR_HEADERS, await carOf(inCar)));
+      expect(await range()).toHaveLength(3);
+      await plain.close();
+    });
+
     test('who leaves early ends the request on the wire', async () => {
       const patient = gatewaySource({ url: server.url });
       const bytes = await carOf(inCar);
