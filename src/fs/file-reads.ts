@@ -12,14 +12,13 @@ import { CODEC_RAW, cidOf, codecOf } from '../unixfs/content-key.ts';
 import { type FileIndex, type OnFailure, sizeDiffers } from '../unixfs/file-index.ts';
 import { readExtents } from '../unixfs/read-extents.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
+import { failureMemoryMs } from './failure-memory.ts';
 import type { NodeId, RequestContext } from './file-system.ts';
 import type { MountedVolume } from './mounted-volume.ts';
 import type { ContentNode } from './node-table.ts';
 import { NodeWant } from './node-want.ts';
 import type { ReadObserver } from './read-observer.ts';
 
-/** How long the kernel's second try finds the first one's error. */
-const FAILURE_KEPT_MS = 100;
 /** Files with a failure kept, and with an index at hand. */
 const FILES_KEPT = 4096;
 
@@ -32,6 +31,7 @@ interface Range {
 interface Attempt extends Range {
   readonly node: ContentNode;
   readonly volumes: readonly MountedVolume[];
+  readonly sinceMs: number;
   /** What could not be had, where that is known: the rest of the range may be asked for again at once. */
   failed: Range | undefined;
 }
@@ -62,7 +62,8 @@ export class FileReads {
   ): MaybePromise<readonly Uint8Array[]> {
     const end = Math.min(offset + length, node.sizeBytes);
     if (offset >= end) return [];
-    const attempt: Attempt = { node, from: offset, to: end, volumes: this.#count(node), failed: undefined };
+    const volumes = this.#count(node);
+    const attempt: Attempt = { node, from: offset, to: end, volumes, sinceMs: this.#now(), failed: undefined };
     // Before anybody is told: the kernel's second try is no reader's, and nothing may be fetched on its account.
     this.#rethrow(attempt);
     const file = this.#index(node);
@@ -114,8 +115,8 @@ export class FileReads {
   }
 
   /** Shown as waiting until it is settled. */
-  async #waited<T>({ node, from, to, volumes }: Attempt, work: Promise<T>): Promise<T> {
-    const wait = { what: `bytes ${from} to ${to - 1} of ${cidOf(node.key)}`, sinceMs: this.#now() };
+  async #waited<T>({ node, from, to, volumes, sinceMs }: Attempt, work: Promise<T>): Promise<T> {
+    const wait = { what: `bytes ${from} to ${to - 1} of ${cidOf(node.key)}`, sinceMs };
     for (const { waits } of volumes) waits.add(wait);
     try {
       return await work;
@@ -129,9 +130,9 @@ export class FileReads {
     return pieces;
   }
 
-  #failed({ node, from, to, volumes, failed }: Attempt, error: unknown): never {
+  #failed({ node, from, to, volumes, sinceMs, failed }: Attempt, error: unknown): never {
     if (codeOf(error) !== 'ABORTED') {
-      const untilMs = this.#now() + FAILURE_KEPT_MS;
+      const untilMs = this.#now() + failureMemoryMs(this.#now() - sinceMs);
       this.#failures.set(node.id, { ...(failed ?? { from, to }), untilMs, error });
     }
     for (const volume of volumes) volume.note(error);

@@ -5,15 +5,23 @@ describe('failed reads', () => {
   const failure = new Error('absent');
   let nowMs = 0;
 
-  it('are remembered for the range and what lies in it, for 100 ms', () => {
+  it('are remembered for the range and what lies in it, for a moment that grows with how long they waited', () => {
     const reads = new FailedReads(() => nowMs);
-    reads.remember(7, 4096, 131_072, failure);
+    reads.remember(7, 4096, 131_072, failure, 0);
     expect(reads.find(7, 4096, 4096)).toBe(failure);
     expect(reads.find(7, 4096, 131_072)).toBe(failure);
     expect(reads.find(7, 0, 4096)).toBeUndefined();
     expect(reads.find(7, 131_072, 8192)).toBeUndefined();
     expect(reads.find(8, 4096, 4096)).toBeUndefined();
     nowMs += 101;
+    expect(reads.find(7, 4096, 4096)).toBeUndefined();
+    reads.remember(7, 4096, 131_072, failure, 3000);
+    nowMs += 299;
+    expect(reads.find(7, 4096, 4096)).toBe(failure);
+    nowMs += 2;
+    expect(reads.find(7, 4096, 4096)).toBeUndefined();
+    reads.remember(7, 4096, 131_072, failure, 3_600_000);
+    nowMs += 1001;
     expect(reads.find(7, 4096, 4096)).toBeUndefined();
   });
 

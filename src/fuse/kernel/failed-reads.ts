@@ -7,15 +7,15 @@
  * grace instead of the whole time-out.
  */
 
-/** The kernel's second request comes within microseconds; this allows for a busy machine. */
-const MEMORY_MS = 100;
+import { failureMemoryMs } from '../../fs/failure-memory.ts';
+
 /** What is in memory or on the local disk comes well within this. */
 const GRACE_MS = 100;
 
 interface Failure {
   readonly offset: number;
   readonly end: number;
-  readonly atMs: number;
+  readonly untilMs: number;
   readonly error: unknown;
 }
 
@@ -33,17 +33,16 @@ export class FailedReads {
     if (this.#byNode.size === 0) return undefined;
     const failure = this.#byNode.get(node);
     if (!failure || offset < failure.offset || offset + length > failure.end) return undefined;
-    if (this.#now() - failure.atMs > MEMORY_MS) return undefined;
-    return failure.error;
+    return this.#now() > failure.untilMs ? undefined : failure.error;
   }
 
-  /** Forgets what is older than a moment, so that this never grows beyond what fails at once. */
-  remember(node: number, offset: number, length: number, error: unknown): void {
-    const atMs = this.#now();
+  /** `waitedMs`: how long the READ took. Forgets what is older, so that this never grows beyond what fails at once. */
+  remember(node: number, offset: number, length: number, error: unknown, waitedMs: number): void {
+    const nowMs = this.#now();
     for (const [old, failure] of this.#byNode) {
-      if (atMs - failure.atMs > MEMORY_MS) this.#byNode.delete(old);
+      if (nowMs > failure.untilMs) this.#byNode.delete(old);
     }
-    this.#byNode.set(node, { offset, end: offset + length, atMs, error });
+    this.#byNode.set(node, { offset, end: offset + length, untilMs: nowMs + failureMemoryMs(waitedMs), error });
   }
 }
 

@@ -81,8 +81,10 @@ const readLink: Handler = (to, request) =>
 const read: Handler = (to, request, encoded) => {
   const { offset, sizeBytes } = encoded.read();
   checkAnswerSize(sizeBytes);
+  const sinceMs = performance.now();
   const failed = (error: unknown): never => {
-    if (codeOf(error) !== 'ABORTED') to.failedReads.remember(request.node, offset, sizeBytes, error);
+    const waitedMs = performance.now() - sinceMs;
+    if (codeOf(error) !== 'ABORTED') to.failedReads.remember(request.node, offset, sizeBytes, error, waitedMs);
     throw error;
   };
   const answer = (pieces: readonly Uint8Array[]): MaybePromise<void> =>
