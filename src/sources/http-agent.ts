@@ -7,9 +7,10 @@ import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
 import type { HttpTimeouts } from './http-failure.ts';
 
 /**
- * Sockets to one host at most. The want queue decides how many requests run; this only bounds what a fault could open.
+ * Sockets to one host at most. The want queue decides how many requests run (2048 at its most, where a node searches for
+ * as many absent blocks): with fewer sockets than that, searches would keep the sockets from blocks that are there.
  */
-const MAX_CONNECTIONS = 256;
+const MAX_CONNECTIONS = 2560;
 
 /**
  * The dispatcher for requests to `url` and to hosts below it.

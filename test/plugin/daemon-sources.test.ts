@@ -5,9 +5,12 @@
  * Each fault has a daemon of its own with two gateways: the first, preferred, has the volume `data` and turns bad; the
  * second has the volume `other` and stays well. `both` have the third.
  */
+import { CID } from 'multiformats/cid';
 import { afterAll, expect, it } from 'vitest';
+import { blockKey } from '../../src/blocks/block.ts';
+import { startFor } from '../fuse/outside.ts';
 import { BlockMap } from '../support/block-map.ts';
-import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { startDaemon, type TestDaemon, until } from '../support/daemon.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
 import {
   type Behaviour,
@@ -95,11 +98,11 @@ interface Volume {
 }
 
 /** A directory of raw files, whose sizes their links tell: nothing but reading one needs its block. */
-function volumeOf(dag: DagBuilder, label: string, count: number): Volume {
+function volumeOf(dag: DagBuilder, label: string, count: number, fileBytes = FILE_BYTES): Volume {
   const names = Array.from({ length: count }, (_, index) => `file${index}`);
   const files: Record<string, string> = {};
   const children = names.map((name) => {
-    const bytes = Buffer.alloc(FILE_BYTES, `${label}/${name} `);
+    const bytes = Buffer.alloc(fileBytes, `${label}/${name} `);
     files[name] = sha256(bytes);
     return { name, cid: dag.raw(bytes), tsize: bytes.length };
   });
@@ -194,8 +197,67 @@ describeWith(['root', 'fuse'], 'gateways that misbehave', () => {
   });
 });
 
+/** Reads one byte of each file in a thread of its own; says so once all of them wait, and then how they ended. */
+const MANY_READERS = `
+import errno, os, sys, threading
+count = int(sys.argv[2])
+ends = []
+def read(i):
+    try:
+        ends.append(os.read(os.open(f"{sys.argv[1]}/file{i}", os.O_RDONLY), 1))
+    except OSError as error:
+        ends.append(errno.errorcode[error.errno])
+threads = [threading.Thread(target=read, args=(i,)) for i in range(count)]
+for t in threads: t.start()
+for t in threads: t.join()
+print(len(ends), *sorted(set(map(str, ends))))`;
+
+describeWith(['root', 'fuse'], 'a gateway that searches for a thousand blocks', () => {
+  const SEARCHED = 1000;
+
+  it('serves everybody else meanwhile', async () => {
+    const absent = new DagBuilder(new BlockMap());
+    const hopeless = volumeOf(absent, 'hopeless', SEARCHED, 100);
+    const there = new DagBuilder(new BlockMap());
+    const fine = volumeOf(there, 'fine', 30);
+    // The directory alone is there; of what is searched for, nothing is ever said.
+    const root = CID.parse(hopeless.root);
+    there.blocks.put(root, absent.blocks.get(root, { priority: 'demand' }) as Uint8Array);
+    const good = blocksOf(there.blocks);
+    const searched = new Set(absent.blocks.blocks.keys());
+    await using servers = new AsyncDisposableStack();
+    const gateway = await startGatewayServer((request, response) => {
+      const cid = /^\/ipfs\/(\w+)/.exec(request.url ?? '')?.[1] as string;
+      if (cid !== hopeless.root && searched.has(blockKey(CID.parse(cid)))) return;
+      good(request, response);
+    });
+    servers.defer(() => gateway.close());
+    await using daemon = await startDaemon({ gateways: [gateway.url], settings: { PREFETCH: 'none' } });
+    const at = {
+      hopeless: await daemon.mount('hopeless', hopeless.root, { timeout: '10s' }),
+      fine: await daemon.mount('fine', fine.root),
+    };
+    const before = daemon.footprint();
+    const startedAt = performance.now();
+    const waiting = startFor(60_000, 'python3', '-c', MANY_READERS, at.hopeless, String(SEARCHED)).outcome;
+    await until('all of them are searched for', () => gateway.requests.length > SEARCHED);
+    const times = await readAll(at.fine, fine);
+    const longestCallMs = await callsUntil(daemon, Promise.resolve(), 'fine');
+    expect((await waiting).stdout.toString()).toBe(`${SEARCHED} ETIMEDOUT\n`);
+    const waitedMs = performance.now() - startedAt;
+    // Nobody had to wait until the thousand gave up, nor they for longer than they were promised.
+    expect(waitedMs).toBeLessThan(10_000 + GRACE_MS);
+    expect(Math.max(...times, longestCallMs)).toBeLessThan(5000);
+    await until('its sockets are given back', () => daemon.footprint().descriptors < before.descriptors + 50);
+    report.push(
+      `${SEARCHED} readers of what is searched for failed after ${Math.round(waitedMs)} ms: others read in ${range(times)} ms, calls took ${Math.round(longestCallMs)} ms at most`,
+    );
+    console.log(report.at(-1));
+  });
+});
+
 /** Every call of Docker's that must not wait for a source, over and over until `end`: the longest. */
-async function callsUntil(daemon: TestDaemon, end: Promise<unknown>): Promise<number> {
+async function callsUntil(daemon: TestDaemon, end: Promise<unknown>, known = 'known'): Promise<number> {
   let ended = false;
   void end.then(() => {
     ended = true;
@@ -207,10 +269,10 @@ async function callsUntil(daemon: TestDaemon, end: Promise<unknown>): Promise<nu
     longestMs = Math.max(longestMs, performance.now() - startedAt);
   };
   do {
-    await timed('Get', { Name: 'data' });
+    await timed('Get', { Name: known });
     await timed('List', {});
-    await timed('Mount', { Name: 'known', ID: 'again' });
-    await timed('Unmount', { Name: 'known', ID: 'again' });
+    await timed('Mount', { Name: known, ID: 'again' });
+    await timed('Unmount', { Name: known, ID: 'again' });
     await timed('Create', { Name: 'new', Opts: { cid: 'bafkqaaa' } });
     await timed('Remove', { Name: 'new' });
   } while (!ended);
