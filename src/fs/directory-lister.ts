@@ -15,6 +15,7 @@ import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
 import { entryOf } from './attributes.ts';
 import type { ChildNodes, Place } from './child-nodes.ts';
 import type { ListedEntry, RequestContext } from './file-system.ts';
+import { contentInode } from './inode-number.ts';
 import type { MountedVolume } from './mounted-volume.ts';
 import type { DirectoryNode, Node, NodeTable } from './node-table.ts';
 import { NodeWant } from './node-want.ts';
@@ -110,7 +111,8 @@ export class DirectoryLister {
       if (!withAttributes && table.isRaw(link)) {
         // No node is made for a mere name; its number is told where it has one.
         const node = this.#nodes.content(volume.owner, table.key(link), table.size(link));
-        if (!fill({ name, kind: 'file', node: node?.id ?? 0, entry: undefined, nextCursor: link + 1 })) return;
+        const inode = contentInode(table.key(link));
+        if (!fill({ name, kind: 'file', node: node?.id ?? 0, inode, entry: undefined, nextCursor: link + 1 })) return;
         continue;
       }
       if (link >= known) this.#tryEntry(table, link, late);
@@ -120,7 +122,8 @@ export class DirectoryLister {
         name,
         kind: node?.appearance.kind,
         node: node?.id ?? 0,
-        entry: node && withAttributes ? entryOf(node, false) : undefined,
+        inode: node ? this.#nodes.inode(node) : 0,
+        entry: node && withAttributes ? entryOf(this.#nodes, node, false) : undefined,
         nextCursor: link + 1,
       });
       if (node && taken && withAttributes) this.#nodes.count(node);

@@ -21,6 +21,8 @@ export type NodeKind = 'file' | 'directory' | 'symlink';
 
 export interface Attributes {
   readonly node: NodeId;
+  /** st_ino: the same for as long as content and place are, however often the node is forgotten. A safe integer. */
+  readonly inode: number;
   readonly kind: NodeKind;
   /** Permission bits alone (0o7777). */
   readonly mode: number;
@@ -45,10 +47,12 @@ export interface ListedEntry {
   /** Undefined where the child could not be had within the listing's bound. */
   readonly kind: NodeKind | undefined;
   /**
-   * Node number for d_ino; 0 where unknown. In a listing with attributes, a node with `entry` has been counted as looked
+   * Node number; 0 where there is none. In a listing with attributes, a node with `entry` has been counted as looked
    * up once.
    */
   readonly node: NodeId;
+  /** d_ino, as `Attributes.inode`; 0 where unknown. */
+  readonly inode: number;
   /** With `withAttributes` and a child whose attributes are known. */
   readonly entry: Entry | undefined;
   /** Pass it to `list` to go on behind this entry. Stable for as long as the directory's node lives. */

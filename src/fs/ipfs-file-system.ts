@@ -138,7 +138,7 @@ export class IpfsFileSystem implements FileSystem {
         const { table, link } = found;
         this.#siblingsAhead.onDirectory(volume, table);
         const node = this.#children.lookup({ parent, name, volume }, table.key(link), table.size(link), want);
-        return chain(node, (child) => entryOf(child, false));
+        return chain(node, (child) => entryOf(this.#nodes, child, false));
       }),
     );
   }
@@ -148,7 +148,7 @@ export class IpfsFileSystem implements FileSystem {
   }
 
   attributes(node: NodeId, _context: RequestContext): MaybePromise<Attributes> {
-    return node === ROOT_NODE ? ROOT_ATTRIBUTES : attributesOf(this.#node(node));
+    return node === ROOT_NODE ? ROOT_ATTRIBUTES : attributesOf(this.#nodes, this.#node(node));
   }
 
   readLink(id: NodeId, context: RequestContext): MaybePromise<Uint8Array> {
@@ -205,7 +205,7 @@ export class IpfsFileSystem implements FileSystem {
       () =>
         chain(this.#children.lookup(place, volume.rootKey, undefined, want), (node) => {
           volume.kind = node.appearance.kind === 'directory' ? 'directory' : 'file';
-          return entryOf(node, true);
+          return entryOf(this.#nodes, node, true);
         }),
     );
   }
@@ -220,7 +220,8 @@ export class IpfsFileSystem implements FileSystem {
         name,
         kind: node?.appearance.kind ?? volume.kind,
         node: node?.id ?? 0,
-        entry: node && withAttributes ? entryOf(node, true) : undefined,
+        inode: node ? this.#nodes.inode(node) : 0,
+        entry: node && withAttributes ? entryOf(this.#nodes, node, true) : undefined,
         nextCursor: volume.serial,
       });
       if (node && taken && withAttributes) this.#nodes.count(node);

@@ -9,6 +9,7 @@
  */
 import type { ContentKey } from '../unixfs/content-key.ts';
 import { type NodeId, type NodeKind, ROOT_NODE } from './file-system.ts';
+import { contentInode, placeInode } from './inode-number.ts';
 import type { MountedVolume, Owner } from './mounted-volume.ts';
 import { NO_RECORDER, type NodeRecorder } from './node-recorder.ts';
 import { VolumeSet } from './volume-set.ts';
@@ -45,6 +46,8 @@ export interface DirectoryNode {
   lookups: number;
   /** Until when a listing waits for its children; `DirectoryLister` says why it outlasts one call. */
   childrenDeadlineMs: number;
+  /** 0 until somebody asks; see `NodeTable.inode`. */
+  inode: number;
 }
 
 export type Node = ContentNode | DirectoryNode;
@@ -77,6 +80,16 @@ export class NodeTable {
 
   get(id: NodeId): Node | undefined {
     return this.#nodes.get(id);
+  }
+
+  /** The number by which `stat` shows it, which holds longer than the node does. */
+  inode(node: Node): number {
+    if (!isDirectory(node)) return contentInode(node.key);
+    if (node.inode === 0) {
+      const above = this.#nodes.get(node.parent);
+      node.inode = placeInode(above ? this.inode(above) : ROOT_NODE, node.name);
+    }
+    return node.inode;
   }
 
   /** Goes on while nodes come and go: those that come are seen too. */
@@ -118,7 +131,17 @@ export class NodeTable {
     volume: MountedVolume,
   ): DirectoryNode {
     const id = this.#nextId++;
-    const node: DirectoryNode = { id, key, appearance, parent, name, volume, lookups: 0, childrenDeadlineMs: 0 };
+    const node: DirectoryNode = {
+      id,
+      key,
+      appearance,
+      parent,
+      name,
+      volume,
+      lookups: 0,
+      childrenDeadlineMs: 0,
+      inode: 0,
+    };
     this.#keepDirectory(node);
     return node;
   }

@@ -60,7 +60,7 @@ function restoreNode(
   if (!volume) return;
   const appearance = appearanceOf(event, volume.owner, appearances);
   const base = { id, lookups, key: event.key as ContentKey, appearance };
-  if (place) nodes.restore({ ...base, ...place, volume, childrenDeadlineMs: 0 });
+  if (place) nodes.restore({ ...base, ...place, volume, childrenDeadlineMs: 0, inode: 0 });
   else if (content) nodes.restore({ ...base, ...content, holders: VolumeSet.restored(held) });
 }
 

@@ -34,6 +34,7 @@ function unpack(bytes: Uint8Array, withAttributes: boolean): Unpacked[] {
 function listed(name: string, index: number, known: boolean): ListedEntry {
   const attributes = {
     node: index + 10,
+    inode: index + 10,
     kind: 'file',
     mode: 0o444,
     sizeBytes: 1,
@@ -47,6 +48,7 @@ function listed(name: string, index: number, known: boolean): ListedEntry {
     name: Buffer.from(name),
     kind: known ? 'file' : undefined,
     node: known ? index + 10 : 0,
+    inode: known ? index + 10 : 0,
     entry: known ? { attributes, changeable: false } : undefined,
     nextCursor: index + 1,
   };

@@ -69,6 +69,7 @@ describe('look-ups that nobody took', () => {
         },
       },
       forget: { value: (node: number, count: number) => whole.forget(node, count) },
+      attributes: { value: (node: number) => whole.attributes(node) },
     });
     expect(handle(broken, READDIRPLUS, 1, directoryRead()).work).toThrow('damaged');
     expect(whole.lookups).toBe(0);

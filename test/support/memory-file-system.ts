@@ -159,6 +159,7 @@ export class MemoryFileSystem implements FileSystem {
           name: Buffer.from(name),
           kind: unknown ? undefined : kindOf(child),
           node: unknown ? 0 : child.id,
+          inode: unknown ? 0 : child.id,
           entry: withAttributes && !unknown ? this.#entry(id, child) : undefined,
           nextCursor: index + 1,
         });
@@ -240,6 +241,7 @@ export class MemoryFileSystem implements FileSystem {
     else if (has(leaf, '$read')) sizeBytes = leaf.size;
     return {
       node: node.id,
+      inode: node.id,
       kind: kindOf(node),
       mode: node.children ? 0o555 : 0o644,
       sizeBytes,

@@ -27,14 +27,14 @@ export class DirectoryPacker {
   readonly #view: DataView;
   #used = 0;
 
-  /** Begins with what is left of `.` and `..` from `offset` on. */
-  constructor(directory: NodeId, offset: number, sizeBytes: number, withAttributes: boolean) {
+  /** Begins with what is left of `.` (the directory of number `inode`) and `..` from `offset` on. */
+  constructor(inode: number, offset: number, sizeBytes: number, withAttributes: boolean) {
     this.#withAttributes = withAttributes;
     this.#bytes = Buffer.allocUnsafe(sizeBytes);
     this.#view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, sizeBytes);
     this.cursor = Math.max(0, offset - OWN_ENTRIES);
-    if (offset < 1) this.#add(DOT, directory, FILE_TYPES.directory, 1, undefined);
-    const parent = directory === ROOT_NODE ? ROOT_NODE : UNKNOWN_INODE;
+    if (offset < 1) this.#add(DOT, inode, FILE_TYPES.directory, 1, undefined);
+    const parent = inode === ROOT_NODE ? ROOT_NODE : UNKNOWN_INODE;
     if (offset < 2) this.#add(DOT_DOT, parent, FILE_TYPES.directory, 2, undefined);
   }
 
@@ -42,7 +42,7 @@ export class DirectoryPacker {
   readonly fill = (listed: ListedEntry): boolean =>
     this.#add(
       listed.name,
-      listed.node === 0 ? UNKNOWN_INODE : listed.node,
+      listed.inode === 0 ? UNKNOWN_INODE : listed.inode,
       FILE_TYPES[listed.kind ?? 'unknown'],
       listed.nextCursor + OWN_ENTRIES,
       listed.entry && this.#withAttributes ? listed : undefined,

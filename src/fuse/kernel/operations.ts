@@ -107,23 +107,25 @@ const list =
   (to, request, encoded) => {
     const { offset, sizeBytes } = encoded.read();
     checkAnswerSize(sizeBytes);
-    const packer = new DirectoryPacker(request.node, offset, sizeBytes, withAttributes);
-    const takeBack = (): void => {
-      for (const node of packer.lookedUp) to.fileSystem.forget(node, 1);
-    };
-    const answer = (): void => {
-      if (!(claim(request) && to.answers.bytes(request.unique, [packer.bytes()]))) takeBack();
-    };
-    const failed = (error: unknown): never => {
-      takeBack();
-      throw error;
-    };
-    try {
-      const listed = to.fileSystem.list(request.node, packer.cursor, withAttributes, packer.fill, request);
-      return listed instanceof Promise ? listed.then(answer, failed) : answer();
-    } catch (error) {
-      return failed(error);
-    }
+    return chain(to.fileSystem.attributes(request.node, request), ({ inode }) => {
+      const packer = new DirectoryPacker(inode, offset, sizeBytes, withAttributes);
+      const takeBack = (): void => {
+        for (const node of packer.lookedUp) to.fileSystem.forget(node, 1);
+      };
+      const answer = (): void => {
+        if (!(claim(request) && to.answers.bytes(request.unique, [packer.bytes()]))) takeBack();
+      };
+      const failed = (error: unknown): never => {
+        takeBack();
+        throw error;
+      };
+      try {
+        const listed = to.fileSystem.list(request.node, packer.cursor, withAttributes, packer.fill, request);
+        return listed instanceof Promise ? listed.then(answer, failed) : answer();
+      } catch (error) {
+        return failed(error);
+      }
+    });
   };
 
 const statFs: Handler = (to, request) => {

@@ -27,7 +27,7 @@ export function setUint64(view: DataView, offset: number, value: number): void {
 function writeAttributes(view: DataView, offset: number, attributes: Attributes): void {
   const moving = attributes.changeable && attributes.kind === 'directory';
   const [seconds, nanoseconds] = moving ? changingTime() : [attributes.mtimeSeconds, attributes.mtimeNanoseconds];
-  setUint64(view, offset, attributes.node);
+  setUint64(view, offset, attributes.inode);
   setUint64(view, offset + 8, attributes.sizeBytes);
   setUint64(view, offset + 16, Math.ceil(attributes.sizeBytes / STAT_BLOCK_BYTES));
   // Access and status change have no meaning of their own for content that was made elsewhere.

@@ -53,12 +53,12 @@ export class PathOperations {
   readonly operations = (): NativeOperations => ({
     getattr: (path, done) => this.#at('GETATTR', path, done, (attributes) => done(0, statOf(attributes))),
     readdir: (path, done) =>
-      this.#at('READDIR', path, done, ({ node }, context) => {
+      this.#at('READDIR', path, done, ({ node, inode }, context) => {
         const names = ['.', '..'];
-        const stats = [typeOnly('directory', node), typeOnly('directory', 0)];
+        const stats = [typeOnly('directory', inode), typeOnly('directory', 0)];
         const take = (listed: ListedEntry): boolean => {
           names.push(Buffer.from(listed.name).toString('utf8'));
-          stats.push(typeOnly(listed.kind, listed.node));
+          stats.push(typeOnly(listed.kind, listed.inode));
           return true;
         };
         return chain(this.#fileSystem.list(node, 0, false, take, context), () => done(0, names, stats));
@@ -150,7 +150,7 @@ function statOf(attributes: Attributes): NativeStat {
     nlink: LINK_COUNT,
     uid: attributes.uid,
     gid: attributes.gid,
-    ino: attributes.node,
+    ino: attributes.inode,
     atime: mtime,
     mtime,
     ctime: mtime,
@@ -158,10 +158,10 @@ function statOf(attributes: Attributes): NativeStat {
 }
 
 /** For d_type and d_ino; libfuse looks at nothing else of a listed entry. */
-function typeOnly(kind: NodeKind | undefined, node: NodeId): NativeStat {
+function typeOnly(kind: NodeKind | undefined, inode: number): NativeStat {
   const mode = kind ? TYPE_BITS[kind] : 0;
   const none = { size: 0, blocks: 0, blksize: 0, nlink: LINK_COUNT, uid: 0, gid: 0, atime: 0, mtime: 0, ctime: 0 };
-  return { ...none, mode, ino: node === 0 ? UNKNOWN_INODE : node };
+  return { ...none, mode, ino: inode === 0 ? UNKNOWN_INODE : inode };
 }
 
 /** The fields are 32 bits wide here: the block grows until the count fits. */
