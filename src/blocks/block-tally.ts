@@ -7,6 +7,7 @@
 import type { CID } from 'multiformats/cid';
 import { blockKey } from './block.ts';
 import type { OnBlock } from './block-reader.ts';
+import { spaceOf } from './disk/disk-total.ts';
 import { FingerprintSet } from './fingerprint-set.ts';
 import { PRIORITIES, type Priority } from './priority.ts';
 
@@ -32,7 +33,7 @@ export class BlockTally {
     return this.#bytesHere;
   }
 
-  /** Of them, what takes room in the cache. */
+  /** The room that those of them take which the cache may evict, as its bound counts it. */
   get evictableBytes(): number {
     return this.#evictableBytes;
   }
@@ -59,7 +60,7 @@ export class BlockTally {
   here(key: string, sizeBytes: number, evictable: boolean): boolean {
     if (!this.#here.add(key)) return false;
     this.#bytesHere += sizeBytes;
-    if (evictable) this.#evictableBytes += sizeBytes;
+    if (evictable) this.#evictableBytes += spaceOf(sizeBytes);
     return true;
   }
 

@@ -16,6 +16,7 @@ import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
 import type { BlockStore } from '../blocks/block-store.ts';
 import type { BlockTally } from '../blocks/block-tally.ts';
 import type { Clock } from '../blocks/clock.ts';
+import { spaceOf } from '../blocks/disk/disk-total.ts';
 import { cidOf, isInline } from '../unixfs/content-key.ts';
 import { decodeUnixfsEntry, type UnixfsEntry } from '../unixfs/unixfs-entry.ts';
 import type { BlockPlan, PlannedBlock } from './plan.ts';
@@ -149,7 +150,7 @@ class Pass {
       await this.#oneEndedWithin(WRITE_PAUSE_MS);
     }
     if (this.#stopped || this.#options.signal.aborted) return this.#lacks(block);
-    if (this.#options.hasRoom && !this.#options.hasRoom(this.#outstandingBytes + expectedBytes)) {
+    if (this.#options.hasRoom && !this.#options.hasRoom(this.#outstandingBytes + spaceOf(expectedBytes))) {
       this.#stopped = 'full';
       return this.#lacks(block);
     }
