@@ -247,6 +247,12 @@ describe('all documents', () => {
     expect(broken).toEqual([]);
   });
 
+  test('each decision stands in the list of them', () => {
+    const index = read('docs/decisions/README.md');
+    const decisions = markdownIn('docs/decisions').map((path) => basename(path));
+    expect(decisions.filter((name) => name !== 'README.md' && !index.includes(`](${name})`))).toEqual([]);
+  });
+
   test.each(documents)('%s: each file of the checkout that it names is there', (path) => {
     const named = code(read(path).replace(/```.*?```/gs, '')).filter((text) =>
       /^(src|plugin|test|bench|docs)\/[\w./-]+\.(ts|md)$/.test(text),
