@@ -54,7 +54,8 @@ export class Engine implements AsyncDisposable {
     this.#process = spawn(
       'dockerd',
       [...flags, '--host', this.host, '--bridge', BRIDGE, '--iptables=false', '--ip-forward=false', '--ip-masq=false'],
-      { stdio: ['ignore', 'ignore', 'pipe'], detached: true },
+      // In our process group: Ctrl-C ends it too.
+      { stdio: ['ignore', 'ignore', 'pipe'] },
     );
     // Its containers' and its plugins' too.
     this.#process.stderr?.on('data', (chunk: Buffer) => {
