@@ -70,6 +70,8 @@ export function isCid(bytes: Uint8Array, start: number, end: number): boolean {
       if (at >= limit) return false;
       const byte = bytes[at++] as number;
       value += (byte & 0x7f) * factor;
+      // A zero at its end makes a varint longer than it must be, which no CID's is.
+      if (byte === 0 && factor > 1) return false;
       if (byte < 0x80) break;
       factor *= 128;
     }

@@ -116,6 +116,20 @@ describe('dag-pb', () => {
     );
   });
 
+  test('takes no link for a CID that is none to everybody else', () => {
+    const digest = new Array<number>(32).fill(7);
+    for (const prefix of [
+      [1, 0xf0, 0x00, 0x12, 0x20],
+      [1, 0x70, 0x92, 0x80, 0x00, 0x20],
+      [1, 0x70, 0x12, 0xa0, 0x00],
+    ]) {
+      const cid = Buffer.from([...prefix, ...digest]);
+      const block = Buffer.from([0x12, cid.length + 2, 0x0a, cid.length, ...cid, 0x0a, 2, 8, 1]);
+      expect(attempt(() => dagPb.decode(block))).toBe('refused');
+      expect(attempt(() => oursOf(block))).toBe('refused');
+    }
+  });
+
   test('keeps a name that is no UTF-8, and a byte order mark', () => {
     const cid = cidOfBytes(RAW, Buffer.from('x'));
     for (const name of ['ef bb bf 61', 'e9 74 e9', 'ff']) {
