@@ -97,7 +97,10 @@ export class ConcurrencyWindow {
     return this.#received;
   }
 
-  answered({ nowMs, bytes, delayMs, receivedBefore, inFlight, saturated, forReader }: WindowSample): void {
+  answered(sample: WindowSample): void {
+    const { nowMs, delayMs, receivedBefore, inFlight, saturated, forReader } = sample;
+    // An empty block is an answer too; a round of nothing but these would have no rate to reckon with.
+    const bytes = Math.max(1, sample.bytes);
     this.#received += bytes;
     this.#roundBytes += bytes;
     // Of this round alone: after the block of a large directory come a thousand small ones.
