@@ -1,12 +1,19 @@
 /**
- * A set of blocks, by any key that ends in the digest, for walks over whole volumes: 8 bytes a key where a `Set` of strings takes a hundred, so that a
- * million blocks fit in 16 MB.
+ * A set of blocks, by any key that ends in the digest, for walks over whole volumes: 8 bytes a key where a `Set` of
+ * strings takes a hundred, so that a million blocks fit in 16 MB.
  *
  * It keeps 64 bits of each digest. Two blocks that agree in them count as one: by accident never, by intent only in
- * content that was made so, which then misses a prefetch or a count of its own and nothing else.
+ * content that was made so, which then misses a prefetch or a count of its own and nothing else. Where a key stands
+ * depends on secrets of this process as well: links may claim any digests, and such as all belong in one slot would make
+ * each look-up a walk over the others.
  */
+import { getRandomValues } from 'node:crypto';
+
 /** A power of two. */
 const FIRST_SLOTS = 1024;
+
+const SECRETS = getRandomValues(new Uint32Array(3));
+const [SECRET_A = 0, SECRET_B = 0, SECRET_C = 0] = SECRETS;
 
 export class FingerprintSet {
   /** Two words a slot; both 0 where it is empty. */
@@ -35,7 +42,7 @@ export class FingerprintSet {
   /** Where the pair stands, or the empty slot where it would. */
   #find(high: number, low: number): number {
     const mask = this.#slots.length / 2 - 1;
-    for (let slot = (high ^ low) & mask; ; slot = (slot + 1) & mask) {
+    for (let slot = mixed(high, low) & mask; ; slot = (slot + 1) & mask) {
       const at = slot * 2;
       if (this.#slots[at + 1] === 0) return at;
       if (this.#slots[at] === high && this.#slots[at + 1] === low) return at;
@@ -57,6 +64,14 @@ export class FingerprintSet {
       if (former[at + 1] !== 0) this.#insert(former[at] as number, former[at + 1] as number);
     }
   }
+}
+
+/** 32 bits that depend on all of both words and on the secrets: multiplied by odd numbers, the upper half folded in. */
+function mixed(high: number, low: number): number {
+  let hash = Math.imul(high ^ SECRET_A, SECRET_B | 1);
+  hash = Math.imul((hash ^ (hash >>> 15)) + low, SECRET_C | 1);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  return hash ^ (hash >>> 13);
 }
 
 /** Four bytes of the digest's end, which is uniformly distributed whatever the hash function. */
