@@ -62,8 +62,9 @@ const ENGINE_MOUNT_ID = /^[0-9a-f]{64}$/;
 export class VolumeRegistry {
   readonly #options: RegistryOptions;
   readonly #records = new Map<string, VolumeRecord>();
-  readonly #resolving = new Map<string, Promise<ResolvedContent>>();
-  readonly #mountErrors = new Map<string, string>();
+  // By the record and not by its name: a name may be removed and made anew while a look-up is under way.
+  readonly #resolving = new Map<VolumeRecord, Promise<ResolvedContent>>();
+  readonly #mountErrors = new WeakMap<VolumeRecord, string>();
 
   /**
    * Loads the state, and shows what was mounted on this connection. A disk that is full keeps nobody from that: what was
@@ -106,7 +107,6 @@ export class VolumeRegistry {
       throw new CodedError('VOLUME_IN_USE', `the volume "${name}" is mounted ${mounts} time${mounts === 1 ? '' : 's'}`);
     this.#records.delete(name);
     this.#saveOr(() => this.#records.set(name, record));
-    this.#mountErrors.delete(name);
     const root = record.resolved ? CID.parse(record.resolved.cid) : undefined;
     this.#options.tree.forgetVolume?.(directoryNameOf(name), root, this.options(name, record));
   }
@@ -152,8 +152,7 @@ export class VolumeRegistry {
    */
   async mount(name: string, mountId: string, { signal, call }: MountCall): Promise<string> {
     const record = this.get(name);
-    const content = this.#known(record) ?? (await this.#resolve(record, signal));
-    if (this.#records.get(name) !== record) throw notFound(name);
+    const content = await this.#lookUp(record, signal);
     if (signal.aborted) throw new CodedError('ABORTED', 'the caller went away', { cause: signal.reason });
     const before = structuredClone(record.mounts);
     const known = record.mounts[mountId];
@@ -166,7 +165,7 @@ export class VolumeRegistry {
       record.mounts = before;
       if (first) this.#options.tree.removeVolume(directoryNameOf(name));
     });
-    this.#mountErrors.delete(name);
+    this.#mountErrors.delete(record);
     return this.mountpoint(name);
   }
 
@@ -202,7 +201,8 @@ export class VolumeRegistry {
 
   /** Why the latest Mount failed; null where it did not. */
   mountError(name: string): string | null {
-    return this.#mountErrors.get(name) ?? null;
+    const record = this.#records.get(name);
+    return (record && this.#mountErrors.get(record)) ?? null;
   }
 
   /** Where the volume is mounted, or would be. */
@@ -216,10 +216,17 @@ export class VolumeRegistry {
     return this.#parse(record).reference.space === 'ipns' ? null : record.resolved;
   }
 
+  /** What is known, or what is found now. @throws VOLUME_NOT_FOUND where the volume was removed meanwhile */
+  async #lookUp(record: VolumeRecord, signal: AbortSignal): Promise<ResolvedContent> {
+    const found = this.#known(record) ?? (await this.#resolve(record, signal));
+    if (this.#records.get(record.name) !== record) throw notFound(record.name);
+    // Another call may have mounted it meanwhile: what that one found is shown, and stands.
+    return this.#known(record) ?? found;
+  }
+
   /** One look-up of the content for all who wait for it. */
   #resolve(record: VolumeRecord, signal: AbortSignal): Promise<ResolvedContent> {
-    const { name } = record;
-    let shared = this.#resolving.get(name);
+    let shared = this.#resolving.get(record);
     if (!shared) {
       const limit = AbortSignal.timeout(MOUNT_LIMIT_MS);
       const options = this.#parse(record);
@@ -230,11 +237,11 @@ export class VolumeRegistry {
           const cause = limit.aborted
             ? new CodedError('BLOCK_TIMEOUT', `no answer within ${MOUNT_LIMIT_MS / 1000} s`, { cause: error })
             : error;
-          this.#mountErrors.set(name, messageChain(cause));
+          this.#mountErrors.set(record, messageChain(cause));
           throw cause;
         })
-        .finally(() => this.#resolving.delete(name));
-      this.#resolving.set(name, shared);
+        .finally(() => this.#resolving.delete(record));
+      this.#resolving.set(record, shared);
     }
     return waitFor(shared, signal);
   }

@@ -13,6 +13,7 @@ import { mountsOf, type ResolvedContent } from '../../src/volumes/volume-record.
 import { VolumeRegistry } from '../../src/volumes/volume-registry.ts';
 
 const CONTENT: ResolvedContent = { cid: 'bafkqaaa', kind: 'file' };
+const OTHER: ResolvedContent = { cid: 'bafyaabakaieac', kind: 'file' };
 const staying = () => ({ signal: new AbortController().signal });
 
 class Tree {
@@ -158,6 +159,22 @@ describe('the registry', () => {
     await Promise.all(mounting);
     expect(lookups).toBe(1);
     expect(mountsOf(registry.get('bafkqaaa'))).toBe(3);
+  });
+
+  test('a volume made anew under a name is looked up by itself, whatever its predecessor still waits for', async () => {
+    const { promise, reject } = Promise.withResolvers<ResolvedContent>();
+    const { registry, tree } = open((options) =>
+      'cid' in options.reference && options.reference.cid.toString() === 'bafkqaaa' ? promise : Promise.resolve(OTHER),
+    );
+    registry.create('name', { cid: 'bafkqaaa' });
+    const waiting = registry.mount('name', 'a', staying());
+    registry.remove('name');
+    registry.create('name', { cid: OTHER.cid });
+    await registry.mount('name', 'b', staying());
+    expect(tree.shown.get('name')?.root.toString()).toBe(OTHER.cid);
+    reject(new CodedError('BLOCK_TIMEOUT', 'silent'));
+    await expect(waiting).rejects.toThrow('silent');
+    expect(registry.mountError('name')).toBeNull();
   });
 
   test('an IPNS name keeps what it led to while it is mounted, and is asked again afterwards', async () => {
