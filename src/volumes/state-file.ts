@@ -4,13 +4,26 @@
  * What always holds:
  * - It is replaced whole: written beside, synced, renamed, and the directory synced. A crash leaves the old or the new.
  * - A file that cannot be read is set aside under a name with its time, never overwritten, and said loudly. Of a file
- *   that parses, each record is taken by itself: one that is damaged does not take the others with it.
+ *   that parses, each record is taken by itself: one that is damaged, or whose options nobody could read, does not take
+ *   the others with it.
  * - A file of a newer version is refused: an older program would drop what it does not know.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { CID } from 'multiformats/cid';
 import { CodedError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { parseVolumeOptions } from './volume-options.ts';
 import type { MountCount, ResolvedContent, VolumeRecord } from './volume-record.ts';
 
 /** Raised when an older program would misread the file. */
@@ -63,7 +76,8 @@ export class StateFile {
     const records = parsed.volumes.map(readRecord);
     const volumes = records.filter((record) => record !== undefined);
     const damaged = records.length - volumes.length;
-    if (damaged > 0) this.#setAside(`${damaged} of its ${records.length} volumes cannot be read; the others are kept`);
+    if (damaged > 0)
+      this.#setAside(`${damaged} of its ${records.length} volumes cannot be read; the others are kept`, true);
     return { connection, volumes };
   }
 
@@ -84,9 +98,14 @@ export class StateFile {
     }
   }
 
-  #setAside(why: string): State {
+  /** `inPart`: the file stays as well, until the next save. What is kept of it would be nowhere on the disk before that. */
+  #setAside(why: string, inPart = false): State {
     const aside = `${this.#path}.damaged-${new Date().toISOString().replaceAll(':', '-')}`;
-    renameSync(this.#path, aside);
+    if (inPart) {
+      // As a rename would, in place of one of the same millisecond. A link takes no space, which a full disk has not.
+      rmSync(aside, { force: true });
+      linkSync(this.#path, aside);
+    } else renameSync(this.#path, aside);
     this.#logger.error({ file: aside }, `the state file was damaged (${why}) and is set aside as ${aside}`);
     return { connection: null, volumes: [] };
   }
@@ -119,7 +138,19 @@ function readRecord(value: unknown): VolumeRecord | undefined {
   if (typeof name !== 'string' || name === '' || typeof createdAt !== 'string' || !isStrings(options)) return undefined;
   if (resolved !== null && !isResolved(resolved)) return undefined;
   if (!isObject(mounts) || !Object.values(mounts).every(isCount)) return undefined;
+  if (!isMeaningful(name, options, resolved)) return undefined;
   return { name, options, createdAt, resolved, mounts: mounts as Record<string, MountCount> };
+}
+
+/** False where options or content cannot be read: every call that meets such a volume, and the start, would fail. */
+function isMeaningful(name: string, options: Record<string, string>, resolved: ResolvedContent | null): boolean {
+  try {
+    parseVolumeOptions(name, options, { prefetch: 'auto', timeoutMs: 1 });
+    if (resolved) CID.parse(resolved.cid);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

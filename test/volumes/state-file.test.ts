@@ -12,7 +12,7 @@ const STATE: State = {
     { name: 'one', options: { cid: 'bafkqaaa' }, createdAt: '2026-01-01T00:00:00.000Z', resolved: null, mounts: {} },
     {
       name: 'two/sub',
-      options: {},
+      options: { cid: 'bafkqaaa', uid: '7' },
       createdAt: '2026-01-02T00:00:00.000Z',
       resolved: { cid: 'bafkqaaa', kind: 'file' },
       mounts: { id: { count: 2, lastCall: 'x' } },
@@ -78,6 +78,25 @@ describe('the state file', () => {
     writeFileSync(join(directory, 'volumes.json'), text);
     expect(file.load()).toEqual({ connection: 'c1', volumes: [STATE.volumes[0]] });
     expect(complaints).toHaveLength(1);
+    // Whoever dies before the next save has lost nothing either.
+    expect(file.load().volumes).toEqual([STATE.volumes[0]]);
+    file.save({ connection: 'c1', volumes: [] });
+    const asides = readdirSync(directory).filter((name) => name.includes('.damaged-'));
+    expect(asides.map((name) => readFileSync(join(directory, name), 'utf8'))).toContain(text);
+  });
+
+  test.each([
+    ['an option that nobody knows', '"uid": "7"', '"size": "7"'],
+    ['a reference that is none', '"cid": "bafkqaaa",\n        "uid"', '"cid": "bafk",\n        "uid"'],
+    ['content that is no CID', '"cid": "bafkqaaa",\n        "kind"', '"cid": "?",\n        "kind"'],
+  ])('a record with %s is damaged too', (_what, from, to) => {
+    const file = new StateFile(directory, logger);
+    file.save(STATE);
+    const text = readFileSync(join(directory, 'volumes.json'), 'utf8');
+    expect(text).toContain(from);
+    writeFileSync(join(directory, 'volumes.json'), text.replace(from, to));
+    expect(file.load().volumes).toEqual([STATE.volumes[0]]);
+    expect(complaints[0]).toMatch(/1 of its 2 volumes cannot be read/);
   });
 
   test('a newer version is refused and left as it is', () => {
