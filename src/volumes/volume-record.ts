@@ -6,7 +6,7 @@ export interface VolumeRecord {
   readonly options: Readonly<Record<string, string>>;
   /** RFC 3339. */
   readonly createdAt: string;
-  /** What the reference led to when the volume was mounted; kept while it is. */
+  /** What the reference led to when it was last looked up; a name is asked again at the next first mount. */
   resolved: ResolvedContent | null;
   /** Docker's mounts by their ID, each counted: `docker cp` mounts again with the ID of the running container. */
   mounts: Record<string, MountCount>;

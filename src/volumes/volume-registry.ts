@@ -24,7 +24,7 @@ export interface VolumeTree {
   /** `starting` is false for a volume that an earlier process of this connection showed already. */
   addVolume(spec: VolumeSpec, options: VolumeOptions, starting: boolean): unknown;
   removeVolume(name: string): boolean;
-  /** The volume of that name in the mount root is gone for good; `root` is its content, where that was known. */
+  /** The volume of that name in the mount root has this content no more, or is gone; `root` is undefined where it was not known. */
   forgetVolume?(name: string, root: CID | undefined, options: VolumeOptions): void;
 }
 
@@ -107,8 +107,7 @@ export class VolumeRegistry {
       throw new CodedError('VOLUME_IN_USE', `the volume "${name}" is mounted ${mounts} time${mounts === 1 ? '' : 's'}`);
     this.#records.delete(name);
     this.#saveOr(() => this.#records.set(name, record));
-    const root = record.resolved ? CID.parse(record.resolved.cid) : undefined;
-    this.#options.tree.forgetVolume?.(directoryNameOf(name), root, this.options(name, record));
+    this.#forget(record);
   }
 
   /**
@@ -136,8 +135,9 @@ export class VolumeRegistry {
   /** What the volume's reference leads to, looked up where it is not known yet. @throws as `mount` */
   async content(name: string, signal: AbortSignal): Promise<ResolvedContent> {
     const record = this.get(name);
-    record.resolved ??= await this.#resolve(record, signal);
-    return record.resolved;
+    const content = await this.#lookUp(record, signal);
+    if (this.#settle(record, content)) this.#save();
+    return content;
   }
 
   /** The options of a volume, read. @throws VOLUME_NOT_FOUND */
@@ -158,7 +158,7 @@ export class VolumeRegistry {
     const known = record.mounts[mountId];
     if (known && call !== undefined && known.lastCall === call) return this.mountpoint(name);
     const first = mountsOf(record) === 0;
-    record.resolved = content;
+    this.#settle(record, content);
     record.mounts[mountId] = { count: (known?.count ?? 0) + 1, lastCall: call ?? null };
     if (first) this.#show(record, true);
     this.#saveOr(() => {
@@ -174,14 +174,13 @@ export class VolumeRegistry {
     const record = this.get(name);
     const known = record.mounts[mountId];
     if (!known || (call !== undefined && known.lastCall === call)) return;
-    const before = { mounts: structuredClone(record.mounts), resolved: record.resolved };
+    const before = structuredClone(record.mounts);
     if (known.count > 1) record.mounts[mountId] = { count: known.count - 1, lastCall: call ?? null };
     else delete record.mounts[mountId];
-    const last = mountsOf(record) === 0;
-    // A name may lead elsewhere at the next mount; a CID never does, and is remembered.
-    if (last && this.#parse(record).reference.space === 'ipns') record.resolved = null;
-    this.#saveOr(() => Object.assign(record, before));
-    if (last) this.#options.tree.removeVolume(directoryNameOf(name));
+    this.#saveOr(() => {
+      record.mounts = before;
+    });
+    if (mountsOf(record) === 0) this.#options.tree.removeVolume(directoryNameOf(name));
   }
 
   has(name: string): boolean {
@@ -222,6 +221,23 @@ export class VolumeRegistry {
     if (this.#records.get(record.name) !== record) throw notFound(record.name);
     // Another call may have mounted it meanwhile: what that one found is shown, and stands.
     return this.#known(record) ?? found;
+  }
+
+  /**
+   * Takes note of what the reference leads to, and of what it led to before lets go: that is remembered until then, also
+   * unmounted, since pins may hold it. True where the two differ.
+   */
+  #settle(record: VolumeRecord, content: ResolvedContent): boolean {
+    if (record.resolved?.cid === content.cid) return false;
+    const before = { ...record };
+    record.resolved = content;
+    if (before.resolved) this.#forget(before);
+    return true;
+  }
+
+  #forget(record: VolumeRecord): void {
+    const root = record.resolved ? CID.parse(record.resolved.cid) : undefined;
+    this.#options.tree.forgetVolume?.(directoryNameOf(record.name), root, this.#parse(record));
   }
 
   /** One look-up of the content for all who wait for it. */

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import type { CID } from 'multiformats/cid';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CodedError } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/log.ts';
@@ -24,6 +25,10 @@ class Tree {
   }
   removeVolume(name: string): boolean {
     return this.shown.delete(name);
+  }
+  readonly forgotten: (string | undefined)[] = [];
+  forgetVolume(_name: string, root: CID | undefined): void {
+    this.forgotten.push(root?.toString());
   }
 }
 
@@ -192,6 +197,26 @@ describe('the registry', () => {
     registry.unmount('name', 'b');
     await registry.mount('name', 'c', staying());
     expect([version, shown()]).toEqual([2, 'bafyaabakaieac']);
+  });
+
+  test('what an IPNS name led to is let go of when it leads elsewhere, and when the volume is removed', async () => {
+    let content = CONTENT;
+    const { registry, tree } = open(async () => content);
+    registry.create('name', { path: '/ipns/example.com', pin: 'true' });
+    await registry.mount('name', 'a', staying());
+    registry.unmount('name', 'a');
+    await registry.mount('name', 'b', staying());
+    registry.unmount('name', 'b');
+    expect(tree.forgotten).toEqual([]);
+    content = OTHER;
+    expect(await registry.content('name', staying().signal)).toBe(OTHER);
+    await registry.mount('name', 'c', staying());
+    expect([tree.forgotten, tree.shown.get('name')?.root.toString()]).toEqual([[CONTENT.cid], OTHER.cid]);
+    registry.unmount('name', 'c');
+    // Another process: what was pinned is known to it too.
+    const next = open(async () => content, 'c2');
+    next.registry.remove('name');
+    expect(next.tree.forgotten).toEqual([OTHER.cid]);
   });
 
   test('an IPNS name is asked again after a restart that ended its mounts without an Unmount', async () => {
