@@ -7,7 +7,7 @@ import type { VolumeTree } from '../src/volumes/volume-registry.ts';
 export function prefetchedTree(
   fileSystem: IpfsFileSystem,
   prefetcher: Prefetcher,
-  pinnedRoots: () => Parameters<Prefetcher['removed']>[3],
+  pinnedRoots: Parameters<Prefetcher['removed']>[3],
 ): VolumeTree {
   return {
     addVolume(spec, options, starting) {
@@ -18,7 +18,7 @@ export function prefetchedTree(
       return fileSystem.removeVolume(name);
     },
     forgetVolume(name, root, { pin }) {
-      void prefetcher.removed(name, root, pin, pinnedRoots());
+      void prefetcher.removed(name, root, pin, pinnedRoots);
     },
   };
 }

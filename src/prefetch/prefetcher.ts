@@ -57,6 +57,8 @@ interface Job {
   readonly work: VolumePrefetch;
   volume: MountedVolume | undefined;
   abort: AbortController;
+  /** Ends what a mount does not end: a call that fetches all, and would pin it. */
+  readonly removed: AbortController;
   watch: BootWatch | undefined;
   /** Of this mount; undefined until it was looked for. */
   profile: FoundProfile | undefined;
@@ -116,8 +118,8 @@ export class Prefetcher {
 
   /** Fetches all of a volume. @throws BLOCK_UNAVAILABLE with the reason, STORE_FULL where it does not fit, ABORTED */
   async fetchAll(name: string, root: CID, options: PrefetchOptions, signal: AbortSignal): Promise<void> {
-    const { work } = this.#job(name, root, options);
-    const { missing, stopped, lastError } = await work.fetchAll(signal);
+    const { work, removed } = this.#job(name, root, options);
+    const { missing, stopped, lastError } = await work.fetchAll(AbortSignal.any([signal, removed.signal]));
     if (stopped === 'full') {
       const bound = formatBytes(this.#parts.cache.statistics().limitBytes);
       const size = work.bytesTotal === null ? 'the volume' : `the volume's ${formatBytes(work.bytesTotal)}`;
@@ -142,15 +144,30 @@ export class Prefetcher {
     return freedBytes;
   }
 
-  /** A volume was removed; `otherPinned` are the roots of those that are pinned still. */
-  async removed(name: string, root: CID | undefined, pinned: boolean, otherPinned: readonly CID[]): Promise<void> {
+  /**
+   * A volume was removed, or leads elsewhere now; `pinnedRoots` gives the roots of those that are pinned, at each call.
+   * Looking takes a while, in which a volume of the same content may be made and pinned: what it holds is not let go of.
+   */
+  async removed(
+    name: string,
+    root: CID | undefined,
+    pinned: boolean,
+    pinnedRoots: () => readonly CID[],
+  ): Promise<void> {
     this.unmounted(name);
+    this.#jobs.get(name)?.removed.abort();
     this.#jobs.delete(name);
     if (!pinned || !root) return;
     const { signal } = new AbortController();
     try {
-      this.#parts.cache.unpin(await ownKeys(this.#fillParts, root, otherPinned, signal));
-      if (!otherPinned.some((other) => other.equals(root))) await this.#parts.pinner?.unpin(root, { signal });
+      let keys: BlockKey[];
+      let others: readonly CID[];
+      do {
+        others = pinnedRoots();
+        keys = await ownKeys(this.#fillParts, root, others, signal);
+      } while (!pinnedRoots().every((now) => includes(others, now)));
+      this.#parts.cache.unpin(keys);
+      if (!includes(others, root)) await this.#parts.pinner?.unpin(root, { signal });
     } catch (error) {
       this.#parts.logger.warn({ volume: name, error: messageChain(error) }, 'the volume could not be unpinned');
     }
@@ -229,6 +246,7 @@ export class Prefetcher {
       }),
       volume: undefined,
       abort: new AbortController(),
+      removed: new AbortController(),
       watch: undefined,
       profile: undefined,
     };
@@ -245,6 +263,10 @@ export class Prefetcher {
     }
     return taken <= limitBytes * (whole ? 1 : AUTO_SHARE);
   }
+}
+
+function includes(roots: readonly CID[], root: CID): boolean {
+  return roots.some((other) => other.equals(root));
 }
 
 function describe({ profile, origin, ignored }: FoundProfile): string | null {

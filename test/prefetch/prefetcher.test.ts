@@ -35,6 +35,7 @@ describe('the prefetcher', () => {
   let evictions: number;
   let waitingBytes: number;
   let pinned: Set<BlockKey>;
+  let unpinned: BlockKey[];
   let said: { level: string; fields: Record<string, unknown>; message: string }[];
 
   beforeEach(() => {
@@ -43,6 +44,7 @@ describe('the prefetcher', () => {
     blocks = new AccountedBlocks();
     said = [];
     pinned = new Set();
+    unpinned = [];
     limitBytes = 1e9;
     evictions = 0;
     waitingBytes = 0;
@@ -63,7 +65,10 @@ describe('the prefetcher', () => {
         for (const key of keys) pinned.add(key);
       },
       unpin: (keys: Iterable<BlockKey>) => {
-        for (const key of keys) pinned.delete(key);
+        for (const key of keys) {
+          pinned.delete(key);
+          unpinned.push(key);
+        }
       },
       evict: () => 0,
       get waitingBytes() {
@@ -216,7 +221,34 @@ describe('the prefetcher', () => {
     await prefetcher.fetchAll('v', root, AUTO, signal);
     expect(prefetcher.progress('v')).toMatchObject({ complete: true });
     expect([...pinned].sort()).toEqual([root, ...leaves].map((cid) => blockKey(cid)).sort());
-    await prefetcher.removed('v', root, true, []);
+    await prefetcher.removed('v', root, true, () => []);
+    expect(pinned.size).toBe(0);
+  });
+
+  it('lets go of nothing that a volume made meanwhile has pinned', async () => {
+    const prefetcher = start();
+    const pin = { ...AUTO, pin: true };
+    mounted(prefetcher, pin);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    const pinnedRoots: CID[] = [];
+    const removing = prefetcher.removed('v', root, true, () => [...pinnedRoots]);
+    // Made anew and mounted before the first look is over.
+    pinnedRoots.push(root);
+    mounted(prefetcher, pin);
+    await removing;
+    expect(unpinned).toEqual([]);
+  });
+
+  it('ends a call that fetches all with the removal of its volume, and pins nothing for it', async () => {
+    const prefetcher = start();
+    limitBytes = 100_000;
+    waitingBytes = 48 * 1024 * 1024;
+    const { signal } = new AbortController();
+    const fetching = prefetcher.fetchAll('v', root, { ...AUTO, pin: true }, signal).catch((error: unknown) => error);
+    await settle();
+    const removing = prefetcher.removed('v', root, true, () => []);
+    expect(codeOf(await fetching)).toBe('ABORTED');
+    await removing;
     expect(pinned.size).toBe(0);
   });
 
@@ -334,8 +366,10 @@ function entriesOf(files: readonly CID[]) {
 class AccountedBlocks extends BlockMap {
   override get(cid: CID, options: WantOptions): MaybePromise<Uint8Array> {
     const fetched = !this.has(cid);
-    return chain(super.get(cid, options), (bytes) => {
-      options.account?.(cid, bytes.length, { priority: options.priority, origin: 'source', fetched });
+    // The map's own account is of what is fetched alone.
+    const { account, ...unaccounted } = options;
+    return chain(super.get(cid, unaccounted), (bytes) => {
+      account?.(cid, bytes.length, { priority: options.priority, origin: 'source', fetched });
       return bytes;
     });
   }
