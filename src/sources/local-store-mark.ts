@@ -11,7 +11,9 @@ import * as dagPb from '@ipld/dag-pb';
 import { CID } from 'multiformats/cid';
 import { blockKey } from '../blocks/block.ts';
 import type { BlockDisk } from '../blocks/disk/block-disk.ts';
-import { identityBytes } from '../blocks/verify.ts';
+
+/** Multihash code: the digest is the block itself. */
+const IDENTITY = 0x00;
 
 /** Blocks looked at before other work has its turn: a few milliseconds. */
 const BLOCKS_PER_TURN = 500;
@@ -40,7 +42,8 @@ export async function markLive(disk: BlockDisk, roots: readonly CID[]): Promise<
     const row = next.get() as { cid: Uint8Array } | undefined;
     if (!row) break;
     const cid = CID.decode(row.cid);
-    const bytes = identityBytes(cid) ?? (await disk.get(blockKey(cid)));
+    // Of any length: what is too long to be read is no reason to sweep nothing.
+    const bytes = cid.multihash.code === IDENTITY ? cid.multihash.digest : await disk.get(blockKey(cid));
     for (const link of bytes ? linksOf(cid, bytes) : []) find(link);
     if (looked % BLOCKS_PER_TURN === 0) await nextTurn();
   }

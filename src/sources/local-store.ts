@@ -50,6 +50,8 @@ export class LocalStore implements BlockStore {
   readonly #ballast: Ballast;
   readonly #directory: string;
   #turn: Promise<unknown> = Promise.resolve();
+  /** How often the disk or the database could not be read. */
+  #troubles = 0;
 
   /**
    * Opens or makes the store. What an import that died left behind is removed.
@@ -76,7 +78,10 @@ export class LocalStore implements BlockStore {
           { directory, multihash: Buffer.from(key, 'latin1').toString('hex') },
           'a block of the local store is damaged on the disk and lost: add or import its root again',
         ),
-      onTrouble: (error) => logger.error({ directory, error: String(error) }, 'the local store cannot be read'),
+      onTrouble: (error) => {
+        this.#troubles++;
+        logger.error({ directory, error: String(error) }, 'the local store cannot be read');
+      },
     });
     this.#roots = new StoredRoots(this.#disk);
     this.#ballast = new Ballast(directory);
@@ -119,7 +124,10 @@ export class LocalStore implements BlockStore {
   gc(): Promise<{ readonly removedBlocks: number; readonly freedBytes: number }> {
     return this.#cleaning(async () => {
       const roots = this.roots().map(({ cid }) => parseCidText(cid));
+      const troubles = this.#troubles;
       await markLive(this.#disk, roots);
+      // What a block leads to that could not be read would be taken for nobody's.
+      if (this.#troubles > troubles) throw new CodedError('INTERNAL', 'a block cannot be read, so nothing is removed');
       const { blocks, bytes } = await this.#deleteAll(0, 'key NOT IN (SELECT key FROM live)');
       this.#disk.database.exec('DROP TABLE live');
       return { removedBlocks: blocks, freedBytes: bytes };

@@ -1,5 +1,5 @@
 /** The local store: what comes in by CAR, what is refused and leaves nothing, what is listed, removed and swept. */
-import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { CID } from 'multiformats/cid';
@@ -314,6 +314,34 @@ describe('rm and gc', () => {
     await take(carV1([top.cid], [top, notDagPb, ...chain]));
     await store.gc();
     await expectKept(top, notDagPb, ...chain);
+  });
+
+  test('gc passes over a link to an identity CID that is longer than any may be', async () => {
+    const long = identityCid(DAG_PB, new Uint8Array(200));
+    const top = directoryOf([{ cid: long, bytes: new Uint8Array(0) }, FIRST]);
+    await take(carV1([top.cid], [top, FIRST]));
+    await store.remove(ROOT.cid);
+    expect((await store.gc()).removedBlocks).toBe(2);
+    await expectKept(top, FIRST);
+  });
+
+  test('gc removes nothing while the disk does not let it see what a block leads to', async () => {
+    const many = makeBlocks(1000);
+    const top = directoryOf(many);
+    const before = new Set(files());
+    await take(carV1([top.cid], [top, ...many]));
+    const [file] = files().filter((name) => !before.has(name));
+    const path = join(scratch.at('store'), file as string);
+    await reopen();
+    const { blocks } = store.statistics();
+    // A link to itself cannot be opened, as nothing can while there are no descriptors left.
+    renameSync(path, `${path}.aside`);
+    symlinkSync(path, path);
+    await expect(store.gc()).rejects.toThrow('cannot be cleaned');
+    expect(store.statistics().blocks).toBe(blocks);
+    renameSync(`${path}.aside`, path);
+    expect(await store.gc()).toEqual({ removedBlocks: 0, freedBytes: 0 });
+    await expectKept(top, ...many);
   });
 
   test('the blocks of a root of DAG-CBOR stay: its links are walked too', async () => {
