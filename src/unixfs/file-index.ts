@@ -3,11 +3,13 @@
  *
  * Nothing is kept here. The inner nodes, parsed once, are in `UnixfsReader`'s bounded cache, so the index of a file of
  * any size takes memory for what is being read and no more. A range is walked a level at a time, not by recursion: all
- * nodes of a level that are not here are wanted together, and a chain of ten thousand nodes costs no stack.
+ * nodes of a level that are not here are wanted together, and a chain of ten thousand nodes costs no stack. How many
+ * nodes a range may cost is bounded, and so is how many are read in one turn.
  *
  * What a parent claims of a child is checked when the child is read: a size that differs is DAG_INVALID, never a file
  * that ends early.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../base/errors.ts';
 import { chain, type MaybePromise } from '../base/maybe-promise.ts';
@@ -47,12 +49,22 @@ interface Walk {
   readonly options: WantOptions;
   readonly onFailure: OnFailure | undefined;
   rangeFetched: boolean;
+  /** Nodes opened so far, and since others had their turn. */
+  nodes: number;
+  nodesThisTurn: number;
 }
 
 /** Far beyond any file that a program wrote (the deepest layout is logarithmic); bounds the time of a hostile chain. */
 const MAX_DEPTH = 16_384;
 /** Blocks of 16 bytes under the largest read: smaller ones cost more to name than to hold. */
 const MAX_EXTENTS = 65_536;
+/**
+ * Nodes opened for one range: as many leaves, the same number again above them (a binary tree has no more), and one chain.
+ * A few thousand blocks that are linked a thousand times each would be opened by the billion.
+ */
+const MAX_NODES = 2 * MAX_EXTENTS + MAX_DEPTH;
+/** Opened in one turn, where all of them are on this machine: some milliseconds, which readers of other files wait. */
+const NODES_A_TURN = 4096;
 
 export class FileIndex {
   readonly key: ContentKey;
@@ -73,7 +85,8 @@ export class FileIndex {
    * @throws DAG_INVALID where the DAG contradicts itself or is no file, and what `blocks/` throws.
    */
   locate(from: number, to: number, options: WantOptions, onFailure?: OnFailure): MaybePromise<readonly Extent[]> {
-    const walk: Walk = { from, to: Math.min(to, this.sizeBytes), options, onFailure, rangeFetched: false };
+    const start = { rangeFetched: false, nodes: 0, nodesThisTurn: 0 };
+    const walk: Walk = { from, to: Math.min(to, this.sizeBytes), options, onFailure, ...start };
     if (walk.from >= walk.to) return [];
     const items: (Extent | UnreadNode)[] = [];
     if (codecOf(this.key) === CODEC_DAG_PB) {
@@ -89,6 +102,7 @@ export class FileIndex {
     for (;;) {
       const unread = items.filter(isUnread);
       if (unread.length === 0) return items as readonly Extent[];
+      if (walk.nodesThisTurn >= NODES_A_TURN) return this.#walkLater(items, walk);
       if (!walk.rangeFetched && unread.some((node) => this.#deservesRange(node))) {
         walk.rangeFetched = true;
         const { priority, signal, timeoutMs, account } = walk.options;
@@ -97,6 +111,9 @@ export class FileIndex {
         const here = items;
         return fetched.then(() => this.#walk(here, walk));
       }
+      walk.nodes += unread.length;
+      walk.nodesThisTurn += unread.length;
+      if (walk.nodes > MAX_NODES) throw new CodedError('DAG_INVALID', 'a few bytes of a file below too many nodes');
       const files = unread.map((node) => this.#file(node, walk));
       if (files.some((file) => file instanceof Promise)) {
         const here = items;
@@ -104,6 +121,14 @@ export class FileIndex {
       }
       items = open(items, files as FileNode[], walk);
     }
+  }
+
+  /** Goes on when others had their turn. */
+  async #walkLater(items: readonly (Extent | UnreadNode)[], walk: Walk): Promise<readonly Extent[]> {
+    await nextTurn();
+    if (walk.options.signal?.aborted) throw new CodedError('ABORTED', 'nobody waits for the read any more');
+    walk.nodesThisTurn = 0;
+    return this.#walk(items, walk);
   }
 
   #file(node: UnreadNode, walk: Walk): MaybePromise<FileNode> {

@@ -207,6 +207,23 @@ describe('contradictions are DAG_INVALID at the read', () => {
     expect((await read(unixfs, part, 999_000, 999_100)).length).toBe(100);
   });
 
+  /** Three thousand blocks; opened one by one, the nodes of this read would be twelve million, and of a larger one billions. */
+  test('a deep chain that is linked thousands of times is refused, and others have their turn meanwhile', async () => {
+    const { dag, unixfs } = builder();
+    let chain = dag.rawPart(Buffer.from('sixteen bytes ..'));
+    for (let level = 0; level < 3000; level++) chain = dag.part([chain]);
+    const part = dag.part(Array.from({ length: 4000 }, () => chain));
+    let turns = 0;
+    const timer = setInterval(() => turns++, 0);
+    try {
+      await expect(read(unixfs, part, 0, part.size)).rejects.toMatchObject({ code: 'DAG_INVALID' });
+    } finally {
+      clearInterval(timer);
+    }
+    expect(turns).toBeGreaterThan(3);
+    expect((await read(unixfs, part, 16, 48)).toString()).toBe('sixteen bytes ..'.repeat(2));
+  });
+
   test('a node whose link is well-formed but nobody has: the other half is read', async () => {
     const { dag, unixfs } = builder();
     const absent = cidOfBytes(DAG_PB, encodeDagPb([], message({ type: TYPE.file })));
