@@ -9,7 +9,7 @@ const { values, positionals: settings } = parseArgs({
 });
 const wrong = settings.find((setting) => !/^[A-Z_]+=/.test(setting));
 if (wrong !== undefined) {
-  console.error(`${wrong}: settings are KEY=VALUE, with the variables of the README`);
+  console.error(`${wrong}: settings are KEY=VALUE, with the variables of docs/REFERENCE.md`);
   process.exit(2);
 }
 await runWithEngine(async () => {

@@ -6,12 +6,15 @@ import { basename, dirname, join, relative } from 'node:path';
 import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { FLAGS, readConfig } from '../../plugin/config.ts';
+import { type MetricsSources, metricsText } from '../../plugin/metrics.ts';
 import { registerServe } from '../../plugin/serve-command.ts';
 import { CodedError, type ErrorCode } from '../../src/base/errors.ts';
 import { parseDurationMs, parseSize } from '../../src/base/units.ts';
+import { WantStats } from '../../src/blocks/want-stats.ts';
 import { ERRNO, errnoOf } from '../../src/fuse/errno.ts';
 import { parseVolumeOptions } from '../../src/volumes/volume-options.ts';
 import { runCommand } from '../cli/support/run-command.ts';
+import { PrometheusText } from '../support/prometheus.ts';
 
 const CHECKOUT = new URL('../..', import.meta.url).pathname;
 const read = (path: string): string => readFileSync(join(CHECKOUT, path), 'utf8');
@@ -43,22 +46,6 @@ interface PluginConfig {
 
 describe('README.md', () => {
   const readme = read('README.md');
-  const rows = tableRows(readme, 'Configuration');
-
-  test('has every variable of the configuration, and no other', () => {
-    const documented = rows.flatMap(([variable]) => code(variable));
-    expect(sorted(documented)).toEqual(sorted([...FLAGS.map(({ variable }) => variable), ...COMMON_VARIABLES]));
-  });
-
-  test('has the defaults of the configuration', () => {
-    const defaults = rows.flatMap(([variable, value]) => {
-      const [name = ''] = code(variable);
-      const [text] = code(value);
-      return text === undefined || COMMON_VARIABLES.includes(name) ? [] : [[name, text] as const];
-    });
-    expect(defaults.length).toBeGreaterThan(8);
-    expect(readConfig(Object.fromEntries(defaults))).toEqual(readConfig({}));
-  });
 
   test('has every volume option with its default, and no other', () => {
     const options = tableRows(readme, 'Volume options');
@@ -85,9 +72,29 @@ describe('README.md', () => {
       parseVolumeOptions('any', reference, defaults),
     );
   });
+});
+
+describe('docs/REFERENCE.md', () => {
+  const reference = read('docs/REFERENCE.md');
+  const rows = tableRows(reference, 'Configuration');
+
+  test('has every variable of the configuration, and no other', () => {
+    const documented = rows.flatMap(([variable]) => code(variable));
+    expect(sorted(documented)).toEqual(sorted([...FLAGS.map(({ variable }) => variable), ...COMMON_VARIABLES]));
+  });
+
+  test('has the defaults of the configuration', () => {
+    const defaults = rows.flatMap(([variable, value]) => {
+      const [name = ''] = code(variable);
+      const [text] = code(value);
+      return text === undefined || COMMON_VARIABLES.includes(name) ? [] : [[name, text] as const];
+    });
+    expect(defaults.length).toBeGreaterThan(8);
+    expect(readConfig(Object.fromEntries(defaults))).toEqual(readConfig({}));
+  });
 
   test('has every command, and no other', async () => {
-    const documented = tableRows(readme, 'Command line').map(
+    const documented = tableRows(reference, 'Command line').map(
       ([command]) => code(command)[0]?.replace(/ [A-Z[].*$/, '') ?? '',
     );
     const commands: string[] = [];
@@ -115,10 +122,49 @@ describe('README.md', () => {
     const plugin = readConfig(Object.fromEntries(env.map(({ name, value }) => [name, value])));
     const { mountRoot, stateDirectory, ...same } = plugin;
     expect({ ...readConfig({}), ...same }).toEqual(readConfig({}));
-    expect(readme).toContain(`(\`${mountRoot}\` in the plugin)`);
-    expect(readme).toContain(`(\`${stateDirectory}\` in the plugin)`);
+    expect(reference).toContain(`(\`${mountRoot}\` in the plugin)`);
+    expect(reference).toContain(`(\`${stateDirectory}\` in the plugin)`);
+  });
+
+  test('has every metric with its type and labels, and no other', () => {
+    const text = metricsText(oneOfEach());
+    const expected = [...new PrometheusText(text).metrics].map(([name, { type }]) => {
+      const sample = new RegExp(`^${name}(?:_bucket)?\\{(.*)\\} `, 'm').exec(text)?.[1] ?? '';
+      const labels = [...sample.matchAll(/(\w+)="/g)].map(([, label]) => label);
+      return [name, type, ...labels.filter((label) => label !== 'le')].join(' ');
+    });
+    const documented = tableRows(reference, 'Metrics').map(([name, type, labels]) =>
+      [code(name)[0], type, ...code(labels)].join(' '),
+    );
+    expect(expected.length).toBeGreaterThan(30);
+    expect(sorted(documented)).toEqual(sorted(expected));
   });
 });
+
+/** What a daemon's metrics are written from, with one volume, one source and one operation, so that every label shows. */
+function oneOfEach(): MetricsSources {
+  const stats = new WantStats().snapshot();
+  const volume = {
+    name: 'v',
+    state: 'mounted',
+    mounts: 1,
+    bytesTotal: 1,
+    bytesCached: 1,
+    waiting: null,
+    fetched: stats,
+  };
+  const source = { name: 's', state: 'good', blocks: 0, bytes: 0, errors: 0, inFlight: 0, limit: 1 };
+  const counts = { hits: 0, misses: 0, evictions: 0, blocks: 0, bytes: 0, limitBytes: 0, roots: 0 };
+  const content = {
+    blocks: { stats, waiting: { demand: 0, readahead: 0, metadata: 0, profile: 0, background: 0 } },
+    cache: { statistics: () => counts },
+    memory: { sizeBytes: 0 },
+    fileSystem: { nodeCount: 1 },
+  };
+  const status = { version: '1', volumes: [volume], sources: [source], store: counts };
+  const sources = { content, status: () => status, requestCounts: new Map([['READ', 1]]), restarts: 0 };
+  return sources as unknown as MetricsSources;
+}
 
 /** `serve`, `store ls`: whatever somebody can call. */
 function commandPaths(command: Command, above = ''): string[] {
