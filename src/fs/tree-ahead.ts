@@ -5,6 +5,10 @@
  * wanted as they become known, breadth first, as `metadata`. An allowance bounds how far that goes beyond the walker: each
  * directory that it lists renews it, so a walk that ends leaves no more than that on its way. What is here already is
  * looked into for what is below it, a few at a time: a tree that is here as a whole is none of our business.
+ *
+ * The allowance begins small, and doubles with each directory that is the next one of its parent, as those of a walk are.
+ * An interpreter that lists the packages it imports skips some, and is back at the beginning each time; a walk in an order
+ * of its own has a share of what it listed so far.
  */
 import type { WantOptions } from '../blocks/block-reader.ts';
 import type { ContentKey } from '../unixfs/content-key.ts';
@@ -15,8 +19,11 @@ import type { NodeId } from './file-system.ts';
 import type { MountedVolume } from './mounted-volume.ts';
 import { type DirectoryNode, isDirectory, type NodeTable } from './node-table.ts';
 
+const FIRST_ALLOWANCE = 8;
+/** Of all directories that a walk listed, whatever their order: none that goes on stays at the beginning. */
+const ALLOWANCE_BY_LISTINGS = 1 / 4;
 /** "A few thousand blocks ahead": enough for any link, little to have fetched for nothing. */
-const ALLOWANCE = 2048;
+const MAX_ALLOWANCE = 2048;
 /** On their way at once: fills the path to a source (its window has 256), and the walker's own wants stand behind no more. */
 const MAX_OUTSTANDING = 384;
 /** Directories that are here, decoded in one turn: each costs some 50 µs where it must be read from the disk. */
@@ -41,15 +48,19 @@ interface Walk {
   /** Where in the first of them it goes on. */
   link: number;
   allowance: number;
+  /** What a listing renews it to, as far as their order goes. */
+  pace: number;
+  listings: number;
   localCredit: number;
   outstanding: number;
-  readonly lookedInto: Set<ContentKey>;
+  readonly lookedInto: Map<ContentKey, true>;
 }
 
 export class TreeAhead {
   readonly #unixfs: UnixfsReader;
   readonly #nodes: NodeTable;
-  readonly #listed = new Set<NodeId>();
+  /** And the link of the latest directory of each that was listed, -1 where none was. */
+  readonly #listed = new Map<NodeId, number>();
   readonly #walks = new WeakMap<MountedVolume, Walk>();
 
   constructor(unixfs: UnixfsReader, nodes: NodeTable) {
@@ -59,21 +70,39 @@ export class TreeAhead {
 
   /** To be told of each listing that begins, once the directory itself is decoded. Waits for nothing. */
   onList(directory: DirectoryNode): void {
-    remember(this.#listed, directory.id);
+    if (!this.#listed.has(directory.id)) remember(this.#listed, directory.id, -1);
     const parent = this.#nodes.get(directory.parent);
     if (!parent || !isDirectory(parent) || !this.#listed.has(parent.id)) return;
     const walk = this.#walk(directory.volume);
-    walk.allowance = ALLOWANCE;
+    walk.listings++;
+    walk.pace = this.#isNext(directory, parent) ? Math.min(MAX_ALLOWANCE, 2 * walk.pace) : FIRST_ALLOWANCE;
+    walk.allowance = Math.max(walk.pace, Math.min(MAX_ALLOWANCE, walk.listings * ALLOWANCE_BY_LISTINGS));
     walk.localCredit = Math.min(LOCAL_CREDIT, walk.localCredit + EARNED_BY_LISTING);
     this.#remember(walk, parent.key);
     this.#remember(walk, directory.key);
     this.#run(walk);
   }
 
+  /** No directory stands between it and the latest one of `parent`. So it is taken for where that cannot be told. */
+  #isNext(directory: DirectoryNode, parent: DirectoryNode): boolean {
+    const entry = this.#unixfs.known(parent.key);
+    if (entry?.kind !== 'directory') return true;
+    const link = entry.entries.indexOf(Buffer.from(directory.name, 'latin1'));
+    const latest = this.#listed.get(parent.id) ?? -1;
+    this.#listed.set(parent.id, link);
+    if (link <= latest) return false;
+    for (let between = latest + 1; between < link; between++) {
+      if (entry.entries.isRaw(between)) continue;
+      const other = this.#unixfs.known(entry.entries.key(between));
+      if (other && isTree(other)) return false;
+    }
+    return true;
+  }
+
   /** Has a directory looked into, once. */
   #remember(walk: Walk, key: ContentKey): void {
     if (walk.lookedInto.has(key) || walk.pending.length - walk.next >= MAX_PENDING) return;
-    remember(walk.lookedInto, key);
+    remember(walk.lookedInto, key, true);
     walk.pending.push(key);
   }
 
@@ -152,7 +181,7 @@ export class TreeAhead {
         timeoutMs: volume.spec.timeoutMs,
         account: volume.account,
       };
-      const lookedInto = new Set<ContentKey>();
+      const lookedInto = new Map<ContentKey, true>();
       walk = {
         volume,
         want,
@@ -160,6 +189,8 @@ export class TreeAhead {
         next: 0,
         link: 0,
         allowance: 0,
+        pace: FIRST_ALLOWANCE,
+        listings: 0,
         localCredit: LOCAL_CREDIT,
         outstanding: 0,
         lookedInto,
@@ -174,10 +205,10 @@ function isTree({ kind }: UnixfsEntry): boolean {
   return kind === 'directory' || kind === 'shard';
 }
 
-/** A set takes room for what it holds, a cache for all that it could: too much for each of a thousand volumes. */
-function remember<T>(set: Set<T>, item: T): void {
-  set.add(item);
-  if (set.size <= DIRECTORIES_KEPT) return;
-  const [oldest] = set;
-  set.delete(oldest as T);
+/** A map takes room for what it holds, a cache for all that it could: too much for each of a thousand volumes. */
+function remember<K, V>(map: Map<K, V>, key: K, value: V): void {
+  map.set(key, value);
+  if (map.size <= DIRECTORIES_KEPT) return;
+  const [oldest] = map.keys();
+  map.delete(oldest as K);
 }

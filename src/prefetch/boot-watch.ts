@@ -40,6 +40,10 @@ export interface BootWatchOptions {
 const BOOT_MS = 120_000;
 /** Servers that start read all the time; half a minute without one block is a server that waits for work. */
 const QUIET_MS = 30_000;
+/** Between two needs of a program that starts: it computes for a while, too. */
+const HOLD_MS = 500;
+/** A program that reads all the time has the background beside it from here on. */
+const MAX_HOLD_MS = 30_000;
 
 export class BootWatch {
   readonly #options: BootWatchOptions;
@@ -47,6 +51,7 @@ export class BootWatch {
   readonly #mountedMs: number;
   readonly #prefetchedBefore: number;
   #neededMs = 0;
+  #firstNeededMs = 0;
   #forget: Array<() => void> = [];
   #over = false;
 
@@ -63,6 +68,7 @@ export class BootWatch {
     if (this.#over || how.priority !== 'demand') return;
     const { clock, bootMs = BOOT_MS, quietMs = QUIET_MS } = this.#options;
     if (this.#forget.length === 0) {
+      this.#firstNeededMs = clock.nowMs();
       this.#forget.push(clock.schedule(bootMs, () => this.#end('time')));
       this.#watchQuiet(quietMs);
     }
@@ -73,6 +79,16 @@ export class BootWatch {
   /** The profile that this mount uses, once it is found: what the hit share is measured against. */
   foretold(profile: BootProfile): void {
     this.#recorder.foretold(profile);
+  }
+
+  /**
+   * For so long background work is best left alone: a start asks for thousands of small things one after the other, and
+   * each of them would stand behind a burst of blocks that nobody needs now.
+   */
+  get holdMs(): number {
+    if (this.#over || this.#forget.length === 0) return 0;
+    const untilMs = Math.min(this.#neededMs + HOLD_MS, this.#firstNeededMs + MAX_HOLD_MS);
+    return Math.max(0, untilMs - this.#options.clock.nowMs());
   }
 
   /** The volume was unmounted. Idempotent. */

@@ -41,6 +41,8 @@ export interface FillOptions {
   readonly fetch: boolean;
   /** Room for so many bytes more? Asked before each fetch; the first no ends the fill as `full`. */
   readonly hasRoom?: (bytes: number) => boolean;
+  /** For so long nothing more is asked for; looked at before each fetch. */
+  readonly holdMs?: () => number;
   /** Told of each block that is here or came. */
   readonly onHere?: (cid: CID) => void;
   /** Told what the plan's blocks measure together, as soon as that is known. */
@@ -215,7 +217,8 @@ class Pass {
   async #pause(): Promise<void> {
     const { clock } = this.#parts;
     for (;;) {
-      const leftMs = this.#failuresInARow > 0 ? this.#pausedUntilMs - clock.nowMs() : 0;
+      const failedMs = this.#failuresInARow > 0 ? this.#pausedUntilMs - clock.nowMs() : 0;
+      const leftMs = Math.max(failedMs, this.#options.holdMs?.() ?? 0);
       if (leftMs <= 0 || this.#stopped || this.#options.signal.aborted) return;
       await this.#oneEndedWithin(leftMs);
     }

@@ -240,6 +240,7 @@ export class Prefetcher {
         prefetch: options.pin ? 'all' : options.prefetch,
         evictions: () => cache.statistics().evictions,
         hasRoom: (bytes, whole) => this.#hasRoom(job, bytes, whole),
+        holdMs: () => job.watch?.holdMs ?? 0,
         logger: logger.child({ volume: name }),
         onHere: pins?.onHere,
         onComplete: pins?.onComplete,

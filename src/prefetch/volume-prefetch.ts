@@ -22,6 +22,8 @@ export interface VolumePrefetchOptions {
   readonly evictions: () => number;
   /** Room for so many bytes more, for a volume that is wanted `whole` or else as far as others leave room? */
   readonly hasRoom: (bytes: number, whole: boolean) => boolean;
+  /** For so long the background leaves the link and the processor to a start that is under way. */
+  readonly holdMs?: () => number;
   /** Told of each block that is here. */
   readonly onHere?: ((cid: CID) => void) | undefined;
   /** Called once all is here. */
@@ -166,13 +168,14 @@ export class VolumePrefetch {
   }
 
   #fillOptions(priority: FillOptions['priority'], signal: AbortSignal, fetch: boolean, whole: boolean): FillOptions {
-    const { tally, hasRoom, onHere } = this.#options;
+    const { tally, hasRoom, holdMs, onHere } = this.#options;
     return {
       priority,
       tally,
       signal,
       fetch,
       hasRoom: (bytes) => hasRoom(bytes, whole),
+      ...(holdMs && priority === 'background' ? { holdMs } : {}),
       ...(onHere ? { onHere } : {}),
       onTotal: (bytes) => {
         this.#bytesTotal = bytes;

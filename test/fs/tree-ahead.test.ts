@@ -80,6 +80,29 @@ test('a walk that ends leaves a bounded number of blocks on their way', async ()
   expect(blocks.fetched.length).toBeLessThan(256 + 2 * 2048 + 10);
 });
 
+test('listing some of the directories of another, as an interpreter does that imports packages, fetches little more', async () => {
+  const blocks = new BlockMap();
+  const dag = new DagBuilder(blocks);
+  const packages = Array.from({ length: 60 }, (_, at) => {
+    const parts = Array.from({ length: 40 }, (_, part) => ({
+      name: `p${part}`,
+      cid: dag.directory([{ name: 'f', cid: dag.raw(Buffer.from(`${at} ${part}`)) }]),
+    }));
+    return { name: `d${String(at).padStart(2, '0')}`, cid: dag.directory(parts) };
+  });
+  const fileSystem = fileSystemOver(blocks);
+  const node = await mountRoot(fileSystem, dag.directory(packages));
+  blocks.makeAllRemote();
+  const found = await listAll(fileSystem, node, true, 100);
+  const imported = Array.from({ length: 20 }, (_, index) => (index * 23 + 7) % 60);
+  for (const at of imported) {
+    await listAll(fileSystem, found[at]?.node ?? 0, true, 100);
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+  }
+  // Of 2461 blocks those that were listed, and eight more for each listing.
+  expect(blocks.fetched.length).toBeLessThan(61 + imported.length * (40 + 8) + 1);
+});
+
 test('a tree that is here as a whole is looked into little further than the walker goes', async () => {
   const blocks = new BlockMap();
   const dag = new DagBuilder(blocks);

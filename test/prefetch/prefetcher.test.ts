@@ -151,6 +151,35 @@ describe('the prefetcher', () => {
     expect(fetchedTwice()).toBe(0);
   });
 
+  it('leaves the background alone while a start goes on, for half a minute at the most', async () => {
+    const prefetcher = start();
+    const volume = mounted(prefetcher);
+    await read(volume, leaves[0] as CID);
+    const before = blocks.fetched.length;
+    for (let at = 1; at <= 70; at++) {
+      await clock.advance(400);
+      await read(volume, leaves[at % 4] as CID);
+    }
+    // The readers' own, and what was on its way by then.
+    expect(blocks.fetched.length).toBeLessThanOrEqual(before + 3 + 1);
+    expect(prefetcher.progress('v')?.complete).toBe(false);
+    for (let at = 0; at < 10; at++) {
+      await clock.advance(400);
+      await read(volume, leaves[0] as CID);
+    }
+    await until(() => prefetcher.progress('v')?.complete === true);
+    prefetcher.unmounted('v');
+  });
+
+  it('goes on with the background as soon as a start is quiet', async () => {
+    const prefetcher = start();
+    const volume = mounted(prefetcher);
+    await read(volume, leaves[0] as CID);
+    await clock.advance(600);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    prefetcher.unmounted('v');
+  });
+
   it('ends a start that never grows quiet after its time, and says nothing of one that is taken over', async () => {
     const prefetcher = start();
     const volume = mounted(prefetcher, { ...AUTO, prefetch: 'none' });
