@@ -176,6 +176,19 @@ function commandPaths(command: Command, above = ''): string[] {
     });
 }
 
+describe('docs/ARCHITECTURE.md', () => {
+  test('the map names rooms that are there, every one of them, and files that are in them', () => {
+    const rows = tableRows(read('docs/ARCHITECTURE.md'), 'Map of the code');
+    const absent = rows.flatMap(([room, content]) => {
+      const files = code(room).flatMap((directory) => filesIn(directory).map((path) => basename(path)));
+      return code(content).filter((name) => name.endsWith('.ts') && !files.includes(name));
+    });
+    expect(absent).toEqual([]);
+    const rooms = readdirSync(join(CHECKOUT, 'src')).map((name) => `src/${name}/`);
+    expect(sorted(rows.flatMap(([room]) => code(room)))).toEqual(sorted([...rooms, 'plugin/', 'test/', 'bench/']));
+  });
+});
+
 describe('docs/TROUBLESHOOTING.md', () => {
   const document = read('docs/TROUBLESHOOTING.md');
   const codes = [...read('src/base/errors.ts').matchAll(/^ {2}\| '([A-Z_]+)'/gm)].map(([, name]) => name as ErrorCode);
