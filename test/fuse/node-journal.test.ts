@@ -2,7 +2,17 @@
  * The node journal over a real file: what one process told it, the next one knows, whenever the first one ended and
  * however far its last write came.
  */
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -275,6 +285,19 @@ describe('the node journal', () => {
     first.addFile(volume, 1_000_000);
     first.journal.keep();
     expect(said).toEqual([expect.stringContaining('cannot be kept'), expect.stringContaining('kept again')]);
+    expect(meaning(new Process(true))).toEqual(meaning(first));
+  });
+
+  test('a file that can be neither written nor removed fails nobody, and is made as soon as it can be', async () => {
+    // As on a disk that has become read-only.
+    mkdirSync(path);
+    const first = new Process(false);
+    const volume = first.addVolume('v');
+    first.addFile(volume, 1);
+    first.journal.keep();
+    expect(first.journal.isWhole).toBe(false);
+    rmdirSync(path);
+    await until(() => first.journal.isWhole);
     expect(meaning(new Process(true))).toEqual(meaning(first));
   });
 

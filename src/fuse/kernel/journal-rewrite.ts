@@ -64,7 +64,11 @@ export class JournalRewrite {
 
   abandon(): void {
     this.#file.close();
-    rmSync(this.#file.path, { force: true });
+    try {
+      rmSync(this.#file.path, { force: true });
+    } catch {
+      // The next process tries again.
+    }
   }
 
   #makeRoom(bytes: number): void {

@@ -86,7 +86,7 @@ export class NodeJournal implements NodeRecorder {
    */
   begin(fileSystem: JournalledFileSystem, inherited: boolean): void {
     this.#state = fileSystem;
-    rmSync(`${this.#path}.new`, { force: true });
+    remove(`${this.#path}.new`);
     if (inherited) {
       this.#takeOver(fileSystem);
       return;
@@ -273,11 +273,18 @@ export class NodeJournal implements NodeRecorder {
   }
 }
 
-/** A file that cannot even be removed is emptied: nothing is better than a part. */
+/**
+ * A file that cannot even be removed is emptied: nothing is better than a part. On a disk that takes neither the next
+ * process cannot open it for writing, and loses its numbers as it must.
+ */
 function remove(path: string): void {
   try {
     rmSync(path, { force: true });
   } catch {
-    truncateSync(path);
+    try {
+      truncateSync(path);
+    } catch {
+      // Thrown from here, it would leave a request without an answer.
+    }
   }
 }
