@@ -13,6 +13,7 @@
  * Nobody waits for anything here, and nothing here fails a read.
  */
 import { LRUCache } from 'lru-cache';
+import { MAX_BLOCK_BYTES } from '../blocks/block.ts';
 import type { BlockReader, OnBlock, WantOptions } from '../blocks/block-reader.ts';
 import { cidOf } from '../unixfs/content-key.ts';
 import type { Extent, FileIndex } from '../unixfs/file-index.ts';
@@ -203,7 +204,8 @@ export class Readahead implements ReadObserver {
   ): Promise<void> {
     const absent = extents.filter(({ cid }) => !this.#blocks.has(cid));
     if (absent.length === 0) return;
-    const sizes = absent.map(({ blockBytes, length }) => blockBytes ?? length);
+    // What a file claims of a block, but no more than a block can be: the bound is everybody's.
+    const sizes = absent.map(({ blockBytes, length }) => Math.min(blockBytes ?? length, MAX_BLOCK_BYTES));
     const bytes = sizes.reduce((sum, size) => sum + size, 0);
     this.#outstandingBytes += bytes;
     // One round trip for all, where a source can; whatever did not come that way is asked for block by block.

@@ -51,6 +51,20 @@ describe('sequential readers', () => {
     expect(new Set(blocks.fetched.map(({ cid }) => `${cid}`)).size).toBe(512);
   });
 
+  test('what a file claims of a block that nobody has leaves others their share of the bound', async () => {
+    const blocks = new BlockMap();
+    const dag = new DagBuilder(blocks);
+    const silent = { cid: dag.raw(Buffer.from('never comes')), size: 2 ** 45 };
+    const file = dag.part([...Array.from({ length: 8 }, (_, at) => dag.rawPart(Buffer.alloc(LEAF, at))), silent]);
+    blocks.makeSilent(silent.cid);
+    const readahead = new Readahead(blocks);
+    const fileSystem = fileSystemOver(blocks, { observers: [readahead] });
+    const node = await mountRoot(fileSystem, file.cid);
+    for (let at = 0; at < 8; at++) await fileSystem.read(node, at * LEAF, LEAF, context);
+    expect(blocks.waiting.length).toBe(1);
+    expect(readahead.outstandingBytes).toBeLessThanOrEqual(2 * 1024 * 1024);
+  });
+
   test('several in one file are told apart', async () => {
     const { read } = await setUp(900);
     let waits = 0;
