@@ -263,8 +263,11 @@ export class WantQueue {
     this.#wakers.get(lane)?.();
     this.#wakers.delete(lane);
     if (lane.waiting === 0) return;
-    const delayMs = lane.health.failing ? lane.health.probeInMs : (this.#bucket?.readyInMs() ?? 0);
-    if (delayMs === 0) return; // Another's end starts it.
+    const probeMs = lane.health.failing ? lane.health.probeInMs : 0;
+    const rateMs = this.#bucket?.readyInMs() ?? 0;
+    // The earlier one; 0 is none of time's: another's end starts it.
+    const delayMs = Math.min(probeMs || rateMs, rateMs || probeMs);
+    if (delayMs === 0) return;
     this.#wakers.set(
       lane,
       this.#clock.schedule(delayMs, () => this.#pump(lane)),

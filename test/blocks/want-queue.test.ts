@@ -307,6 +307,20 @@ describe('sources that do badly', () => {
     expect(queue.sources[0]?.state).toBe('good');
   });
 
+  it('goes on with what the prefetch rate held back while the source failed', async () => {
+    const a = source('a', (call) => (call >= 2 && call <= 4 ? 'error' : 'block'));
+    build([a], { prefetchBytesPerSecond: 1 });
+    // Eight bytes, and eight seconds until the next may start.
+    ask(cidAt(0), 'background');
+    await clock.advance(10);
+    const held = ask(cidAt(1), 'background');
+    for (let index = 2; index < 5; index++) ask(cidAt(index), 'demand', { timeoutMs: 50 });
+    await clock.advance(100);
+    expect(queue.sources[0]?.state).toBe('failing');
+    await clock.advance(10_000);
+    expect(held.result).toBe('a');
+  });
+
   it('does not let newcomers add to the probes of a failing source', async () => {
     const a = source('a', () => 'error');
     build([a]);
