@@ -7,6 +7,7 @@ import type { VolumeStatuses } from '../src/volumes/volume-status.ts';
 import type { Config } from './config.ts';
 import type { Content } from './content.ts';
 import type { ControlCollaborators } from './control-routes.ts';
+import { checkDisk } from './disk-checks.ts';
 import { type MetricsSources, metricsText } from './metrics.ts';
 import { checkSources } from './source-checks.ts';
 import { VERSION } from './version.ts';
@@ -35,7 +36,11 @@ export function controlCollaborators(
   return {
     status,
     metrics: () => metricsText({ ...mount, content, status }),
-    diagnose: async () => [...(await checkSources(config)), ...checkPrivacy(config)],
+    diagnose: async () => [
+      ...checkDisk(config.stateDirectory, cache),
+      ...(await checkSources(config)),
+      ...checkPrivacy(config),
+    ],
     importCar: (car, lastIsRoot, signal) => store.importCar(car, { root: lastIsRoot ? 'last' : 'header', signal }),
     storedRoots: () => store.roots(),
     removeRoot: (cid) => store.remove(cid),

@@ -59,7 +59,7 @@ export class DiskCache implements BlockStore, BlockSink {
   #spoilt: unknown;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
-  #failing = false;
+  #refusal: string | undefined;
   #closed = false;
   /** Pinned blocks leave no room. */
   #full = false;
@@ -145,6 +145,16 @@ export class DiskCache implements BlockStore, BlockSink {
     };
   }
 
+  /** Why the disk takes nothing at present; undefined where it does, as far as it was tried. */
+  get refusal(): string | undefined {
+    return this.#refusal;
+  }
+
+  /** True while pinned blocks leave no room for any other. */
+  get isFull(): boolean {
+    return this.#full;
+  }
+
   /** Writes what waits, where the disk takes it. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -153,6 +163,10 @@ export class DiskCache implements BlockStore, BlockSink {
     while (this.#queue.size > 0 && !this.#failing);
     this.#open?.disk.close();
     this.#open = undefined;
+  }
+
+  get #failing(): boolean {
+    return this.#refusal !== undefined;
   }
 
   /** What blocks and index may take. */
@@ -232,7 +246,7 @@ export class DiskCache implements BlockStore, BlockSink {
     }
     this.#queue.done(batch.keys());
     if (this.#failing) this.#logger.info({ directory: this.#directory }, 'the disk cache works again');
-    this.#failing = false;
+    this.#refusal = undefined;
   }
 
   /** Evicts until `bytes` more have room; false where only pinned blocks are left. */
@@ -302,7 +316,7 @@ export class DiskCache implements BlockStore, BlockSink {
     this.#queue.clear();
     if (!this.#failing)
       this.#say(error, 'the disk cache cannot be written: going on without it, and trying again every 30 s');
-    this.#failing = true;
+    this.#refusal = messageChain(error);
   }
 
   #say(error: unknown, message: string): void {

@@ -258,6 +258,8 @@ describe('eviction', () => {
     expect(usage()).toBeLessThanOrEqual(LIMIT);
     expect(await countHere(hot)).toBe(hot.length);
     expect(logger.said('warn')).toContain('the disk cache is full of pinned blocks: nothing else is cached');
+    admit(blocks(20, 256 * 1024, 90_000));
+    await settled(() => cache.isFull);
     cache.unpin([...hot, ...filling].map(({ cid }) => blockKey(cid)));
     admit(blocks(20, 256 * 1024, 90_000));
     await reopen(LIMIT);

@@ -2,7 +2,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
+import { checkDisk } from '../../plugin/disk-checks.ts';
 import { checkSources } from '../../plugin/source-checks.ts';
+import { DiskCache } from '../../src/cache/disk-cache.ts';
 import {
   checkFuseDevice,
   checkKernel,
@@ -12,6 +14,7 @@ import {
 } from '../../src/cli/doctor/machine-checks.ts';
 import { checkPrivacy } from '../../src/cli/doctor/privacy-check.ts';
 import type { Diagnosis } from '../../src/volumes/control-api.ts';
+import { RecordingLogger } from '../support/recording-logger.ts';
 import { ControlServer, json } from './support/control-server.ts';
 import { NO_PARTS, runCommand } from './support/run-command.ts';
 import { SAMPLE_STATUS } from './support/sample-status.ts';
@@ -78,6 +81,26 @@ test('a state directory is judged by its nearest ancestor', () => {
   });
   mkdirSync(scratch.at('there'));
   expect(checkStateDirectory(scratch.at('there')).detail).toMatch(/free$/);
+});
+
+test('a daemon whose cache cannot be written, or is full of pinned blocks, says so', async () => {
+  using scratch = new Scratch();
+  const logger = new RecordingLogger();
+  const good = await DiskCache.open(scratch.at('good'), { limitBytes: 64 * 1024 ** 2, logger });
+  expect(checkDisk(scratch.path, good).map(({ check }) => check)).toEqual(['state directory', 'disk cache']);
+  expect(checkDisk(scratch.path, good)[1]).toMatchObject({ outcome: 'ok' });
+  writeFileSync(scratch.at('bad'), '');
+  const bad = await DiskCache.open(scratch.at('bad'), { limitBytes: 64 * 1024 ** 2, logger });
+  expect(checkDisk(scratch.path, bad)[1]).toMatchObject({
+    outcome: 'failed',
+    detail: expect.stringMatching(/^nothing is cached: ./),
+    advice: expect.stringContaining(scratch.path),
+  });
+  await Promise.all([good.close(), bad.close()]);
+  expect(checkDisk(scratch.path, { refusal: undefined, isFull: true })[1]).toMatchObject({
+    outcome: 'warning',
+    advice: expect.stringMatching(/CACHE_SIZE/),
+  });
 });
 
 test('a Kubo that answers is ok, with its version and without its credentials', async () => {
