@@ -56,7 +56,7 @@ const READERS: Readonly<Record<string, (value: string) => Values>> = {
   'dir-mode': (value) => ({ dirMode: permissions(value) }),
   uid: (value) => ({ uid: id(value) }),
   gid: (value) => ({ gid: id(value) }),
-  peers: (value) => ({ peers: value.split(',').map((peer) => multiaddr(peer.trim()).toString()) }),
+  peers: (value) => ({ peers: value.split(',').map((peer) => address(peer.trim())) }),
   timeout: (value) => ({ timeoutMs: parseDurationMs(value) }),
   profile: (value) => {
     if (!PROFILE_NAME.test(value)) throw new Error('it is neither a CID nor the name of a profile');
@@ -145,6 +145,14 @@ function oneOf<const T extends string>(value: string, choices: readonly T[]): T 
 function permissions(value: string): number {
   if (!/^0?[0-7]{3}$/.test(value)) throw new Error('it takes permission bits in octal, such as 0444');
   return Number.parseInt(value, 8);
+}
+
+/** The library takes '' and '/' for the address of nothing. */
+function address(value: string): string {
+  const peer = multiaddr(value);
+  if (peer.getComponents().length === 0)
+    throw new Error('it takes multiaddrs such as /ip4/192.0.2.1/tcp/4001/p2p/12D3…, separated by commas');
+  return peer.toString();
 }
 
 function id(value: string): number {

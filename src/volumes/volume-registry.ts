@@ -103,8 +103,10 @@ export class VolumeRegistry {
   remove(name: string): void {
     const record = this.get(name);
     const mounts = mountsOf(record);
-    if (mounts > 0)
-      throw new CodedError('VOLUME_IN_USE', `the volume "${name}" is mounted ${mounts} time${mounts === 1 ? '' : 's'}`);
+    if (mounts > 0) {
+      const times = `${mounts} time${mounts === 1 ? '' : 's'}`;
+      throw new CodedError('VOLUME_IN_USE', `the volume "${name}" is mounted ${times}: remove what uses it first`);
+    }
     this.#records.delete(name);
     this.#saveOr(() => this.#records.set(name, record));
     this.#forget(record);

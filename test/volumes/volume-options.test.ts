@@ -64,6 +64,8 @@ describe('volume options', () => {
     [{ cid: CID, gid: '4294967295' }, /option gid=/],
     [{ cid: CID, timeout: 'soon' }, /option timeout=soon.*60s/],
     [{ cid: CID, peers: 'nonsense' }, /option peers=nonsense/],
+    [{ cid: CID, peers: '' }, /option peers= .*such as \/ip4/],
+    [{ cid: CID, peers: '/ip4/10.0.0.1/tcp/4001,' }, /option peers=.*such as \/ip4/],
     [{ cid: CID, profile: '../x' }, /option profile=/],
     [{ cid: CID, pin: 'yes' }, /true or false/],
     [{ cid: 'nonsense' }, /option cid=nonsense/],
