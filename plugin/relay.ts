@@ -12,6 +12,7 @@
  * - Every attempt carries the same CALL_ID_HEADER, by which the daemon counts a Mount that arrives twice once.
  * - A caller that goes away ends its call at the daemon (which rolls a Mount back).
  * - Nobody waits for a daemon for longer than MAX_WAIT_FOR_DAEMON_MS in all.
+ * - A call of which one daemon after the other dies is given up before the supervisor gives up on the daemons.
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
@@ -37,6 +38,11 @@ const MAX_WAIT_FOR_DAEMON_MS = 50_000;
  * tried again after this.
  */
 const RETRY_SAME_MS = 1000;
+
+/** So often in a row, within QUICK_END_MS of being sent: half of what ends a supervisor, and with it every mount. */
+const MAX_QUICK_ENDS = 5;
+/** What kills a daemon by being sent to it does so at once; who is killed by somebody else seldom meets a call so young. */
+const QUICK_END_MS = 1000;
 
 export interface RelayTarget {
   /**
@@ -79,10 +85,12 @@ async function relayCall(
   let leftMs = maxWaitMs;
   let failedSocket: string | undefined;
   let repeated = false;
+  let quickEnds = 0;
   for (;;) {
     const askedAt = performance.now();
     const socketPath = await daemonFor(target, { gone: gone.signal, leftMs, failedSocket, retrySameMs });
     leftMs = Math.max(1, leftMs - (performance.now() - askedAt));
+    const sentAt = performance.now();
     const headers = { ...request.headers, [CALL_ID_HEADER]: callId, [REPEATED_HEADER]: repeated ? '1' : '0' };
     const outcome = await attempt(socketPath, headers, request, body, response, gone.signal, MAX_KEPT_BYTES);
     if (outcome === 'answered') target.answered(socketPath);
@@ -91,6 +99,10 @@ async function relayCall(
       repeated = true;
       if (body === 'streamed') {
         throw new CodedError('DAEMON_UNREACHABLE', 'it stopped in the middle of the transfer; start the command again');
+      }
+      quickEnds = performance.now() - sentAt < QUICK_END_MS ? quickEnds + 1 : 0;
+      if (quickEnds === MAX_QUICK_ENDS) {
+        throw new CodedError('DAEMON_UNREACHABLE', `it died of this call ${quickEnds} times; its log says why`);
       }
     }
     failedSocket = socketPath;

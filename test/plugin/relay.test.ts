@@ -189,6 +189,22 @@ describe('the relay', () => {
     },
   );
 
+  test('a call of which daemon after daemon dies is given up, and harms no other', async () => {
+    const dieOfIt = async (): Promise<void> => {
+      target.current = await daemon((response, dying, request) => {
+        if (dying.seen.at(-1)?.body !== 'poison') return ok(response);
+        dying.die();
+        request.socket.destroy();
+        void dieOfIt();
+      });
+    };
+    await dieOfIt();
+    const failed = await call('poison');
+    expect(failed).toMatchObject({ status: 503, body: expect.stringContaining('it died of this call 5 times') });
+    await until(() => daemons.length === 6);
+    expect(await call('x')).toMatchObject({ status: 200 });
+  });
+
   test('a daemon that is gone before the call reaches it has not had it: the next one is told so', async () => {
     const first = await daemon(ok);
     target.current = first;
