@@ -8,6 +8,7 @@ import { createDecoder } from '@ipld/car/decoder';
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../base/errors.ts';
 import { type Block, MAX_BLOCK_BYTES } from '../blocks/block.ts';
+import { Pieces } from './pieces.ts';
 
 /** A section is a CID and a block; a header's roots take 40 bytes each, so this has room for fifty thousand. */
 const MAX_PIECE_BYTES = MAX_BLOCK_BYTES + 4096;
@@ -104,16 +105,15 @@ class BoundedReader {
       throw new CodedError('BLOCK_TOO_LARGE', `the CAR has a section of ${length} bytes; a block has at most 2 MiB`);
     }
     if (this.#have.length >= length) return;
-    const pieces = [this.#have];
-    let bytes = this.#have.length;
-    while (bytes < length) {
+    const pieces = new Pieces();
+    pieces.add(this.#have);
+    while (pieces.sizeBytes < length) {
       const next = await this.#chunks.next();
       if (next.done) break;
       const skipped = Math.min(this.#toSkip, next.value.length);
       this.#toSkip -= skipped;
-      pieces.push(next.value.subarray(skipped));
-      bytes += next.value.length - skipped;
+      pieces.add(next.value.subarray(skipped));
     }
-    this.#have = pieces.length === 1 ? this.#have : Buffer.concat(pieces);
+    this.#have = pieces.bytes;
   }
 }

@@ -5,6 +5,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { CodedError } from '../base/errors.ts';
+import { Pieces } from './pieces.ts';
 
 /** Of an error's body, what is read: it may be endless. Kubo's longest messages stay well below. */
 const MAX_TEXT_BYTES = 4096;
@@ -93,7 +94,7 @@ export class HttpAnswer {
 class CollectedBody {
   readonly #maxBytes: number;
   readonly #whole: Buffer | undefined;
-  readonly #pieces: Uint8Array[] = [];
+  readonly #pieces = new Pieces();
   #sizeBytes = 0;
 
   constructor(announcedBytes: number | undefined, maxBytes: number) {
@@ -105,14 +106,12 @@ class CollectedBody {
   add(piece: Uint8Array): boolean {
     if (this.#sizeBytes + piece.length > this.#maxBytes) return false;
     if (this.#whole) this.#whole.set(piece, this.#sizeBytes);
-    else this.#pieces.push(piece);
+    else this.#pieces.add(piece);
     this.#sizeBytes += piece.length;
     return true;
   }
 
   get bytes(): Uint8Array {
-    if (this.#whole) return this.#whole.subarray(0, this.#sizeBytes);
-    const [only] = this.#pieces;
-    return this.#pieces.length === 1 && only ? only : Buffer.concat(this.#pieces, this.#sizeBytes);
+    return this.#whole ? this.#whole.subarray(0, this.#sizeBytes) : this.#pieces.bytes;
   }
 }
