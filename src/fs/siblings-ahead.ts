@@ -22,6 +22,8 @@ const MAX_BYTES = 8 * 1024 * 1024;
 /** Directories looked into lately that are remembered, for each volume; larger ones than this many entries are not. */
 const DIRECTORIES_KEPT = 64;
 const MAX_ENTRIES = 16_384;
+/** Of all these directories together: some 5 MB for each volume, and 15 ms for who waits first. */
+const ENTRIES_KEPT = 32_768;
 
 interface Directory {
   readonly table: LinkTable;
@@ -32,10 +34,16 @@ interface Directory {
   readonly asked: Set<number>;
 }
 
+/** Those of one volume. */
+interface Recent {
+  /** Most recently looked into last. */
+  readonly directories: Map<LinkTable, Directory>;
+  entries: number;
+}
+
 export class SiblingsAhead {
   readonly #blocks: BlockReader;
-  /** Most recently looked into last. */
-  readonly #directories = new WeakMap<MountedVolume, Map<LinkTable, Directory>>();
+  readonly #recent = new WeakMap<MountedVolume, Recent>();
 
   constructor(blocks: BlockReader) {
     this.#blocks = blocks;
@@ -44,25 +52,27 @@ export class SiblingsAhead {
   /** To be told of each directory that is listed or looked into. Waits for nothing. */
   onDirectory(volume: MountedVolume, table: LinkTable): void {
     if (table.count > MAX_ENTRIES) return;
-    let directories = this.#directories.get(volume);
-    if (!directories) {
-      directories = new Map();
-      this.#directories.set(volume, directories);
+    let recent = this.#recent.get(volume);
+    if (!recent) {
+      recent = { directories: new Map(), entries: 0 };
+      this.#recent.set(volume, recent);
       volume.onWait = (cid) => this.#onWait(volume, cid);
     }
+    const { directories } = recent;
     const known = directories.get(table);
-    directories.delete(table);
+    if (known) directories.delete(table);
+    else recent.entries += table.count;
     directories.set(table, known ?? { table, files: undefined, waits: 0, askedBytes: 0, asked: new Set() });
-    if (directories.size <= DIRECTORIES_KEPT) return;
     for (const oldest of directories.keys()) {
+      if (directories.size <= DIRECTORIES_KEPT && recent.entries <= ENTRIES_KEPT) return;
       directories.delete(oldest);
-      return;
+      recent.entries -= oldest.count;
     }
   }
 
   #onWait(volume: MountedVolume, cid: CID): void {
     const key = contentKey(cid);
-    for (const directory of [...(this.#directories.get(volume)?.values() ?? [])].reverse()) {
+    for (const directory of [...(this.#recent.get(volume)?.directories.values() ?? [])].reverse()) {
       directory.files ??= smallFiles(directory.table);
       const link = directory.files.get(key);
       if (link === undefined) continue;
