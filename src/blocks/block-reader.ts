@@ -10,7 +10,13 @@ import type { Priority } from './priority.ts';
 export type OnBlock = (
   cid: CID,
   sizeBytes: number,
-  how: { readonly priority: Priority; readonly origin: string; readonly fetched: boolean },
+  how: {
+    readonly priority: Priority;
+    readonly origin: string;
+    readonly fetched: boolean;
+    /** A reader waits for it although its priority is not `demand`. */
+    readonly awaited?: boolean;
+  },
 ) => void;
 
 export interface WantOptions {

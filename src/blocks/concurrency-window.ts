@@ -87,7 +87,7 @@ export class ConcurrencyWindow {
     return this.#window;
   }
 
-  /** The same for what nobody waits for yet: half, until the path is known. */
+  /** The same for the background: half, until the path is known. */
   get spareSize(): number {
     return this.#phase === 'double' ? Math.max(MIN_WINDOW, Math.floor(this.#window / 2)) : this.#window;
   }

@@ -15,7 +15,7 @@ import type { BlockSource } from './block-source.ts';
 import type { Clock } from './clock.ts';
 import { ConcurrencyWindow } from './concurrency-window.ts';
 import { type Job, JobList } from './job-list.ts';
-import { PRIORITIES, type Priority } from './priority.ts';
+import { PRIORITIES, PRIORITY_RANK, type Priority } from './priority.ts';
 import { SourceHealth } from './source-health.ts';
 import type { SourceStatus } from './source-status.ts';
 import { UsualDelay } from './usual-delay.ts';
@@ -143,7 +143,7 @@ export class SourceLane {
     if (this.health.failing) return this.#probes === 0 && this.health.probeInMs === 0;
     if (this.#inFlight >= (MAX_IN_FLIGHT_BY_RANK[rank] ?? 0)) return false;
     if (rank === 0) return this.#filling < MAX_READING;
-    return this.#filling < (rank >= 3 ? this.#window.spareSize : this.#window.size);
+    return this.#filling < (rank >= PRIORITY_RANK.background ? this.#window.spareSize : this.#window.size);
   }
 
   /** Asks for one block, and verifies it. */

@@ -8,7 +8,7 @@
  */
 import { CodedError } from '../base/errors.ts';
 import { chain, type MaybePromise } from '../base/maybe-promise.ts';
-import type { WantOptions } from '../blocks/block-reader.ts';
+import type { OnBlock, WantOptions } from '../blocks/block-reader.ts';
 import type { LinkTable } from '../unixfs/link-table.ts';
 import type { UnixfsEntry } from '../unixfs/unixfs-entry.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
@@ -79,7 +79,8 @@ export class DirectoryLister {
       const leftMs = directory.childrenDeadlineMs - now;
       // Nodes are made as their blocks arrive, so that a window of large children may pass through a small cache.
       const made: Node[] = [];
-      const want = new NodeWant('metadata', leftMs, context, this.#now, directory.volume.account);
+      const account: OnBlock = (cid, bytes, how) => directory.volume.account(cid, bytes, { ...how, awaited: true });
+      const want = new NodeWant('metadata', leftMs, context, this.#now, account);
       const pending = leftMs > 0 ? this.#want(directory, table, cursor, end, want, made) : [];
       const fillAll = () => {
         this.#fill(directory, table, cursor, end, true, fill);

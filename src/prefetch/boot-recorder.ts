@@ -15,8 +15,8 @@ export class BootRecorder {
     this.#root = root;
   }
 
-  readonly onBlock: OnBlock = (cid, sizeBytes, { priority }) => {
-    if (priority !== 'demand') return;
+  readonly onBlock: OnBlock = (cid, sizeBytes, how) => {
+    if (!isNeeded(how)) return;
     this.#bytes += sizeBytes;
     if (this.#blocks.size < MAX_PROFILE_BLOCKS) this.#blocks.add(cid.toV1().toString());
   };
@@ -42,4 +42,9 @@ export class BootRecorder {
   profile(): BootProfile | undefined {
     return this.#blocks.size > 0 ? { root: this.#root, runs: 1, blocks: [...this.#blocks] } : undefined;
   }
+}
+
+/** Whether somebody waits for a block that came as `how` says: for what is read, and for a listing's children. */
+export function isNeeded({ priority, awaited }: Parameters<OnBlock>[2]): boolean {
+  return priority === 'demand' || awaited === true;
 }

@@ -8,7 +8,7 @@
 import type { OnBlock } from '../blocks/block-reader.ts';
 import type { Clock } from '../blocks/clock.ts';
 import type { BootProfile } from './boot-profile.ts';
-import { BootRecorder } from './boot-recorder.ts';
+import { BootRecorder, isNeeded } from './boot-recorder.ts';
 
 /** What a start was like; ready for its one line in the log. */
 export interface BootSummary {
@@ -65,7 +65,7 @@ export class BootWatch {
 
   /** To be told of every block on the volume's account. */
   readonly onBlock: OnBlock = (cid, sizeBytes, how) => {
-    if (this.#over || how.priority !== 'demand') return;
+    if (this.#over || !isNeeded(how)) return;
     const { clock, bootMs = BOOT_MS, quietMs = QUIET_MS } = this.#options;
     if (this.#forget.length === 0) {
       this.#firstNeededMs = clock.nowMs();

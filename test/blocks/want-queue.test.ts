@@ -98,9 +98,9 @@ describe('priority', () => {
     const order = a.calls.map(({ priority }) => priority);
     expect(order[flooded]).toBe('demand');
     order.splice(flooded, 1);
-    // The first eight were let out before the more urgent ones were asked for.
-    const rest = order.slice(8);
-    const counts = { readahead: 33, metadata: 1, profile: 92, background: 100 } as const;
+    // The first sixteen were let out before the more urgent ones were asked for.
+    const rest = order.slice(16);
+    const counts = { readahead: 33, metadata: 1, profile: 84, background: 100 } as const;
     expect(rest).toEqual(
       (['readahead', 'metadata', 'profile', 'background'] as const).flatMap((priority) =>
         new Array<Priority>(counts[priority]).fill(priority),

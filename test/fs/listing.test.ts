@@ -44,6 +44,26 @@ test('all children that need their block are wanted at once, as metadata; raw on
   expect(listed.every(({ kind, entry }) => kind === 'file' && entry !== undefined)).toBe(true);
 });
 
+test('children that a listing waits for are accounted as awaited, and those beyond its window are not', async () => {
+  const { blocks, dag, fileSystem } = setUp();
+  const children = Array.from({ length: 300 }, (_, index) => ({
+    name: `f${index}`,
+    cid: dag.part([], Buffer.from(`${index}`)).cid,
+  }));
+  const node = await mountRoot(fileSystem, dag.directory(children));
+  blocks.makeAllRemote();
+  const awaited: boolean[] = [];
+  const volume = fileSystem.volume('v');
+  if (!volume) throw new Error('no volume');
+  volume.tally.listener = (_cid, _bytes, how) => {
+    if (how.priority === 'metadata') awaited.push(how.awaited === true);
+  };
+  await fileSystem.list(node, 0, true, () => false, context);
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+  expect(awaited.filter((each) => each).length).toBe(256);
+  expect(awaited.length).toBe(300);
+});
+
 test('a child that nobody has, or that is malformed, goes out as unknown', async () => {
   const { blocks, dag, fileSystem } = setUp();
   const absent = dag.part([], Buffer.from('absent')).cid;

@@ -1,6 +1,7 @@
 /** Small files read one after the other in a directory that is not here: who reads many waits for a few. */
 import type { CID } from 'multiformats/cid';
 import { expect, test } from 'vitest';
+import type { NodeId } from '../../src/fs/file-system.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
 import { fileSystemOver, mountRoot } from '../support/mount-content.ts';
@@ -80,3 +81,63 @@ test('of large directories only the latest few are remembered', async () => {
   expect(fetched).toContain(`${last.sibling}`);
   expect(fetched).not.toContain(`${first.sibling}`);
 });
+
+test('those with the same ending come first, and then the others', async () => {
+  const { blocks, files, node, fileSystem } = await packages();
+  await readFile(fileSystem, node, 'p00', 'm00.py');
+  const wanted = blocks.fetched.map(({ cid }) => `${cid}`);
+  const at = (name: string) => wanted.indexOf(`${files.get(`p00/${name}`)}`);
+  expect(at('m00.py')).toBeGreaterThanOrEqual(0);
+  expect(at('m19.py')).toBeGreaterThan(0);
+  expect(at('m00.txt')).toBeGreaterThan(at('m19.py'));
+});
+
+test('waits pay for the next directories: what is read there is on its way, and nothing that is called otherwise', async () => {
+  const { blocks, files, node, fileSystem } = await packages();
+  for (const name of ['m00.py', 'm01.py']) await readFile(fileSystem, node, 'p00', name);
+  const before = blocks.fetched.length;
+  await fileSystem.lookup(await directoryOf(fileSystem, node, 'p01'), Buffer.from('m07.py'), context);
+  const ahead = blocks.fetched.slice(before).map(({ cid }) => `${cid}`);
+  expect(ahead).toContain(`${files.get('p01/m07.py')}`);
+  expect(ahead).not.toContain(`${files.get('p01/m07.txt')}`);
+  // A walk that reads nothing ends that.
+  for (let at = 2; at < 40; at++) {
+    const name = `p${String(at).padStart(2, '0')}`;
+    await fileSystem.lookup(await directoryOf(fileSystem, node, name), Buffer.from('m00.py'), context);
+  }
+  expect(blocks.fetched.length - before).toBeLessThanOrEqual(4 * 20);
+});
+
+/** Forty directories of twenty modules, each with a text beside it. */
+async function packages() {
+  const blocks = new BlockMap();
+  const dag = new DagBuilder(blocks);
+  const files = new Map<string, CID>();
+  const directories = Array.from({ length: 40 }, (_, at) => {
+    const name = `p${String(at).padStart(2, '0')}`;
+    const children = Array.from({ length: 40 }, (_, child) => {
+      const own = `m${String(child >> 1).padStart(2, '0')}.${child % 2 ? 'txt' : 'py'}`;
+      const { cid, size } = dag.rawPart(Buffer.alloc(2000, `${name}/${own} `));
+      files.set(`${name}/${own}`, cid);
+      return { name: own, cid, tsize: size };
+    });
+    return { name, cid: dag.directory(children), tsize: 1000 };
+  });
+  const fileSystem = fileSystemOver(blocks);
+  const node = await mountRoot(fileSystem, dag.directory(directories));
+  blocks.makeRemote(...files.values());
+  return { blocks, files, node, fileSystem };
+}
+
+type FileSystem = ReturnType<typeof fileSystemOver>;
+
+async function directoryOf(fileSystem: FileSystem, root: NodeId, name: string): Promise<NodeId> {
+  return (await fileSystem.lookup(root, Buffer.from(name), context)).attributes.node;
+}
+
+async function readFile(fileSystem: FileSystem, root: NodeId, directory: string, name: string): Promise<void> {
+  const parent = await directoryOf(fileSystem, root, directory);
+  const entry = await fileSystem.lookup(parent, Buffer.from(name), context);
+  await fileSystem.read(entry.attributes.node, 0, 2000, context);
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+}

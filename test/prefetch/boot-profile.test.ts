@@ -66,8 +66,12 @@ describe('a boot profile', () => {
   it('records what was waited for, once, and how much of it was foretold', () => {
     const recorder = new BootRecorder(ROOT);
     const how = { origin: 'x', fetched: true } as const;
+    const ahead = { ...how, priority: 'metadata' } as const;
+    recorder.onBlock(CIDS[8] as (typeof CIDS)[0], 10, ahead);
     for (const index of [1, 2, 1]) {
-      recorder.onBlock(CIDS[index] as (typeof CIDS)[0], 10, { ...how, priority: 'demand' });
+      // A listing waits for its children.
+      const needed = index === 2 ? ({ ...ahead, awaited: true } as const) : ({ ...how, priority: 'demand' } as const);
+      recorder.onBlock(CIDS[index] as (typeof CIDS)[0], 10, needed);
       recorder.onBlock(CIDS[9] as (typeof CIDS)[0], 10, { ...how, priority: 'readahead' });
     }
     expect(recorder.profile()).toEqual({ root: ROOT, runs: 1, blocks: [TEXTS[1], TEXTS[2]] });
