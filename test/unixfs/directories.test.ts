@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import type { CID } from 'multiformats/cid';
 import { describe, expect, test } from 'vitest';
+import { NodeWant } from '../../src/fs/node-want.ts';
 import { cidOf, contentKey } from '../../src/unixfs/content-key.ts';
 import { resolvePath } from '../../src/unixfs/resolve-path.ts';
 import { UnixfsReader } from '../../src/unixfs/unixfs-reader.ts';
@@ -102,6 +103,21 @@ describe('sharded directories', () => {
     expect((await names(unixfs, root)).length).toBe(2000);
     // The third level has more of them than the second could.
     expect(blocks.peak).toBeGreaterThan(256);
+  });
+
+  test('a listing has one time-out in all, and not one a level', async () => {
+    const { blocks, dag, unixfs } = builder();
+    const root = dag.hamt(children(dag, 300), 16);
+    const entry = await unixfs.entry(contentKey(root), demand);
+    if (entry.kind === 'shard') blocks.makeSilent(cidOf(entry.shard.links.key(0)));
+    let now = 0;
+    const want = new NodeWant('demand', 1000, { signal: new AbortController().signal }, () => now);
+    const listing = (async () => unixfs.list(contentKey(root), want))();
+    expect(blocks.waiting[0]?.options.timeoutMs).toBe(1000);
+    now = 400;
+    expect(blocks.waiting[0]?.options.timeoutMs).toBe(600);
+    blocks.expire();
+    await expect(listing).rejects.toMatchObject({ code: 'BLOCK_TIMEOUT' });
   });
 
   test('is worked out once for all who list it at once; who leaves is let go, and the last one ends it', async () => {
