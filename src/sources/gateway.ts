@@ -11,6 +11,7 @@ import type { CodedError } from '../base/errors.ts';
 import { type Block, MAX_BLOCK_BYTES } from '../blocks/block.ts';
 import type { FetchOptions, RangeSource } from '../blocks/block-source.ts';
 import { type Clock, systemClock } from '../blocks/clock.ts';
+import { verifyBlock } from '../blocks/verify.ts';
 import { gatewayCarBlocks } from './gateway-car.ts';
 import { retryAfterMs } from './gateway-retry-after.ts';
 import type { HttpAnswer } from './http-answer.ts';
@@ -54,9 +55,6 @@ const CARLESS_STATUSES: ReadonlySet<number> = new Set([400, 405, 406, 415, 501])
 /** What it serves changes with its next release, not sooner. */
 const CARLESS_MS = 10 * 60_000;
 
-/** The sha2-256 of nothing: the one block that is empty, and real content (an empty file with raw leaves). */
-const EMPTY_BLOCK_HASH = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
-
 class GatewaySource implements RangeSource {
   readonly name: string;
   readonly #http: HttpClient;
@@ -79,7 +77,7 @@ class GatewaySource implements RangeSource {
     if (bytes === undefined) {
       throw this.#http.failure(`sends more than ${MAX_BLOCK_BYTES} bytes for block ${cid}`, 'BLOCK_TOO_LARGE');
     }
-    if (bytes.length === 0 && Buffer.from(cid.multihash.digest).toString('hex') !== EMPTY_BLOCK_HASH) {
+    if (bytes.length === 0 && !isEmptyBlock(cid)) {
       throw this.#http.failure(`answers 200 with an empty body for block ${cid}`);
     }
     return bytes;
@@ -132,5 +130,15 @@ class GatewaySource implements RangeSource {
     if (allowed.has(answer.type)) return;
     answer.discard();
     throw this.#http.failure(`answers 200 with ${answer.type}: it serves no trustless content there`);
+  }
+}
+
+/** True where the block of `cid` is nothing: real content (an empty file with raw leaves), by whatever hash function. */
+function isEmptyBlock(cid: CID): boolean {
+  try {
+    verifyBlock(cid, new Uint8Array());
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -1,7 +1,8 @@
 /** Trustless gateways: a well-behaved server of ours, one that misbehaves in every way, and Kubo's own. */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { CarWriter } from '@ipld/car';
 import { CID } from 'multiformats/cid';
+import * as Digest from 'multiformats/hashes/digest';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Block } from '../../src/blocks/block.ts';
 import type { RangeSource } from '../../src/blocks/block-source.ts';
@@ -126,6 +127,12 @@ describe('a gateway that misbehaves', () => {
     // Trouble leaves nothing behind: the next request is answered.
     server.behave(raw(block.bytes));
     expect(await source.getBlock(block.cid, demand())).toHaveLength(3000);
+  });
+
+  test('the empty block has as many names as there are hash functions, and comes through by each', async () => {
+    server.behave(raw(new Uint8Array()));
+    const cid = CID.createV1(0x55, Digest.create(0x13, createHash('sha512').digest()));
+    expect(await source.getBlock(cid, demand())).toHaveLength(0);
   });
 
   test('refusing the connection', async () => {
