@@ -6,10 +6,9 @@
  * and the first to succeed is believed: a hanging node must not hold up a mount that a gateway could serve.
  */
 
-import { bases } from 'multiformats/basics';
-import { CID } from 'multiformats/cid';
-import type { MultibaseDecoder } from 'multiformats/interface';
+import type { CID } from 'multiformats/cid';
 import { CodedError, hasCode, messageChain } from '../base/errors.ts';
+import { parseCidText } from '../blocks/parse-cid.ts';
 import { type GatewayOptions, gatewayClient } from './gateway.ts';
 import type { KuboControl } from './kubo-control.ts';
 import { type ResolveTxt, resolveDnsLink, txtResolver } from './name-dnslink.ts';
@@ -135,11 +134,8 @@ async function firstToSucceed(
 /** `/ipfs/CID[/path]` in its parts; whoever said it, a name that leads to no CID leads nowhere. */
 function parseContentPath(name: string, path: string): ResolvedName {
   const [, text = '', rest = ''] = /^\/ipfs\/([^/]+)(.*)$/s.exec(path) ?? [];
-  const base = Object.values(bases).find(({ prefix }) => text.startsWith(prefix));
   try {
-    const cid =
-      text.startsWith('Qm') || base === undefined ? CID.parse(text) : CID.parse(text, base as MultibaseDecoder<string>);
-    return { cid, path: rest.replace(/^\/+|\/+$/g, '') };
+    return { cid: parseCidText(text), path: rest.replace(/^\/+|\/+$/g, '') };
   } catch (error) {
     throw new CodedError('NAME_UNRESOLVED', `"${name}" leads to "${path}", which holds no CID`, { cause: error });
   }
