@@ -19,8 +19,10 @@ import type { ContentNode } from './node-table.ts';
 import { NodeWant } from './node-want.ts';
 import type { ReadObserver } from './read-observer.ts';
 
-/** Files with a failure kept, and with an index at hand. */
+/** Files with failures kept, and with an index at hand. */
 const FILES_KEPT = 4096;
+/** Failures kept of one file: the readers that we promise, each somewhere else in it, when their time runs out together. */
+const FAILURES_KEPT = 256;
 
 interface Range {
   readonly from: number;
@@ -45,7 +47,8 @@ export class FileReads {
   readonly #unixfs: UnixfsReader;
   readonly #now: () => number;
   readonly #observers: readonly ReadObserver[];
-  readonly #failures = new LRUCache<NodeId, Failure>({ max: FILES_KEPT });
+  /** Of each file the latest last. */
+  readonly #failures = new LRUCache<NodeId, readonly Failure[]>({ max: FILES_KEPT });
   readonly #indexes = new LRUCache<NodeId, FileIndex>({ max: FILES_KEPT });
 
   constructor(unixfs: UnixfsReader, now: () => number, observers: readonly ReadObserver[]) {
@@ -132,16 +135,21 @@ export class FileReads {
 
   #failed({ node, from, to, volumes, sinceMs, failed }: Attempt, error: unknown): never {
     if (codeOf(error) !== 'ABORTED') {
-      const untilMs = this.#now() + failureMemoryMs(this.#now() - sinceMs);
-      this.#failures.set(node.id, { ...(failed ?? { from, to }), untilMs, error });
+      const now = this.#now();
+      const failure: Failure = { ...(failed ?? { from, to }), untilMs: now + failureMemoryMs(now - sinceMs), error };
+      const former = (this.#failures.get(node.id) ?? []).filter(({ untilMs }) => now < untilMs);
+      this.#failures.set(node.id, [...former, failure].slice(-FAILURES_KEPT));
     }
     for (const volume of volumes) volume.note(error);
     throw error;
   }
 
   #rethrow({ node, from, to }: Attempt): void {
-    const failure = this.#failures.get(node.id);
-    if (failure && from < failure.to && to > failure.from && this.#now() < failure.untilMs) throw failure.error;
+    const failures = this.#failures.get(node.id);
+    if (!failures) return;
+    const now = this.#now();
+    const failure = failures.find((each) => from < each.to && to > each.from && now < each.untilMs);
+    if (failure) throw failure.error;
   }
 }
 

@@ -143,6 +143,24 @@ describe('what fails', () => {
     expect((await readBytes(fileSystem, node, 0, 10)).toString()).toBe('absent!!!!');
   });
 
+  test('all that fails at one time is remembered, and not the last of it alone', async () => {
+    let now = 0;
+    const { blocks, dag, fileSystem } = setUp({ now: () => now });
+    const parts = Array.from({ length: 20 }, (_, at) => dag.rawPart(Buffer.from(`part ${at}`.padEnd(10))));
+    const node = await mountRoot(fileSystem, dag.part(parts).cid);
+    for (const { cid } of parts) blocks.makeSilent(cid);
+    const reads = parts.map((_, at) => (async () => fileSystem.read(node, at * 10, 10, context))());
+    now = 1000;
+    blocks.expire();
+    for (const read of reads) await expect(read).rejects.toMatchObject({ code: 'BLOCK_TIMEOUT' });
+    for (let at = 0; at < 20; at++) {
+      expect(() => fileSystem.read(node, at * 10, 1, context)).toThrow(
+        expect.objectContaining({ code: 'BLOCK_TIMEOUT' }),
+      );
+    }
+    expect(blocks.waiting.length).toBe(0);
+  });
+
   test('a reader that is killed drops its want and leaves no failure behind', async () => {
     const { blocks, dag, fileSystem } = setUp();
     const { absent, file } = absentFile(dag);

@@ -25,6 +25,14 @@ describe('failed reads', () => {
     expect(reads.find(7, 4096, 4096)).toBeUndefined();
   });
 
+  it('are remembered one beside the other', () => {
+    const reads = new FailedReads(() => nowMs);
+    for (let at = 0; at < 10; at++) reads.remember(7, at * 4096, 4096, failure, 0);
+    for (let at = 0; at < 10; at++) expect(reads.find(7, at * 4096, 4096)).toBe(failure);
+    nowMs += 101;
+    for (let at = 0; at < 10; at++) expect(reads.find(7, at * 4096, 4096)).toBeUndefined();
+  });
+
   describe('asked for again', () => {
     beforeEach(() => vi.useFakeTimers());
     afterEach(() => vi.useRealTimers());

@@ -11,6 +11,8 @@ import { failureMemoryMs } from '../../fs/failure-memory.ts';
 
 /** What is in memory or on the local disk comes well within this. */
 const GRACE_MS = 100;
+/** Of one node: its readers' time may run out together, wherever in it each of them is. */
+const FAILURES_KEPT = 256;
 
 interface Failure {
   readonly offset: number;
@@ -21,7 +23,7 @@ interface Failure {
 
 export class FailedReads {
   readonly #now: () => number;
-  readonly #byNode = new Map<number, Failure>();
+  readonly #byNode = new Map<number, readonly Failure[]>();
 
   /** `now` in milliseconds, from any start. */
   constructor(now: () => number = () => performance.now()) {
@@ -31,18 +33,20 @@ export class FailedReads {
   /** The error of a READ that failed within the last moment and covers this range. */
   find(node: number, offset: number, length: number): unknown {
     if (this.#byNode.size === 0) return undefined;
-    const failure = this.#byNode.get(node);
-    if (!failure || offset < failure.offset || offset + length > failure.end) return undefined;
-    return this.#now() > failure.untilMs ? undefined : failure.error;
+    const nowMs = this.#now();
+    const covers = (failure: Failure) =>
+      offset >= failure.offset && offset + length <= failure.end && nowMs <= failure.untilMs;
+    return this.#byNode.get(node)?.find(covers)?.error;
   }
 
   /** `waitedMs`: how long the READ took. Forgets what is older, so that this never grows beyond what fails at once. */
   remember(node: number, offset: number, length: number, error: unknown, waitedMs: number): void {
     const nowMs = this.#now();
-    for (const [old, failure] of this.#byNode) {
-      if (nowMs > failure.untilMs) this.#byNode.delete(old);
-    }
-    this.#byNode.set(node, { offset, end: offset + length, untilMs: nowMs + failureMemoryMs(waitedMs), error });
+    const isOver = ({ untilMs }: Failure) => nowMs > untilMs;
+    for (const [old, failures] of this.#byNode) if (failures.every(isOver)) this.#byNode.delete(old);
+    const failure = { offset, end: offset + length, untilMs: nowMs + failureMemoryMs(waitedMs), error };
+    const former = (this.#byNode.get(node) ?? []).filter((each) => !isOver(each));
+    this.#byNode.set(node, [...former, failure].slice(-FAILURES_KEPT));
   }
 }
 

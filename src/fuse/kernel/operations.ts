@@ -82,9 +82,12 @@ const read: Handler = (to, request, encoded) => {
   const { offset, sizeBytes } = encoded.read();
   checkAnswerSize(sizeBytes);
   const sinceMs = performance.now();
+  const earlier = to.failedReads.find(request.node, offset, sizeBytes);
   const failed = (error: unknown): never => {
     const waitedMs = performance.now() - sinceMs;
-    if (codeOf(error) !== 'ABORTED') to.failedReads.remember(request.node, offset, sizeBytes, error, waitedMs);
+    // What is only said again is not remembered anew: whoever asks without a pause would never be given more than the grace.
+    if (error !== earlier && codeOf(error) !== 'ABORTED')
+      to.failedReads.remember(request.node, offset, sizeBytes, error, waitedMs);
     throw error;
   };
   const answer = (pieces: readonly Uint8Array[]): MaybePromise<void> =>
@@ -92,7 +95,6 @@ const read: Handler = (to, request, encoded) => {
       if (claim(request)) to.answers.bytes(request.unique, pieces);
     });
   try {
-    const earlier = to.failedReads.find(request.node, offset, sizeBytes);
     const pieces = to.fileSystem.read(request.node, offset, sizeBytes, request);
     if (!(pieces instanceof Promise)) return answer(pieces);
     const bounded = earlier === undefined ? pieces : withinGrace(pieces, earlier, () => request.abort());
