@@ -21,7 +21,7 @@ const MIB = 1024 * 1024;
  * What a daemon takes however much it serves. What comes on top: about a kibibyte for each file and directory that the
  * kernel holds at the moment, and a hundred bytes an entry for the largest directory.
  */
-const USUAL_BYTES = 400 * MIB;
+const USUAL_BYTES = 512 * MIB;
 /** Against hangs: the largest takes twenty seconds on two idle cores. */
 const LIMIT_MS = 180_000;
 /** Sockets that are kept alive, and the disk cache's open files (256): what may stay after any amount of work. */
