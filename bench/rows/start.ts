@@ -100,19 +100,27 @@ async function atLink(
   return [...figures, { workload, contender: 'limit', unit: 's', values: [limit] }];
 }
 
-/** One start with no prefetch at all, which leaves a profile; `bytes` is what it needed. */
+/** One start with no prefetch at all, which leaves a profile; `bytes` is what that names. */
 async function record({ program, cid, origin }: Setting): Promise<{ profile: string; bytes: number }> {
   const daemon = await VolumeDaemon.start({ gatewayUrl: origin.gatewayUrl });
   try {
     const directory = await daemon.mount('volume', cid, { ...EXECUTABLE, prefetch: 'none' });
     await ready(program, directory);
-    const { fetched } = await daemon.volume('volume');
-    const bytes = fetched.demand.bytes + fetched.readahead.bytes + fetched.metadata.bytes;
     await daemon.unmount('volume');
-    return { profile: JSON.stringify(await daemon.client.profile('volume')), bytes };
+    const profile = JSON.stringify(await daemon.client.profile('volume'));
+    return { profile, bytes: await bytesNamed(profile, origin) };
   } finally {
     await daemon.stop();
   }
+}
+
+async function bytesNamed(profile: string, { node }: Origin): Promise<number> {
+  let bytes = 0;
+  for (const cid of (JSON.parse(profile) as { blocks: string[] }).blocks) {
+    const answer = await fetch(`${node.rpcUrl}/api/v0/block/stat?arg=${cid}`, { method: 'POST' });
+    bytes += ((await answer.json()) as { Size: number }).Size;
+  }
+  return bytes;
 }
 
 /** Seconds from Mount to ready on a daemon that has nothing; `draw` is given what came by then, by why it was fetched. */

@@ -1,6 +1,7 @@
 /**
  * Reads small files ahead of a program that reads one after the other in a directory: an interpreter that opens its
- * modules, a server its settings. Each is a round trip by itself, and a link carries hundreds of such files in one.
+ * modules, a server its settings. Each is a round trip by itself, and a link carries hundreds of such files in one. It is
+ * the same with directories that are looked into and never listed, a package's and those of its parts.
  *
  * What sets it off is a reader that had to wait for a file: from there on the next small files of that directory are
  * wanted as `readahead`, those with the same ending first. How much grows with the square of such waits, from what a link
@@ -17,6 +18,8 @@ import type { MountedVolume } from './mounted-volume.ts';
 
 /** What is larger is read in parts, if at all: libraries, archives, images. */
 const SMALL_FILE_BYTES = 256 * 1024;
+/** What the root block of a directory, or of a file that is not a raw block, is taken for at the most. */
+const INNER_BYTES = 32 * 1024;
 /** For the first wait in a directory. */
 const FIRST_BYTES = 256 * 1024;
 /** For one directory in all. */
@@ -34,7 +37,7 @@ const ENDINGS_KEPT = 8;
 
 interface Directory {
   readonly table: LinkTable;
-  /** Links of its small files by what they hold; made when the first of them is waited for. */
+  /** Links of its small files and directories by what they hold; made when the first of them is waited for. */
   files: Map<ContentKey, number> | undefined;
   waits: number;
   askedBytes: number;
@@ -114,7 +117,7 @@ export class SiblingsAhead {
       asked.add(link);
       const cid = cidOf(table.key(link));
       if (this.#blocks.has(cid)) continue;
-      directory.askedBytes += table.size(link) ?? 0;
+      directory.askedBytes += blockBytes(table, link);
       wanted = true;
       void this.#fetch(cid, want);
     }
@@ -141,14 +144,20 @@ export class SiblingsAhead {
   }
 }
 
-/** Links of small files, each a raw block: from `start` to the end, and then from the first. */
+/** Links of blocks worth bringing ahead: from `start` to the end, and then from the first. */
 function small(table: LinkTable, start: number): number[] {
   const links: number[] = [];
   for (let step = 0; step < table.count; step++) {
     const link = (start + step) % table.count;
-    if (table.isRaw(link) && (table.size(link) ?? Number.POSITIVE_INFINITY) <= SMALL_FILE_BYTES) links.push(link);
+    if (blockBytes(table, link) <= SMALL_FILE_BYTES) links.push(link);
   }
   return links;
+}
+
+/** What the link's own block measures: of a raw one its link says it, of others it says what is below, too. */
+function blockBytes(table: LinkTable, link: number): number {
+  const size = table.size(link) ?? Number.POSITIVE_INFINITY;
+  return table.isRaw(link) ? size : Math.min(size, INNER_BYTES);
 }
 
 /** What follows a name's first dot: `cpython-311.pyc` is not `cpython-311.opt-1.pyc`. */

@@ -108,6 +108,17 @@ test('waits pay for the next directories: what is read there is on its way, and 
   expect(blocks.fetched.length - before).toBeLessThanOrEqual(4 * 20);
 });
 
+test('directories that are looked into and never listed are brought as small files are', async () => {
+  const { blocks, node, fileSystem, directories } = await packages();
+  blocks.makeRemote(...directories);
+  for (let at = 0; at < 40; at++) {
+    await directoryOf(fileSystem, node, `p${String((at * 7) % 40).padStart(2, '0')}`);
+    for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+  }
+  expect(blocks.fetched.filter(({ priority }) => priority === 'demand').length).toBeLessThanOrEqual(4);
+  expect(blocks.fetched.length).toBe(40);
+});
+
 /** Forty directories of twenty modules, each with a text beside it. */
 async function packages() {
   const blocks = new BlockMap();
@@ -126,7 +137,7 @@ async function packages() {
   const fileSystem = fileSystemOver(blocks);
   const node = await mountRoot(fileSystem, dag.directory(directories));
   blocks.makeRemote(...files.values());
-  return { blocks, files, node, fileSystem };
+  return { blocks, files, node, fileSystem, directories: directories.map(({ cid }) => cid) };
 }
 
 type FileSystem = ReturnType<typeof fileSystemOver>;
