@@ -53,12 +53,18 @@ export function isInline(key: ContentKey): boolean {
 }
 
 /**
- * True where exactly `start`..`end` is a binary CID: version 0 (a sha2-256 multihash) or 1. Whether its hash is one we
+ * No digest above 128 bytes is ever read. Files that were once inlined in their CIDs are still listed beside others; what
+ * is longer was made to fill memory, and the records that keys stand in.
+ */
+const MAX_CID_BYTES = 4096;
+
+/**
+ * True where exactly `start`..`end` is a binary CID of any sensible length: version 0 (a sha2-256 multihash) or 1. Whether its hash is one we
  * take is for `blocks/` to say. Looks at the prefix alone, so that every link of a large directory can be checked.
  */
 export function isCid(bytes: Uint8Array, start: number, end: number): boolean {
   if (bytes[start] === 0x12) return end - start === 34 && bytes[start + 1] === 0x20;
-  if (bytes[start] !== 0x01) return false;
+  if (bytes[start] !== 0x01 || end - start > MAX_CID_BYTES) return false;
   let at = start + 1;
   let value = 0;
   // Codec, hash, digest length: three varints of at most 9 bytes each; the last one must reach the end.

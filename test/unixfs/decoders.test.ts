@@ -130,6 +130,12 @@ describe('dag-pb', () => {
     }
   });
 
+  test('takes no link for a CID that is longer than any file was ever inlined', () => {
+    const linkTo = (sizeBytes: number) => encodeDagPb([{ cid: identityCid(RAW, new Uint8Array(sizeBytes)) }]);
+    expect(decodeDagNode(linkTo(2000)).links.count).toBe(1);
+    expect(attempt(() => oursOf(linkTo(70_000)))).toBe('refused');
+  });
+
   test('keeps a name that is no UTF-8, and a byte order mark', () => {
     const cid = cidOfBytes(RAW, Buffer.from('x'));
     for (const name of ['ef bb bf 61', 'e9 74 e9', 'ff']) {
