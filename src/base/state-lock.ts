@@ -9,6 +9,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { CodedError } from './errors.ts';
 
+/** SQLite's result code for what another process holds (sqlite.org/rescode.html); extended ones have more above a byte. */
+const SQLITE_BUSY = 5;
+
 export interface StateLock {
   release(): void;
 }
@@ -24,12 +27,13 @@ export function lockStateDirectory(directory: string, part: 'whole' | 'daemon' =
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     database = new DatabaseSync(join(directory, part === 'whole' ? 'lock.db' : 'daemon.db'), { timeout: 0 });
   } catch (error) {
-    throw new CodedError('CONFIG_INVALID', `the state directory ${directory} cannot be used`, { cause: error });
+    throw unusable(directory, error);
   }
   try {
     database.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     database.close();
+    if (((error as { errcode?: number }).errcode ?? 0) % 256 !== SQLITE_BUSY) throw unusable(directory, error);
     throw new CodedError(
       'STATE_LOCKED',
       `the state directory ${directory} is in use by another ipfs-volume: stop it, or set IPFS_VOLUME_STATE_DIR to another`,
@@ -37,4 +41,8 @@ export function lockStateDirectory(directory: string, part: 'whole' | 'daemon' =
     );
   }
   return { release: () => database.close() };
+}
+
+function unusable(directory: string, cause: unknown): CodedError {
+  return new CodedError('CONFIG_INVALID', `the state directory ${directory} cannot be used`, { cause });
 }
