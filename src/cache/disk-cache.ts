@@ -9,6 +9,7 @@
  * - Trouble with the disk costs the caching, never a read: it is said once, and tried again after a while. Damage costs the
  *   block, or where it is the index that is damaged, what is cached.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CID } from 'multiformats/cid';
 import { hasCode, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -41,6 +42,8 @@ export interface DiskCacheStatistics {
 const MAX_JOURNAL_BYTES = 12 * 1024 * 1024;
 /** Unused pages of the index that are kept for the next rows, as a share of the bound. */
 const SPARE_SHARE = 1 / 64;
+/** Blocks evicted on demand in one turn: some ten milliseconds where each is a file. */
+const EVICTED_A_TURN = 256;
 /** Blocks come in bursts; one commit serves a burst. */
 const FLUSH_DELAY_MS = 20;
 /** After the disk refused a write. */
@@ -112,20 +115,25 @@ export class DiskCache implements BlockStore, BlockSink {
     this.#change(({ usage }) => usage.unpin(keys));
   }
 
-  /** Deletes blocks; gives the bytes that became free. Pinned ones stay. */
-  evict(keys: Iterable<BlockKey>): number {
-    const before = this.statistics().bytes;
+  /** Deletes blocks, some in each turn; gives the bytes that became free. Pinned ones stay. */
+  async evict(keys: readonly BlockKey[]): Promise<number> {
+    let freedBytes = 0;
     this.#full = false;
-    this.#change(({ disk, usage }) => {
-      for (const key of keys) {
-        if (usage.isPinned(key)) continue;
-        this.#queue.remove(key);
-        disk.delete(key);
-        usage.delete(key);
-      }
-    });
+    for (let from = 0; from < keys.length && !this.#closed; from += EVICTED_A_TURN) {
+      const before = this.statistics().bytes;
+      this.#change(({ disk, usage }) => {
+        for (const key of keys.slice(from, from + EVICTED_A_TURN)) {
+          if (usage.isPinned(key)) continue;
+          this.#queue.remove(key);
+          disk.delete(key);
+          usage.delete(key);
+        }
+      });
+      freedBytes += before - this.statistics().bytes;
+      await nextTurn();
+    }
     if (this.#open) this.#attempt(() => this.#open?.disk.shrink(this.#spareBytes));
-    return before - this.statistics().bytes;
+    return freedBytes;
   }
 
   /** Bytes on their way to the disk; what comes while that is full is not kept. */

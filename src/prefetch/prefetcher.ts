@@ -27,7 +27,7 @@ import { VolumePrefetch } from './volume-prefetch.ts';
 /** What prefetching needs of the disk cache. */
 interface PrefetchCache extends FillCache, PinnableCache {
   has(key: BlockKey): boolean;
-  evict(keys: Iterable<BlockKey>): number;
+  evict(keys: readonly BlockKey[]): Promise<number>;
   statistics(): { readonly limitBytes: number; readonly evictions: number };
 }
 
@@ -139,7 +139,7 @@ export class Prefetcher {
   async evict(name: string, root: CID, others: readonly CID[], signal: AbortSignal): Promise<number> {
     const job = this.#jobs.get(name);
     job?.abort.abort();
-    const freedBytes = this.#parts.cache.evict(await ownKeys(this.#fillParts, root, others, signal));
+    const freedBytes = await this.#parts.cache.evict(await ownKeys(this.#fillParts, root, others, signal));
     job?.work.forget();
     return freedBytes;
   }

@@ -82,9 +82,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: several.map(
       (some): Step =>
-        ({ cache, evicted, pinned }) => {
+        async ({ cache, evicted, pinned }) => {
           const keys = some.map((index) => KEYS[index] as BlockKey);
-          expect(cache.evict(keys)).toBeGreaterThanOrEqual(0);
+          expect(await cache.evict(keys)).toBeGreaterThanOrEqual(0);
           for (const key of keys) if (!pinned.has(key)) evicted.add(key);
         },
     ),

@@ -266,12 +266,29 @@ describe('eviction', () => {
     expect(await countHere(blocks(20, 256 * 1024, 90_000))).toBe(20);
   });
 
+  test('eviction of a large volume gives others their turn', async () => {
+    await open(64 * MIB);
+    const many = blocks(2000, 100, 0);
+    admit(many);
+    await reopen(64 * MIB);
+    let turns = 0;
+    let over = false;
+    const others = (async () => {
+      for (; !over; turns++) await new Promise(setImmediate);
+    })();
+    expect(await cache.evict(many.map(({ cid }) => blockKey(cid)))).toBe(2000 * 100);
+    over = true;
+    await others;
+    expect(turns).toBeGreaterThan(5);
+    expect(cache.statistics().blocks).toBe(0);
+  });
+
   test('evict deletes what it is told, pinned blocks not, and says how much', async () => {
     await open(LIMIT);
     admit(hot);
     await reopen(LIMIT);
     cache.pin([blockKey((hot[0] as Block).cid)]);
-    expect(cache.evict(hot.map(({ cid }) => blockKey(cid)))).toBe(15 * 256 * 1024);
+    expect(await cache.evict(hot.map(({ cid }) => blockKey(cid)))).toBe(15 * 256 * 1024);
     expect(await countHere(hot)).toBe(1);
     expect(filesOfBlocks()).toHaveLength(1);
   });
@@ -361,7 +378,7 @@ describe('damage', () => {
           for (const { cid } of all) cache.has(blockKey(cid));
           admit(all);
           cache.pin([blockKey((all[0] as Block).cid)]);
-          cache.evict([blockKey((all[1] as Block).cid)]);
+          await cache.evict([blockKey((all[1] as Block).cid)]);
           await cache.close();
           for (const name of readdirSync(scratch.at('cache'))) if (name !== 'files') rmSync(scratch.at('cache', name));
         },

@@ -70,7 +70,7 @@ describe('the prefetcher', () => {
           unpinned.push(key);
         }
       },
-      evict: () => 0,
+      evict: async () => 0,
       get waitingBytes() {
         return waitingBytes;
       },
