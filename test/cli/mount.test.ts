@@ -64,6 +64,19 @@ describeWith(['root', 'fuse'], 'mount through a daemon', () => {
   const bodyOf = (verb: string) => JSON.parse(String(server.asked.find(({ url }) => url.endsWith(verb))?.body));
   const isMounted = (path: string) => readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${path} `);
 
+  test('goes on, and unmounts at the signal, where nobody reads its output', async () => {
+    const target = scratch.at('target');
+    const child = spawn(process.execPath, [ENTRY, 'mount', '--socket', server.socketPath, 'bafkqaaa', target]);
+    const ended = once(child, 'close');
+    child.stdout.destroy();
+    child.stderr.resume();
+    await expect.poll(() => isMounted(target), { timeout: 20_000 }).toBe(true);
+    child.kill('SIGTERM');
+    await ended;
+    expect(isMounted(target)).toBe(false);
+    expect(verbs()).toEqual(['Create', 'Mount', 'Unmount', 'Remove']);
+  });
+
   test('binds the directory of a volume of its own, and leaves nothing behind', async () => {
     const target = scratch.at('target');
     const { child, firstLine, ended } = await start('-o', 'timeout=5s', '/ipns/docs.example/sub', target);

@@ -62,6 +62,8 @@ async function mount(reference: string, directory: string, options: MountOptions
   const served = daemon
     ? await bindVolume(daemon, { reference, target, targetStat: stat, volumeOptions: options.option, signal })
     : await serveAlone(reference, target, options, context, signal);
+  // This output is not what the command is for: a reader that leaves (`| head`) would end it with the mount in place.
+  context.process.stdout.removeAllListeners('error').on('error', () => {});
   try {
     print(context, `mounted ${reference} at ${target}${daemon ? `, through the daemon at ${daemon.socketPath}` : ''}`);
     await Promise.race([served.ended, aborted(signal)]);
