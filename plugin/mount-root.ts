@@ -2,10 +2,11 @@
  * The directory under which all volumes stand: made, cleared of a dead daemon's mounts, and checked before it is mounted
  * on. A mount hides what lies under it, so a directory that holds something is refused rather than hidden.
  */
-import { mkdir, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { CodedError } from '../src/base/errors.ts';
 import type { Logger } from '../src/base/log.ts';
+import { makeDirectory } from '../src/base/make-directory.ts';
 import { detachStaleMounts } from '../src/fuse/stale-mounts.ts';
 
 /** Directories whose content a machine needs: mounting there by a slip of a variable would stop it. */
@@ -28,7 +29,7 @@ export async function prepareMountRoot(directory: string, logger: Logger): Promi
   await detachStaleMounts(path, logger);
   let names: string[];
   try {
-    await mkdir(path, { recursive: true, mode: 0o755 });
+    makeDirectory(path, 0o755);
     names = await readdir(path);
   } catch (error) {
     throw new CodedError('MOUNT_FAILED', `the mount root ${path} cannot be used`, { cause: error });

@@ -2,11 +2,12 @@
  * Listening on a unix socket that is root's alone, and ending in bounded time.
  */
 import { once } from 'node:events';
-import { chmod, lstat, mkdir, rm } from 'node:fs/promises';
+import { chmod, lstat, rm } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { CodedError } from '../src/base/errors.ts';
+import { makeDirectory } from '../src/base/make-directory.ts';
 
 export interface ListeningSocket {
   readonly path: string;
@@ -16,7 +17,11 @@ export interface ListeningSocket {
 
 /** @throws STATE_LOCKED where another process answers on `path`, INTERNAL where it cannot listen. */
 export async function listenOnSocket(path: string, listener: RequestListener): Promise<ListeningSocket> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+  try {
+    makeDirectory(dirname(path), 0o755);
+  } catch (error) {
+    throw new CodedError('INTERNAL', `cannot listen on ${path}`, { cause: error });
+  }
   await removeDeadSocket(path);
   // A mount of an absent root may take 25 s and a CAR as long as it takes; whoever waits has a time-out of his own.
   const server = createServer({ requestTimeout: 0, headersTimeout: 30_000, keepAliveTimeout: 5000 }, listener);

@@ -4,10 +4,10 @@
  * Node has no flock(2), but SQLite locks its files by fcntl(2): an exclusive transaction on a small database of its own is
  * a lock that the kernel takes back when the process dies, however it does.
  */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { CodedError } from './errors.ts';
+import { makeDirectory } from './make-directory.ts';
 
 /** SQLite's result code for what another process holds (sqlite.org/rescode.html); extended ones have more above a byte. */
 const SQLITE_BUSY = 5;
@@ -24,7 +24,7 @@ export interface StateLock {
 export function lockStateDirectory(directory: string, part: 'whole' | 'daemon' = 'whole'): StateLock {
   let database: DatabaseSync;
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory, 0o700);
     database = new DatabaseSync(join(directory, part === 'whole' ? 'lock.db' : 'daemon.db'), { timeout: 0 });
   } catch (error) {
     throw unusable(directory, error);
