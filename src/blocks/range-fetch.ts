@@ -78,8 +78,8 @@ export class RangeFetch {
     const rank = PRIORITY_RANK[options.priority];
     const former = this.#ranges.get(key);
     if (former) return this.#lift(former, rank, options);
-    const lane = this.#options.lanes.find((each) => isRangeSource(each.source) && each.isWell);
-    if (lane === undefined) return Promise.resolve(0);
+    const lane = preferred(this.#options.lanes);
+    if (lane === undefined || !isRangeSource(lane.source)) return Promise.resolve(0);
     const range = new Range(key, root, from, to, rank);
     this.#ranges.set(key, range);
     const promise = this.#join(range, options);
@@ -185,4 +185,14 @@ export class RangeFetch {
       for (const { options } of range.callers) options.onBlock?.(cid, bytes, source.name);
     }
   }
+}
+
+/**
+ * Where a want would go. Where that source sends no ranges, a dearer one that does is not asked for what the cheaper may
+ * have: a public gateway for what stands in the Kubo node beside us.
+ */
+function preferred(lanes: readonly SourceLane[]): SourceLane | undefined {
+  let best: SourceLane | undefined;
+  for (const lane of lanes) if (lane.isWell && (!best || lane.demotion < best.demotion)) best = lane;
+  return best;
 }

@@ -135,8 +135,8 @@ export class WantQueue {
   }
 
   /**
-   * The blocks of bytes `from`..`to` (inclusive) of the file at `root`, as one request to the first source in good health
-   * that can. Each verified block goes to `onVerified`, to whoever wants it, and to `onBlock`. Resolves with their
+   * The blocks of bytes `from`..`to` (inclusive) of the file at `root`, as one request, where the source that comes first
+   * can and is in good health. Each verified block goes to `onVerified`, to whoever wants it, and to `onBlock`. Resolves with their
    * number; never rejects. Callers of the same range share one request.
    */
   wantRange(root: CID, from: number, to: number, options: RangeOptions): Promise<number> {

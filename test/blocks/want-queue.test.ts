@@ -514,6 +514,22 @@ describe('ranges', () => {
     expect([next.count, a.ranges]).toEqual([0, 1]);
   });
 
+  it('asks no dearer source for a range while a cheaper one that sends none is well', async () => {
+    const a = source('a');
+    const b = new FaultRangeSource('b', clock, BLOCKS);
+    b.range = RANGE;
+    build([a, b]);
+    expect(await queue.wantRange(cidAt(0), 0, 99, { priority: 'demand' })).toBe(0);
+    expect(b.ranges).toBe(0);
+    a.script = () => 'error';
+    for (let index = 1; index < 4; index++) ask(cidAt(index));
+    await clock.advance(10);
+    const range = queue.wantRange(cidAt(0), 0, 99, { priority: 'demand' });
+    await clock.advance(1000);
+    expect(await range).toBe(RANGE.length);
+    expect(b.ranges).toBe(1);
+  });
+
   it('takes no more bytes than a range can hold', async () => {
     const a = ranged();
     a.range = Array.from({ length: 30 }, (_, index) => makeBlock(new Uint8Array(1024 * 1024).fill(index)));
