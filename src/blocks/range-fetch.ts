@@ -16,6 +16,12 @@ import { PRIORITIES, PRIORITY_RANK } from './priority.ts';
 import type { LaneJob, SourceLane } from './source-lane.ts';
 import { verifyBlock } from './verify.ts';
 
+/**
+ * For the first block. A range has no hedge, so that whoever waits for it would wait for a source that hangs while another
+ * is well: after this the blocks are wanted one by one, which have.
+ */
+const FIRST_BLOCK_MS = 5000;
+
 export interface RangeOptions extends WantOptions {
   /** Told of each verified block, for the caller's own accounts. */
   readonly onBlock?: ((cid: CID, bytes: Uint8Array, origin: string) => void) | undefined;
@@ -141,16 +147,16 @@ export class RangeFetch {
     const { signal } = range.controller;
     const flight = lane.begin(PRIORITIES[range.rank] ?? 'demand');
     let idle = false;
-    const watch = () =>
-      this.#options.clock.schedule(this.#options.idleTimeoutMs, () => {
+    const watch = (limitMs: number) =>
+      this.#options.clock.schedule(limitMs, () => {
         idle = true;
-        range.controller.abort();
+        this.#finish(range);
       });
-    let stopWatch = watch();
+    let stopWatch = watch(Math.min(FIRST_BLOCK_MS, this.#options.idleTimeoutMs));
     try {
       await this.#receive(range, lane, () => {
         stopWatch();
-        stopWatch = watch();
+        stopWatch = watch(this.#options.idleTimeoutMs);
       });
     } catch (error) {
       const code = codeOf(error);

@@ -514,6 +514,20 @@ describe('ranges', () => {
     expect([next.count, a.ranges]).toEqual([0, 1]);
   });
 
+  it('lets a range go whose first block does not come, long before a reader’s time is up', async () => {
+    const a = ranged();
+    a.delayMs = 4000;
+    build([a]);
+    const slow = askRange(0, 99);
+    await clock.advance(25_000);
+    expect(slow.count).toBe(5);
+    a.delayMs = 15_000;
+    const silent = askRange(0, 99);
+    await clock.advance(5000);
+    expect(silent.count).toBe(0);
+    await clock.advance(15_000);
+  });
+
   it('asks no dearer source for a range while a cheaper one that sends none is well', async () => {
     const a = source('a');
     const b = new FaultRangeSource('b', clock, BLOCKS);
