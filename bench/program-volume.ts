@@ -89,3 +89,12 @@ async function largest(directory: string): Promise<string[]> {
     .split('\n')
     .filter((name) => names.has(name));
 }
+
+/** Seconds until the program says that it is ready. @throws where it says something else */
+export async function ready(program: StartProgram, directory: string): Promise<number> {
+  const { program: path, args, env } = program.command(directory);
+  const sinceMs = performance.now();
+  const output = await run(path, args, env);
+  if (!output.startsWith('ready')) throw new Error(`${program.name} did not start: ${output}`);
+  return (performance.now() - sinceMs) / 1000;
+}

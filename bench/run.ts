@@ -23,9 +23,11 @@ import { smallFiles } from './rows/small-files.ts';
 import { start } from './rows/start.ts';
 import { stream } from './rows/stream.ts';
 import { tree } from './rows/tree.ts';
+import { wholeCopy } from './rows/whole-copy.ts';
 
 const BENCHMARKS: readonly Benchmark[] = [
   start,
+  wholeCopy,
   stream,
   roundTrips,
   random,

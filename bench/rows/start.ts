@@ -1,11 +1,10 @@
 /**
  * Rows 1 and 2: real programs started from a volume of 1 GB or more, of which they touch a few per cent: from the call of
  * Docker's that mounts it until they say that they are ready. Lazily, without and with a boot profile, each time on a
- * machine that has nothing of it; after a copy of the whole; and from the local disk.
+ * machine that has nothing of it; and from the local disk. What a copy of the whole takes first is a benchmark of its own.
  *
  * The limit is what the profile names, over the link's rate, and two round trips.
  */
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
@@ -16,10 +15,9 @@ import {
   type RunOptions,
   type Trial,
 } from '../benchmark.ts';
-import { run } from '../child.ts';
 import { LINKS } from '../link.ts';
-import { type Origin, startReader, withLink, withOrigin } from '../origin.ts';
-import { makeProgramVolume, type StartProgram } from '../program-volume.ts';
+import { type Origin, withLink, withOrigin } from '../origin.ts';
+import { makeProgramVolume, ready, type StartProgram } from '../program-volume.ts';
 import { VolumeDaemon } from '../volume-daemon.ts';
 
 /** A start takes seconds where it once took a minute: fewer rounds than elsewhere. */
@@ -41,7 +39,6 @@ export const start: Benchmark = {
       for (const program of programs) {
         figures.push(...(await atLink(program, cid, source, home, '100 Mbit/s', options)));
       }
-      if (!options.quick) figures.push(...(await wholeCopy(programs, cid, home, options)));
       await withLink(home, LINKS.far, options.note, async (far) => {
         for (const program of programs) {
           figures.push(...(await atLink(program, cid, source, far, '1 Gbit/s', options)));
@@ -165,40 +162,4 @@ function watch(daemon: VolumeDaemon, sinceMs: number) {
       return work;
     },
   };
-}
-
-/** All of it copied by `ipfs get`, as far as patience goes once a run, and then each program's start from the copy. */
-async function wholeCopy(
-  programs: readonly StartProgram[],
-  cid: string,
-  origin: Origin,
-  options: RunOptions,
-): Promise<Figures[]> {
-  const copy = join(options.workDirectory, 'copy');
-  const reader = await startReader(origin);
-  try {
-    const sinceMs = performance.now();
-    await run(reader.program, ['get', '--progress=false', '-o', copy, cid], reader.environment);
-    const copied = (performance.now() - sinceMs) / 1000;
-    options.say(`  ipfs get: ${copied.toFixed(0)} s`);
-    // Kubo keeps no modes unless told to.
-    await run('chmod', ['-R', 'a+rx', join(copy, 'python', 'bin')]);
-    const figures: Figures[] = [];
-    for (const program of programs) {
-      const values = [copied + (await ready(program, copy))];
-      figures.push({ workload: `${program.name}, 100 Mbit/s`, contender: 'ipfs get, then start', unit: 's', values });
-    }
-    return figures;
-  } finally {
-    await reader.stop();
-    await rm(copy, { recursive: true, force: true });
-  }
-}
-
-async function ready(program: StartProgram, directory: string): Promise<number> {
-  const { program: path, args, env } = program.command(directory);
-  const sinceMs = performance.now();
-  const output = await run(path, args, env);
-  if (!output.startsWith('ready')) throw new Error(`${program.name} did not start: ${output}`);
-  return (performance.now() - sinceMs) / 1000;
 }
