@@ -69,6 +69,7 @@ export function serveInherited(
           ...(negotiated ? { negotiated } : {}),
           onNegotiated: (agreed) => saveNegotiated(files.negotiated, agreed),
           journalPath: files.inFlight,
+          suspectsPath: files.suspects,
           withoutResend: !config.resend,
           beforeAnswer: journal.keep,
           onFirstAnswer: onAnswer,

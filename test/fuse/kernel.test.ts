@@ -185,6 +185,44 @@ except OSError as e:
     2 * LIMIT_MS,
   );
 
+  it('a request that daemon after daemon crashes of is EIO in the end; one that waits outlives any number of kills', async () => {
+    const directory = await emptyDirectory();
+    const suspects = `${directory}.suspects`;
+    const descriptor = await mountConnection(directory, OPTIONS.fsName);
+    const env = { SUSPECTS: suspects };
+    let server = await serveInherited(descriptor, directory, 'new', env);
+    const { negotiated } = server;
+    const waiting = start('cat', `${directory}/volume/waiting`);
+    for (let kills = 0; kills < 6; kills++) {
+      await kill(server.child);
+      server = await serveInherited(descriptor, directory, negotiated, env);
+    }
+    await kill(server.child);
+    server = await serveInherited(descriptor, directory, negotiated, { ...env, RELEASE: '1' });
+    expect((await waiting.outcome).stdout.toString()).toBe('there');
+
+    const poisoned = start('cat', `${directory}/volume/poison`);
+    let answered = false;
+    void poisoned.outcome.then(() => {
+      answered = true;
+    });
+    let crashes = 0;
+    while (!answered && crashes < 8) {
+      await until('it crashed, or all is answered', () => answered || server.child.signalCode !== null);
+      if (answered) break;
+      crashes++;
+      server = await serveInherited(descriptor, directory, negotiated, env);
+    }
+    await kill(server.child);
+    closeSync(descriptor);
+    await detach(directory);
+    await removeDirectory(directory);
+    await rm(suspects);
+    expect((await poisoned.outcome).stderr).toContain('Input/output error');
+    // Readahead and the read itself are requests of their own.
+    expect(crashes).toBeLessThan(8);
+  });
+
   it('where the kernel cannot send again (switched off here), what was in flight is EIO, and what comes is served', async () => {
     const directory = await emptyDirectory();
     const journal = `${directory}.journal`;

@@ -5,6 +5,9 @@
  *
  * With JOURNAL in the environment, it does as if the kernel could not send requests again, and keeps that journal.
  *
+ * With SUSPECTS in the environment, it keeps that file of what it crashed of: a READ of `poison` crashes it out of turn. A
+ * READ of `waiting` waits for a process that has RELEASE there.
+ *
  * A third argument `slow` has each READ wait a little, so that a kill finds some of them unanswered.
  */
 import { setTimeout as after } from 'node:timers/promises';
@@ -17,8 +20,9 @@ import { MemoryFileSystem, patternBytes } from '../support/memory-file-system.ts
 /** Large enough that a reader is in the middle of it when the process is killed. */
 const SERVED_SIZE_BYTES = 16 * 2 ** 20;
 
-const { JOURNAL } = process.env;
+const { JOURNAL, SUSPECTS, RELEASE } = process.env;
 const journal = JOURNAL ? { withoutResend: true, journalPath: JOURNAL } : {};
+const suspects = SUSPECTS ? { suspectsPath: SUSPECTS } : {};
 const [directory = '', negotiated, pace] = process.argv.slice(2);
 const options = { fsName: 'serve-memory', logger: createLogger('error') };
 
@@ -26,6 +30,19 @@ const fileSystem = new MemoryFileSystem({
   volume: {
     text: 'hello',
     absent: { $absent: true },
+    poison: {
+      size: 5,
+      $read: () => {
+        setImmediate(() => {
+          throw new Error('poison');
+        });
+        return new Promise(() => undefined);
+      },
+    },
+    waiting: {
+      size: 5,
+      $read: () => (RELEASE ? [Buffer.from('there')] : new Promise(() => undefined)),
+    },
     large: {
       size: SERVED_SIZE_BYTES,
       $read: async (offset, length) => {
@@ -36,13 +53,17 @@ const fileSystem = new MemoryFileSystem({
   },
 });
 
+// A thread that is blocked reading /dev/fuse would keep the process from exiting, in whichever way but this one.
+process.on('uncaughtException', () => process.kill(process.pid, 'SIGKILL'));
+
 const connection =
   negotiated === undefined
-    ? { descriptor: await mountConnection(directory, options.fsName), ...journal }
+    ? { descriptor: await mountConnection(directory, options.fsName), ...journal, ...suspects }
     : {
         descriptor: 3,
         inherited: true,
         ...journal,
+        ...suspects,
         ...(negotiated === 'new' ? {} : { negotiated: JSON.parse(negotiated) as Negotiated }),
       };
 const served = await serveConnection(fileSystem, directory, connection, options);

@@ -31,6 +31,11 @@ export class RequestsInFlight {
     return this.#requests.size;
   }
 
+  /** What the kernel calls them. */
+  uniques(): Iterable<bigint> {
+    return this.#requests.keys();
+  }
+
   /** From now on what waits is written down. */
   journal(waiting: WaitingRequests): void {
     this.#journal = waiting;

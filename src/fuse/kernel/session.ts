@@ -22,6 +22,7 @@ import { answerUnknown, type Collaborators, claim, HANDLERS } from './operations
 import { PendingRequest } from './pending-request.ts';
 import { createRingMemory, RingReader } from './request-ring.ts';
 import { RequestsInFlight } from './requests-in-flight.ts';
+import { SuspectRequests } from './suspect-requests.ts';
 
 /** Requests handled in one turn before timers and sockets have theirs: a few milliseconds. */
 const REQUESTS_PER_TURN = 64;
@@ -42,6 +43,8 @@ export interface Connection {
   readonly inherited?: boolean;
   /** A file that is written where the kernel cannot send requests again; the same one for every process in turn. */
   readonly journalPath?: string;
+  /** A file for what the process worked on when it crashed; the same one for every process in turn. */
+  readonly suspectsPath?: string;
   /** True to do as if the kernel could not send requests again. */
   readonly withoutResend?: boolean;
   /** Called before the answer to INIT leaves, so that what was agreed outlives this process. */
@@ -65,6 +68,9 @@ export class FuseSession {
   readonly #counts = new Map<string, number>();
   readonly #agreed = Promise.withResolvers<Negotiated>();
   readonly #journal: number | undefined;
+  readonly #suspects: SuspectRequests | undefined;
+  /** The request whose turn this is. */
+  #handling: PendingRequest | undefined;
   readonly #readerStopped = Promise.withResolvers<void>();
   #detached = false;
   #gone = false;
@@ -83,7 +89,14 @@ export class FuseSession {
     const memory = createRingMemory();
     this.#ring = new RingReader(memory);
     this.#journal = connection.journalPath === undefined ? undefined : openJournal(connection.journalPath);
-    if (connection.inherited) this.#takeOver();
+    const { suspectsPath, inherited = false } = connection;
+    if (suspectsPath !== undefined) {
+      // An exception in the turn of a request is its own; one out of turn may be that of any that waits.
+      this.#suspects = new SuspectRequests(suspectsPath, inherited, () =>
+        this.#handling ? [this.#handling.unique] : this.#inFlight.uniques(),
+      );
+    }
+    if (inherited) this.#takeOver();
     else if (this.#journal !== undefined) ftruncateSync(this.#journal);
     if (connection.negotiated) {
       this.#begin(connection.negotiated);
@@ -160,6 +173,7 @@ export class FuseSession {
     this.#gone = true;
     if (code !== 'ENODEV') this.#options.logger.error({ code }, 'the FUSE device cannot be read any longer');
     this.#agreed.reject(new CodedError('MOUNT_FAILED', `the FUSE connection ended before it began: ${code}`));
+    this.#suspects?.close();
     this.#inFlight.abandon();
     closeSync(this.#connection.descriptor);
     if (this.#journal !== undefined) closeSync(this.#journal);
@@ -175,6 +189,7 @@ export class FuseSession {
         return;
       }
       this.#handle(new EncodedRequest(bytes));
+      this.#handling = undefined;
       this.#ring.release();
     }
     if (!this.#gone) setImmediate(this.#serve);
@@ -185,8 +200,10 @@ export class FuseSession {
     try {
       const header = encoded.header();
       request = new PendingRequest(header);
+      this.#handling = request;
       const { operation } = header;
       this.#counts.set(operation, (this.#counts.get(operation) ?? 0) + 1);
+      if (this.#refused(request)) return;
       if (this.#handledHere(operation, request, encoded)) return;
       const work = (HANDLERS[operation] ?? answerUnknown)(this.#to, request, encoded);
       if (!(work instanceof Promise)) return;
@@ -199,6 +216,16 @@ export class FuseSession {
       if (request) this.#fail(request, error);
       else this.#options.logger.error({ error: messageChain(error) }, 'a FUSE request that cannot be answered');
     }
+  }
+
+  /** One that daemon after daemon crashed of is answered, and not tried again. */
+  #refused(request: PendingRequest): boolean {
+    const crashes = this.#suspects?.tooMany(request.unique);
+    if (crashes === undefined || !claim(request)) return false;
+    const { operation, node } = request;
+    this.#options.logger.error({ operation, node, crashes }, 'a request that daemons crash of is answered EIO');
+    this.#to.answers.errno(request.unique, ERRNO.EIO);
+    return true;
   }
 
   /** The operations that concern the session itself. */
