@@ -19,6 +19,8 @@ export interface Config {
   readonly stateDirectory: string;
   /** A URL or multiaddr; undefined where turned off. */
   readonly kuboRpc: string | undefined;
+  /** True where nobody chose it: then it is used when it answers, and never waited for. */
+  readonly kuboIsDefault: boolean;
   readonly kuboRpcAuth: string | undefined;
   readonly gateways: readonly string[];
   readonly gatewayAuth: string | undefined;
@@ -51,7 +53,9 @@ interface Variable<T> {
 
 export const PREFIX = 'IPFS_VOLUME_';
 
-const VARIABLES: { readonly [Key in Exclude<keyof Config, 'gatewaysAreDefault'>]: Variable<Config[Key]> } = {
+type Derived = 'gatewaysAreDefault' | 'kuboIsDefault';
+
+const VARIABLES: { readonly [Key in Exclude<keyof Config, Derived>]: Variable<Config[Key]> } = {
   socketPath: { name: 'SOCKET', fallback: '/run/docker/plugins/ipfs.sock', read: socketPath },
   mountRoot: { name: 'MOUNT_ROOT', fallback: '/var/lib/ipfs-volume/mnt', read: absolute },
   stateDirectory: { name: 'STATE_DIR', fallback: '/var/lib/ipfs-volume', read: absolute },
@@ -94,7 +98,11 @@ export function readConfig(environment: Environment): Config {
   ]);
   const config = Object.fromEntries(entries) as Config;
   // A managed plugin spells its defaults out.
-  return { ...config, gatewaysAreDefault: config.gateways.join() === DEFAULT_GATEWAYS.join() };
+  return {
+    ...config,
+    gatewaysAreDefault: config.gateways.join() === DEFAULT_GATEWAYS.join(),
+    kuboIsDefault: config.kuboRpc === VARIABLES.kuboRpc.fallback,
+  };
 }
 
 /** undici reads these, later, and its error would name neither the variable nor what to do. */

@@ -92,5 +92,7 @@ export async function openContent(config: Config, logger: Logger, recorder?: Nod
 
 function kuboOf(rpc: string, config: Config): { readonly source: BlockSource; readonly control: KuboControl } {
   const options = { rpc, authorization: config.kuboRpcAuth };
-  return { source: kuboSource(options), control: kuboControl(options) };
+  // Where it is the only source, nobody else's word is waited for: then it is.
+  const optional = config.kuboIsDefault && config.gateways.length > 0;
+  return { source: kuboSource({ ...options, optional }), control: kuboControl(options) };
 }

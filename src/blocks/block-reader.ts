@@ -25,6 +25,8 @@ export interface WantOptions {
   readonly signal?: AbortSignal | undefined;
   /** Bound on the wait; the reader's default otherwise. In milliseconds. */
   readonly timeoutMs?: number | undefined;
+  /** What the caller was given in all, where `timeoutMs` is what is left of it: the error of a time-out says this. */
+  readonly limitMs?: number | undefined;
   /** On whose account the block is. Must not throw. */
   readonly account?: OnBlock | undefined;
 }

@@ -19,6 +19,12 @@ export interface BlockSource {
   readonly name: string;
 
   /**
+   * True where nobody asked for it: it is used when it answers. As long as it never has, a request that fails says that
+   * it is not there, and nobody waits for it; it is asked again now and then, and counts as any other once it answers.
+   */
+  readonly optional?: boolean | undefined;
+
+  /**
    * The bytes of the block as the source sent them, unverified, at most MAX_BLOCK_BYTES of them.
    *
    * @throws BLOCK_UNAVAILABLE where the source says that it has no such block,

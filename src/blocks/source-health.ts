@@ -70,6 +70,11 @@ export class SourceHealth {
     return this.#failures >= FAILURES_IN_A_ROW;
   }
 
+  /** It answered, at whichever time. */
+  get hasAnswered(): boolean {
+    return this.#answered;
+  }
+
   get probeInMs(): number {
     return Math.max(0, this.#probeAtMs - this.#clock.nowMs());
   }

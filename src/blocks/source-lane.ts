@@ -104,6 +104,11 @@ export class SourceLane {
     return !this.health.failing && this.demotion <= 1;
   }
 
+  /** An optional source that never answered: what it fails to answer it is not waited for. */
+  get neverSeen(): boolean {
+    return this.source.optional === true && !this.health.hasAnswered;
+  }
+
   /** What a request is expected to bring. */
   get meanBlockBytes(): number {
     return this.#meanBlockBytes;

@@ -170,7 +170,7 @@ export class WantQueue {
   }
 
   #addWaiter(want: Want, rank: number, options: WantOptions, settle: Pick<Waiter, 'resolve' | 'reject'>): void {
-    const { signal, timeoutMs = this.#timeoutMs } = options;
+    const { signal, timeoutMs = this.#timeoutMs, limitMs = timeoutMs } = options;
     let stopTimer = () => {};
     const onAbort = () =>
       this.#leave(want, waiter, new CodedError('ABORTED', `the wait for block ${want.cid} was given up`));
@@ -179,7 +179,7 @@ export class WantQueue {
         // Held back for others and never sent: that is no fault of any source.
         if (rank >= FIRST_PREFETCH_RANK && this.#isHeldBack(want)) return startTimer();
         if (want.waiters.has(waiter)) this.#stats.failed(rank);
-        this.#leave(want, waiter, want.timedOut(timeoutMs, this.#lanes));
+        this.#leave(want, waiter, want.timedOut(limitMs, this.#lanes));
       });
     };
     const waiter: Waiter = {

@@ -31,6 +31,7 @@ export interface Answer {
 }
 
 const NO_ATTEMPTS: ReadonlyMap<SourceLane, Attempt> = new Map();
+const NO_LIE: ReadonlySet<string> = new Set(['BLOCK_UNAVAILABLE', 'SOURCE_FAILED']);
 const NO_ANSWERS: ReadonlyMap<SourceLane, Answer> = new Map();
 
 export class Want extends Job implements LaneJob {
@@ -78,7 +79,7 @@ export class Want extends Job implements LaneJob {
   /** What a request brought instead of the block. */
   heard(lane: SourceLane, outcome: Exclude<Outcome, { kind: 'block' }>): void {
     const times = (this.answers.get(lane)?.times ?? 0) + 1;
-    const final = outcome.kind === 'absent' || outcome.kind === 'lied';
+    const final = outcome.kind === 'absent' || outcome.kind === 'lied' || (outcome.kind === 'failed' && lane.neverSeen);
     this.answers = new Map(this.answers).set(lane, { error: outcome.error, final, times });
   }
 
@@ -99,14 +100,15 @@ export class Want extends Job implements LaneJob {
 
   /** The error once every source has said its last word: that of a lie where there was one, else BLOCK_UNAVAILABLE. */
   verdict(lanes: readonly SourceLane[]): CodedError {
-    const lie = [...this.answers.values()].find(({ error }) => error.code !== 'BLOCK_UNAVAILABLE')?.error;
+    // What failed and is final all the same is an optional source that is not there.
+    const lie = [...this.answers.values()].find(({ error: { code } }) => !NO_LIE.has(code))?.error;
     if (lie) return new CodedError(lie.code, `no source sent block ${this.cid} as it is (${this.#account(lanes)})`);
     return new CodedError('BLOCK_UNAVAILABLE', `no source has block ${this.cid} (${this.#account(lanes)})`);
   }
 
-  /** The error of a caller whose time is up. */
-  timedOut(timeoutMs: number, lanes: readonly SourceLane[]): CodedError {
-    const text = `block ${this.cid} did not come within ${Math.round(timeoutMs) / 1000} s (${this.#account(lanes)})`;
+  /** The error of a caller whose time is up, all `limitMs` of it. */
+  timedOut(limitMs: number, lanes: readonly SourceLane[]): CodedError {
+    const text = `block ${this.cid} did not come within ${Math.round(limitMs) / 1000} s (${this.#account(lanes)})`;
     return new CodedError('BLOCK_TIMEOUT', text);
   }
 

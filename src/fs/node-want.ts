@@ -9,7 +9,7 @@ import type { RequestContext } from './file-system.ts';
 export class NodeWant implements WantOptions {
   readonly priority: Priority;
   readonly account: OnBlock | undefined;
-  readonly #limitMs: number;
+  readonly limitMs: number;
   readonly #context: RequestContext;
   readonly #now: () => number;
   #deadlineMs: number | undefined;
@@ -24,7 +24,7 @@ export class NodeWant implements WantOptions {
   ) {
     this.priority = priority;
     this.account = account;
-    this.#limitMs = limitMs;
+    this.limitMs = limitMs;
     this.#context = context;
     this.#now = now;
   }
@@ -37,7 +37,7 @@ export class NodeWant implements WantOptions {
   /** What is left, in whole milliseconds. The time runs from the first asking: until then nothing was waited for. */
   get timeoutMs(): number {
     const now = this.#now();
-    this.#deadlineMs ??= now + this.#limitMs;
+    this.#deadlineMs ??= now + this.limitMs;
     return Math.max(1, Math.round(this.#deadlineMs - now));
   }
 }

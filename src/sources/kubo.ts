@@ -24,20 +24,24 @@ export interface KuboOptions {
   /** Value of the `Authorization` header: `Basic …`, `Bearer …`. */
   readonly authorization?: string | undefined;
   readonly timeouts?: Partial<HttpTimeouts> | undefined;
+  /** As `BlockSource` has it. */
+  readonly optional?: boolean | undefined;
 }
 
 /** Opens nothing until the first block is asked for. @throws CONFIG_INVALID for an address that cannot be read. */
-export function kuboSource({ rpc, authorization, timeouts }: KuboOptions): BlockSource {
+export function kuboSource({ rpc, authorization, timeouts, optional }: KuboOptions): BlockSource {
   const endpoint = kuboEndpoint(rpc, authorization);
-  return new KuboSource(new HttpClient(`kubo ${endpoint.url}`, endpoint, { timeouts }));
+  return new KuboSource(new HttpClient(`kubo ${endpoint.url}`, endpoint, { timeouts }), optional);
 }
 
 class KuboSource implements BlockSource {
   readonly name: string;
+  readonly optional: boolean | undefined;
   readonly #http: HttpClient;
 
-  constructor(http: HttpClient) {
+  constructor(http: HttpClient, optional: boolean | undefined) {
     this.name = http.name;
+    this.optional = optional;
     this.#http = http;
   }
 

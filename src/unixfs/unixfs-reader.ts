@@ -83,11 +83,12 @@ export class UnixfsReader {
       if (entry.kind !== 'shard') throw notADirectory(entry);
       return this.#walks.run(key, options.signal, (signal) => {
         // The first one's time-out holds for all; everyone's own signal lets them go.
-        const { priority, account } = options;
+        const { priority, account, limitMs } = options;
         return this.#listShards(key, entry.shard, {
           priority,
           signal,
           account,
+          limitMs,
           // Asked for anew by each level: it is what is left for all of them together.
           get timeoutMs() {
             return options.timeoutMs;

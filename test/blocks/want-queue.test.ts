@@ -245,6 +245,54 @@ describe('sources that do badly', () => {
     expect(seen.error?.message).toBe(`block ${cidAt(0)} did not come within 15 s (a: no answer yet; b: not found)`);
   });
 
+  it('says all of the time that the caller had, not what was left of it', async () => {
+    build([source('a', () => 'silent')]);
+    const seen: Promise<unknown> = queue
+      .want(cidAt(0), { priority: 'demand', timeoutMs: 1, limitMs: 10_000 })
+      .catch((error: unknown) => error);
+    await clock.advance(1);
+    expect(String(await seen)).toContain(`did not come within 10 s (a: no answer yet)`);
+  });
+
+  it('does not wait for an optional source that was never seen, takes it when it comes up, and waits for it from then on', async () => {
+    const optional = source('a', () => 'error');
+    optional.optional = true;
+    const other = source('b', () => 'absent');
+    build([optional, other]);
+    for (let index = 0; index < 50; index++) {
+      const seen = ask(cidAt(index));
+      await clock.advance(10);
+      expect(seen.result).toBe('BLOCK_UNAVAILABLE');
+      expect(seen.error?.message).toMatch(/no source has block .*a: connection refused.*b: not found/);
+    }
+    // Half a second of readers: the three that tell, and a probe now and then at most.
+    expect(optional.calls.length).toBeLessThan(6);
+    optional.script = () => 'block';
+    await clock.advance(60_000);
+    const found = ask(cidAt(60));
+    await clock.advance(10);
+    expect(found.result).toBe('a');
+    optional.script = () => 'error';
+    const missed = ask(cidAt(61), 'demand', { timeoutMs: 15_000 });
+    await clock.advance(14_999);
+    expect(missed.result).toBeUndefined();
+    await clock.advance(1);
+    expect(missed.result).toBe('BLOCK_TIMEOUT');
+  });
+
+  it('waits for an optional source while another one fails, and finds it as soon as it comes up', async () => {
+    const optional = source('a', () => 'error');
+    optional.optional = true;
+    build([optional, source('b', () => 'error')]);
+    const early = Array.from({ length: 5 }, (_, index) => ask(cidAt(index)));
+    await clock.advance(5000);
+    expect(early.every(({ result }) => result === undefined)).toBe(true);
+    optional.script = () => 'block';
+    const seen = ask(cidAt(10));
+    await clock.advance(5000);
+    expect(seen.result).toBe('a');
+  });
+
   it('gives each caller its own time-out', async () => {
     build([source('a', () => 'silent')]);
     const short = ask(cidAt(0), 'demand', { timeoutMs: 1000 });

@@ -12,4 +12,6 @@ test('the time-out runs from the first wait and is shared by all that follow', (
   expect(want.timeoutMs).toBe(600);
   now = 9000;
   expect(want.timeoutMs).toBe(1);
+  // What the error of a time-out says.
+  expect(want.limitMs).toBe(1000);
 });

@@ -13,6 +13,7 @@ describe('the configuration', () => {
       gateways: DEFAULT_GATEWAYS,
       gatewayAuth: undefined,
       gatewaysAreDefault: true,
+      kuboIsDefault: true,
       cacheSizeBytes: 10 * 1024 ** 3,
       readTimeoutMs: 60_000,
       prefetchRate: undefined,
@@ -27,7 +28,7 @@ describe('the configuration', () => {
 
   test('empty turns the sources off, and is the default elsewhere', () => {
     const config = readConfig({ IPFS_VOLUME_KUBO_RPC: '', IPFS_VOLUME_GATEWAYS: ' ', IPFS_VOLUME_CACHE_SIZE: '' });
-    expect(config).toMatchObject({ kuboRpc: undefined, gateways: [], gatewaysAreDefault: false });
+    expect(config).toMatchObject({ kuboRpc: undefined, gateways: [], gatewaysAreDefault: false, kuboIsDefault: false });
     expect(config.cacheSizeBytes).toBe(10 * 1024 ** 3);
   });
 
@@ -55,7 +56,10 @@ describe('the configuration', () => {
       gateways: ['https://a.example', 'https://b.example/'],
       gatewaysAreDefault: false,
       kuboRpc: '/ip4/10.1.2.3/tcp/5001',
+      kuboIsDefault: false,
     });
+    // As a managed plugin's environment spells it out.
+    expect(readConfig({ IPFS_VOLUME_KUBO_RPC: 'http://127.0.0.1:5001' }).kuboIsDefault).toBe(true);
   });
 
   test('metrics on another address than loopback must be written out', () => {

@@ -43,6 +43,7 @@ export class FaultSource implements BlockSource {
   /** Blocks that were asked for while a request for them was under way. */
   duplicates = 0;
   closed = false;
+  optional = false;
   /** Called as each request comes. */
   onCall: (call: Call) => void = () => {};
   readonly #blocks = new Map<string, Uint8Array>();
