@@ -13,6 +13,7 @@ import { detach } from '../src/fuse/run-program.ts';
 import type { Config } from './config.ts';
 import { serveMetrics } from './metrics-server.ts';
 import { prepareMountRoot } from './mount-root.ts';
+import { lockMountRoot } from './mount-root-lock.ts';
 import { relay } from './relay.ts';
 import { makeRunDirectory } from './run-directory.ts';
 import { listenOnSocket } from './server.ts';
@@ -35,7 +36,16 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   await using undo = new AsyncDisposableStack();
   const lock = lockStateDirectory(config.stateDirectory);
   undo.defer(() => lock.release());
-  const mountRoot = await prepareMountRoot(config.mountRoot, logger);
+  const mountRootLock = await lockMountRoot(
+    config.mountRoot,
+    `socket ${config.socketPath}, state directory ${config.stateDirectory}`,
+  );
+  undo.defer(() => mountRootLock.release());
+  let serving = false;
+  const { path: mountRoot, unmake } = await prepareMountRoot(config.mountRoot, logger);
+  undo.defer(() => {
+    if (!serving) unmake();
+  });
   const runDirectory = makeRunDirectory(config.stateDirectory);
   undo.defer(() => rm(runDirectory, { recursive: true, force: true }));
   const connection = await connect(config, mountRoot);
@@ -51,6 +61,7 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
     'serving',
   );
   handleSignals(supervisor, logger);
+  serving = true;
   supervisor.start();
   const end = await supervisor.ended;
   return end === 'stopped' ? 0 : 1;

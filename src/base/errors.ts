@@ -42,7 +42,7 @@ export type ErrorCode =
   | 'VOLUME_IN_USE'
   | 'NOT_IN_STORE' // the local store keeps no such root
   | 'STORE_FULL' // no space left on the device of the local store
-  | 'STATE_LOCKED' // another process owns the state directory
+  | 'STATE_LOCKED' // another process owns the state directory, the mount root or the socket
   | 'MOUNT_FAILED'
   | 'DAEMON_UNREACHABLE' // no daemon answers on the socket
   | 'INTERNAL'; // a defect of ours

@@ -22,27 +22,29 @@ export interface StateLock {
  * @throws STATE_LOCKED where another process holds it, CONFIG_INVALID
  */
 export function lockStateDirectory(directory: string, part: 'whole' | 'daemon' = 'whole'): StateLock {
-  let database: DatabaseSync;
+  let lock: StateLock | undefined;
   try {
     makeDirectory(directory, 0o700);
-    database = new DatabaseSync(join(directory, part === 'whole' ? 'lock.db' : 'daemon.db'), { timeout: 0 });
-  } catch (error) {
-    throw unusable(directory, error);
+    lock = tryLock(join(directory, part === 'whole' ? 'lock.db' : 'daemon.db'));
+  } catch (cause) {
+    throw new CodedError('CONFIG_INVALID', `the state directory ${directory} cannot be used`, { cause });
   }
+  if (lock) return lock;
+  throw new CodedError(
+    'STATE_LOCKED',
+    `the state directory ${directory} is in use by another ipfs-volume: stop it, or set IPFS_VOLUME_STATE_DIR to another`,
+  );
+}
+
+/** The lock whose file is `path`; undefined where somebody holds it. @throws why the file cannot be used */
+export function tryLock(path: string): StateLock | undefined {
+  const database = new DatabaseSync(path, { timeout: 0 });
   try {
     database.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     database.close();
-    if (((error as { errcode?: number }).errcode ?? 0) % 256 !== SQLITE_BUSY) throw unusable(directory, error);
-    throw new CodedError(
-      'STATE_LOCKED',
-      `the state directory ${directory} is in use by another ipfs-volume: stop it, or set IPFS_VOLUME_STATE_DIR to another`,
-      { cause: error },
-    );
+    if (((error as { errcode?: number }).errcode ?? 0) % 256 !== SQLITE_BUSY) throw error;
+    return undefined;
   }
   return { release: () => database.close() };
-}
-
-function unusable(directory: string, cause: unknown): CodedError {
-  return new CodedError('CONFIG_INVALID', `the state directory ${directory} cannot be used`, { cause });
 }

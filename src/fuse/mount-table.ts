@@ -2,7 +2,7 @@
  * The kernel's table of mounts. It is asked instead of the paths: looking at a mount whose daemon is dead fails, and
  * looking at one's own waits for oneself.
  */
-import { readFile, realpath } from 'node:fs/promises';
+import { readFile, readlink, realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
 /** FUSE mounts on `directory` and below it as this process sees them, last mounted first. */
@@ -24,6 +24,8 @@ export interface MountEntry {
   /** Which directory of the file system is mounted. */
   readonly root: string;
   readonly point: string;
+  /** What it is a mount of, as whoever mounted it said: ours say `ipfs-volume`. */
+  readonly source: string;
 }
 
 /** Mount points of type fuse (or `fuse.NAME`), last mounted first. */
@@ -43,16 +45,31 @@ export function parseMountEntries(mountinfo: string): MountEntry[] {
     const [before = '', after = ''] = line.split(' - ');
     const [, , device, root, point] = before.split(' ');
     if (device === undefined || root === undefined || point === undefined || !/^fuse[. ]/.test(after)) continue;
-    found.push({ device, root: unescapeOctal(root), point: unescapeOctal(point) });
+    const [, source = ''] = after.split(' ');
+    found.push({ device, root: unescapeOctal(root), point: unescapeOctal(point), source: unescapeOctal(source) });
   }
   return found;
 }
 
-/** The table has paths without symlinks. The directory itself is none, and may not be looked at. */
-export async function canonical(directory: string): Promise<string> {
+/** As many symlinks as Linux follows in a path. */
+const LINK_LIMIT = 40;
+
+/**
+ * The table has paths without symlinks. A symlink can be read without a look at what it leads to, and a mount point is
+ * not looked at. What is not there yet is taken as it is written.
+ */
+export async function canonical(directory: string, links = 0): Promise<string> {
   const path = resolve(directory);
-  const above = await realpath(dirname(path)).catch(() => dirname(path));
-  return join(above, basename(path));
+  const link = links < LINK_LIMIT ? await readlink(path).catch(() => undefined) : undefined;
+  if (link !== undefined) return canonical(resolve(await realAbove(path), link), links + 1);
+  return join(await realAbove(path), basename(path));
+}
+
+/** The real path of the directory that holds `path`, or of as much of it as there is. */
+async function realAbove(path: string): Promise<string> {
+  const above = dirname(path);
+  if (above === path) return above;
+  return realpath(above).catch(async () => join(await realAbove(above), basename(above)));
 }
 
 /** `\040` and the like back to bytes, and the bytes to UTF-8. */

@@ -3,7 +3,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -130,27 +130,58 @@ describeWith(['root', 'fuse'], 'serve', () => {
     }
   });
 
-  it('refuses a state directory that is in use, and does not touch what is there', async () => {
-    await using daemon = await served();
-    const mountpoint = await daemon.mount('data', root);
+  /** What a `serve` says that is refused. */
+  async function refusal(settings: { stateDirectory: string; mountRoot: string; socketPath: string }) {
     const second = spawn(process.execPath, [CLI, 'serve'], {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: {
         PATH: process.env.PATH,
-        IPFS_VOLUME_STATE_DIR: daemon.stateDirectory,
-        IPFS_VOLUME_MOUNT_ROOT: daemon.mountRoot,
-        IPFS_VOLUME_SOCKET: daemon.socketPath,
+        IPFS_VOLUME_STATE_DIR: settings.stateDirectory,
+        IPFS_VOLUME_MOUNT_ROOT: settings.mountRoot,
+        IPFS_VOLUME_SOCKET: settings.socketPath,
       },
     });
     let said = '';
     second.stderr.setEncoding('utf8').on('data', (text: string) => {
       said += text;
     });
+    const limit = setTimeout(() => second.kill('SIGKILL'), 30_000);
     const [code] = await once(second, 'close');
+    clearTimeout(limit);
     expect(code).toBe(1);
-    expect(said).toContain(`the state directory ${daemon.stateDirectory} is in use by another ipfs-volume`);
+    return said;
+  }
+
+  it('refuses a state directory, a mount root or a socket that is in use, and does not touch what is there', async () => {
+    await using daemon = await served();
+    const mountpoint = await daemon.mount('data', root);
+    const { stateDirectory, mountRoot, socketPath } = daemon;
+    const other = mkdtempSync(join(tmpdir(), 'daemon-'));
+    const others = {
+      stateDirectory: join(other, 'state'),
+      mountRoot: join(other, 'deep/mnt'),
+      socketPath: join(other, 's'),
+    };
+    expect(await refusal({ stateDirectory, mountRoot, socketPath })).toBe(
+      `ipfs-volume: the state directory ${stateDirectory} is in use by another ipfs-volume: ` +
+        'stop it, or set IPFS_VOLUME_STATE_DIR to another\n',
+    );
+    symlinkSync(mountRoot, join(other, 'alias'));
+    for (const alias of [mountRoot, join(other, 'alias')]) {
+      expect(await refusal({ ...others, mountRoot: alias })).toBe(
+        `ipfs-volume: the mount root ${mountRoot} is in use by another ipfs-volume ` +
+          `(process ${daemon.pid}, socket ${socketPath}, state directory ${stateDirectory}): ` +
+          'stop it, or set IPFS_VOLUME_MOUNT_ROOT to another\n',
+      );
+    }
+    expect(await refusal({ ...others, mountRoot: daemon.directory })).toContain(
+      `on ${mountRoot} is a FUSE mount that another program serves`,
+    );
+    expect(await refusal({ ...others, socketPath })).toContain(`another daemon answers on ${socketPath}`);
+    expect(existsSync(join(other, 'deep'))).toBe(false);
     expect((await start('cat', join(mountpoint, 'text')).outcome).stdout.toString()).toBe('hello');
     expect((await daemon.status('data')).mounts).toBe(1);
+    rmSync(other, { recursive: true });
   });
 
   it('ends, and says so, when somebody unmounts what it serves', async () => {
