@@ -56,8 +56,8 @@ export interface MountCall {
 const MOUNT_LIMIT_MS = 25_000;
 /** Of which one block may take this much. */
 const BLOCK_LIMIT_MS = 24_000;
-/** As the engine makes its IDs (moby: pkg/stringid). */
-const ENGINE_MOUNT_ID = /^[0-9a-f]{64}$/;
+/** As the engine makes its IDs (moby: pkg/stringid), and `ipfs-volume mount` those of the volumes that it makes for itself. */
+const OWNED_MOUNT_ID = /^(?:[0-9a-f]{64}|ipfs-volume-mount-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
 export class VolumeRegistry {
   readonly #options: RegistryOptions;
@@ -113,24 +113,22 @@ export class VolumeRegistry {
   }
 
   /**
-   * For a volume that the engine is about to remove: takes back what was counted under the engine's own IDs. It asks for a
+   * For a volume that is about to be removed: takes back what was counted under the engine's own IDs. It asks for a
    * removal only when no container of its, running or not, has the volume. What is counted then has leaked: with
-   * live-restore, a container that ended while the engine was down is never unmounted. Counts under other IDs are
-   * somebody else's, and stay; all of them stay where a bind mount of the volume is seen. @throws VOLUME_NOT_FOUND
+   * live-restore, a container that ended while the engine was down is never unmounted. The same holds for
+   * `ipfs-volume mount`, whose bind mount is gone, where it was killed. Counts under other IDs are somebody else's, and
+   * stay; all of them stay where a bind mount of the volume is seen. @throws VOLUME_NOT_FOUND
    */
   async reconcile(name: string): Promise<void> {
     const record = this.get(name);
-    const leaked = Object.keys(record.mounts).filter((id) => ENGINE_MOUNT_ID.test(id));
+    const leaked = Object.keys(record.mounts).filter((id) => OWNED_MOUNT_ID.test(id));
     if (leaked.length === 0 || (await this.#options.isBound?.(directoryNameOf(name)))) return;
     const before = structuredClone(record.mounts);
     for (const id of leaked) delete record.mounts[id];
     this.#saveOr(() => {
       record.mounts = before;
     });
-    this.#options.logger.warn(
-      { volume: name, leaked: leaked.length },
-      'the engine removes a volume that it left mounted',
-    );
+    this.#options.logger.warn({ volume: name, leaked: leaked.length }, 'a volume is removed that was left mounted');
     if (mountsOf(record) === 0) this.#options.tree.removeVolume(directoryNameOf(name));
   }
 

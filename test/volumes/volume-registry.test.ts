@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -104,6 +105,24 @@ describe('the registry', () => {
     expect(tree.shown.size).toBe(0);
     registry.remove('bafkqaaa');
     await expect(registry.reconcile('bafkqaaa')).rejects.toMatchObject({ code: 'VOLUME_NOT_FOUND' });
+  });
+
+  test('so is what an `ipfs-volume mount` left that was killed, once nothing is bound from it', async () => {
+    let bound = true;
+    const { registry, tree } = open(
+      async () => CONTENT,
+      'c1',
+      async () => bound,
+    );
+    const name = `ipfs-volume-mount-${randomUUID()}`;
+    registry.create(name, { cid: 'bafkqaaa' });
+    await registry.mount(name, name, staying());
+    await registry.reconcile(name);
+    expect(() => registry.remove(name)).toThrow(/is mounted 1 time/);
+    bound = false;
+    await registry.reconcile(name);
+    registry.remove(name);
+    expect(tree.shown.size).toBe(0);
   });
 
   test('a mount without an ID works', async () => {
