@@ -17,6 +17,12 @@ export async function isFuseMountPoint(directory: string): Promise<boolean> {
   return points.includes(path);
 }
 
+/** True where a mount of any kind is exactly on `path`, as this process sees it. */
+export async function isMountPoint(path: string): Promise<boolean> {
+  const [table, real] = await Promise.all([readFile('/proc/self/mountinfo', 'latin1'), canonical(path)]);
+  return table.split('\n').some((line) => unescapeOctal(line.split(' ')[4] ?? '') === real);
+}
+
 /** One FUSE mount. */
 export interface MountEntry {
   /** `major:minor`, the same for all mounts of one file system. */

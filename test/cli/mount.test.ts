@@ -6,7 +6,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { detach, runProgram } from '../../src/fuse/run-program.ts';
@@ -97,6 +97,26 @@ describeWith(['root', 'fuse'], 'mount through a daemon', () => {
     child.kill('SIGINT');
     expect((await ended).code).toBe(0);
     expect(bodyOf('Create').Opts).toEqual({ cid: 'bafkqaaa/sub' });
+  });
+
+  test('what would be hidden is refused before anything is asked of the daemon: a full directory, a full file, a mount', async () => {
+    const { ended } = await start('bafkqaaa', scratch.at('content'));
+    expect(await ended).toEqual({
+      code: 1,
+      stderr: `ipfs-volume: ${scratch.at('content')} is not empty (it holds "file"): empty it, or give another\n`,
+    });
+    const full = scratch.at('content', 'file');
+    expect((await (await start('bafkqaaa', full)).ended).stderr).toBe(
+      `ipfs-volume: ${full} is a file that is not empty: give an empty one to mount on\n`,
+    );
+    // Nobody serves it: whoever looked at it would wait for ever.
+    symlinkSync(scratch.at('root'), scratch.at('alias'));
+    for (const mounted of [scratch.at('root'), scratch.at('alias')]) {
+      expect((await (await start('bafkqaaa', mounted)).ended).stderr).toBe(
+        `ipfs-volume: ${mounted} is a mount already: unmount it (umount ${mounted}), or give another\n`,
+      );
+    }
+    expect(server.asked).toEqual([]);
   });
 
   test('a file is bound on a file, and on a directory it is refused', async () => {

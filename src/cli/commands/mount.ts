@@ -4,7 +4,6 @@
  * Where a daemon answers and its mount root can be seen from here, DIR becomes a bind mount of a volume of its own: caches,
  * sources and prefetch are shared with it. Elsewhere DIR is served by this process.
  */
-import { type Stats, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { CodedError, hasCode, messageChain } from '../../base/errors.ts';
@@ -13,7 +12,7 @@ import { bindVolume, visibleMountRoot } from '../bind-volume.ts';
 import type { CliContext } from '../cli-parts.ts';
 import { DaemonClient } from '../daemon-client.ts';
 import { type DaemonOptions, print, withSocketOption } from '../daemon-command.ts';
-import { inputError } from '../input-error.ts';
+import { checkMountTarget } from '../mount-target.ts';
 import type { ServedDirectory } from '../serve-directory.ts';
 
 interface MountOptions extends DaemonOptions {
@@ -23,7 +22,7 @@ interface MountOptions extends DaemonOptions {
 
 const DETAILS = `
 REF is a CID, a CID with a path, /ipfs/CID[/path], /ipns/NAME[/path], ipfs://... or ipns://... .
-DIR exists; for a reference to a single file it is a file. Needs root.`;
+DIR exists and is empty; for a reference to a single file it is an empty file. Needs root.`;
 
 export function registerMount(program: Command, context: CliContext): void {
   const command = program
@@ -56,7 +55,7 @@ async function mount(reference: string, directory: string, options: MountOptions
   // Here too, and first: the volume made of it would call it an option, which nobody has given.
   parseReference(reference);
   const target = resolve(directory);
-  const stat = existing(target);
+  const stat = await checkMountTarget(target);
   const signal = context.interrupted();
   const daemon = options.daemon ? await findVisibleDaemon(options, context) : undefined;
   const served = daemon
@@ -100,14 +99,6 @@ async function findVisibleDaemon(options: MountOptions, context: CliContext): Pr
   }
   await daemon?.[Symbol.asyncDispose]();
   return undefined;
-}
-
-function existing(directory: string): Stats {
-  try {
-    return statSync(directory);
-  } catch (error) {
-    throw inputError(directory, error);
-  }
 }
 
 /** Fulfilled at the signal. A signal handler alone would not keep the process alive; the timer that never fires does. */
