@@ -13,6 +13,7 @@ import type { NodeRecorder } from '../src/fs/node-recorder.ts';
 import { Readahead } from '../src/fs/readahead.ts';
 import { Prefetcher } from '../src/prefetch/prefetcher.ts';
 import { ProfileStore } from '../src/prefetch/profile-store.ts';
+import { UnpinList } from '../src/prefetch/unpin-list.ts';
 import { gatewaySource } from '../src/sources/gateway.ts';
 import { kuboSource } from '../src/sources/kubo.ts';
 import { type KuboControl, kuboControl } from '../src/sources/kubo-control.ts';
@@ -66,7 +67,8 @@ export async function openContent(config: Config, logger: Logger, recorder?: Nod
   });
   const unixfs = new UnixfsReader(blocks);
   const profiles = new ProfileStore(join(config.stateDirectory, 'profiles'), logger);
-  const prefetcher = new Prefetcher({ unixfs, cache, profiles, pinner: kubo?.control, logger });
+  const unpinList = new UnpinList(join(config.stateDirectory, 'unpinning.json'), logger);
+  const prefetcher = new Prefetcher({ unixfs, cache, profiles, unpinList, pinner: kubo?.control, logger });
   const names = nameResolver({ kubo: kubo?.control, gateways });
   return {
     store,

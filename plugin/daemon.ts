@@ -84,6 +84,7 @@ function openVolumes(config: Config, content: Content, connection: string, logge
     mounted: (name) => content.fileSystem.volume(name),
     progress: (name) => content.prefetcher.progress(name),
   });
+  void content.prefetcher.resumeUnpinning(pinnedRoots);
   return { registry, statuses };
 }
 

@@ -6,6 +6,7 @@
  * pushes out another's blocks, nor the cache the blocks of readers. What was asked for whole (`all`, `pin`, `prefetch
  * VOLUME`) may have all of the cache but for what others have pinned, and stops where it does not fit.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CID } from 'multiformats/cid';
 import { CodedError, codeOf, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -22,6 +23,7 @@ import type { FillCache, FillParts } from './fill.ts';
 import { type FoundProfile, findProfile } from './find-profile.ts';
 import { type PinnableCache, type Pinner, Pins } from './pins.ts';
 import type { ProfileStore } from './profile-store.ts';
+import type { UnpinList } from './unpin-list.ts';
 import { VolumePrefetch } from './volume-prefetch.ts';
 
 /** What prefetching needs of the disk cache. */
@@ -35,6 +37,7 @@ export interface PrefetcherParts {
   readonly unixfs: UnixfsReader;
   readonly cache: PrefetchCache;
   readonly profiles: ProfileStore;
+  readonly unpinList: UnpinList;
   /** The Kubo node, where one is configured. */
   readonly pinner?: Pinner | undefined;
   readonly logger: Logger;
@@ -49,6 +52,8 @@ export interface PrefetchOptions {
 
 /** Of the cache's bound: the rest is for what readers fetch by themselves. */
 const AUTO_SHARE = 0.9;
+/** Unpinned in one turn: some milliseconds, at 10 µs each. */
+const UNPINNED_A_TURN = 512;
 
 interface Job {
   readonly root: CID;
@@ -69,6 +74,7 @@ export class Prefetcher {
   readonly #fillParts: FillParts;
   readonly #clock: Clock;
   readonly #jobs = new Map<string, Job>();
+  readonly #closed = new AbortController();
 
   constructor(parts: PrefetcherParts) {
     this.#parts = parts;
@@ -158,24 +164,48 @@ export class Prefetcher {
     this.#jobs.get(name)?.removed.abort();
     this.#jobs.delete(name);
     if (!pinned || !root) return;
-    const { signal } = new AbortController();
-    try {
-      let keys: BlockKey[];
-      let others: readonly CID[];
-      do {
-        others = pinnedRoots();
-        keys = await ownKeys(this.#fillParts, root, others, signal);
-      } while (!pinnedRoots().every((now) => includes(others, now)));
-      this.#parts.cache.unpin(keys);
-      if (!includes(others, root)) await this.#parts.pinner?.unpin(root, { signal });
-    } catch (error) {
-      this.#parts.logger.warn({ volume: name, error: messageChain(error) }, 'the volume could not be unpinned');
-    }
+    this.#parts.unpinList.add(root);
+    await this.#unpin(root, pinnedRoots, name);
+  }
+
+  /** Unpins what an earlier daemon was to, and ended before. */
+  async resumeUnpinning(pinnedRoots: () => readonly CID[]): Promise<void> {
+    for (const root of this.#parts.unpinList.roots) await this.#unpin(root, pinnedRoots);
   }
 
   /** Ends all work and keeps what was recorded. */
   close(): void {
+    this.#closed.abort();
     for (const name of this.#jobs.keys()) this.unmounted(name);
+  }
+
+  async #unpin(root: CID, pinnedRoots: () => readonly CID[], volume?: string): Promise<void> {
+    const { pinner, unpinList, logger } = this.#parts;
+    const { signal } = this.#closed;
+    try {
+      let others: readonly CID[];
+      let keys: BlockKey[];
+      do {
+        others = pinnedRoots();
+        keys = await ownKeys(this.#fillParts, root, others, signal);
+      } while (!(await this.#unpinKeys(keys, () => pinnedRoots().every((now) => includes(others, now)))));
+      if (!includes(others, root)) await pinner?.unpin(root, { signal });
+      unpinList.delete(root);
+    } catch (error) {
+      // What is left is the next daemon's.
+      if (!signal.aborted)
+        logger.warn({ volume, root: `${root}`, error: messageChain(error) }, 'the volume could not be unpinned');
+    }
+  }
+
+  /** Some in each turn; false as soon as `holds` does not. The last come first: what is beneath a block is found by it. */
+  async #unpinKeys(keys: readonly BlockKey[], holds: () => boolean): Promise<boolean> {
+    for (let end = keys.length; end > 0 && holds(); end -= UNPINNED_A_TURN) {
+      this.#closed.signal.throwIfAborted();
+      this.#parts.cache.unpin(keys.slice(Math.max(0, end - UNPINNED_A_TURN), end));
+      await nextTurn();
+    }
+    return holds();
   }
 
   async #run(name: string, job: Job, volume: MountedVolume): Promise<void> {

@@ -13,6 +13,7 @@ import { MountedVolume } from '../../src/fs/mounted-volume.ts';
 import { Prefetcher, type PrefetchOptions } from '../../src/prefetch/prefetcher.ts';
 import { ProfileStore } from '../../src/prefetch/profile-store.ts';
 import { PROFILE_ENTRY, shippedText } from '../../src/prefetch/shipped-profile.ts';
+import { UnpinList } from '../../src/prefetch/unpin-list.ts';
 import { UnixfsReader } from '../../src/unixfs/unixfs-reader.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
@@ -77,7 +78,8 @@ describe('the prefetcher', () => {
       statistics: () => ({ limitBytes, evictions }),
     };
     const profiles = new ProfileStore(directory, logger());
-    return new Prefetcher({ unixfs: new UnixfsReader(blocks), cache, profiles, logger: logger(), clock });
+    const unpinList = new UnpinList(join(directory, 'unpinning'), logger());
+    return new Prefetcher({ unixfs: new UnixfsReader(blocks), cache, profiles, unpinList, logger: logger(), clock });
   }
 
   function logger(context: object = {}): Logger {
@@ -265,6 +267,36 @@ describe('the prefetcher', () => {
     pinnedRoots.push(root);
     mounted(prefetcher, pin);
     await removing;
+    expect(unpinned).toEqual([]);
+  });
+
+  it('unpins some blocks a turn, stops at what is pinned meanwhile, and goes on where a daemon ended', async () => {
+    const dag = new DagBuilder(blocks);
+    const files = Array.from({ length: 2000 }, (_, index) => dag.raw(Buffer.from(`small ${index}`)));
+    const many = dag.directory(files.map((cid, index) => ({ name: `f${index}`, cid })));
+    const keys = [many, ...files].map((cid) => blockKey(cid));
+    for (const key of keys) pinned.add(key);
+    const pinnedRoots: CID[] = [];
+    const removing = start().removed('v', many, true, () => [...pinnedRoots]);
+    await until(() => unpinned.length > 0);
+    expect(unpinned.length).toBeLessThan(1000);
+    pinnedRoots.push(many);
+    const before = unpinned.length;
+    await removing;
+    expect(unpinned.length).toBe(before);
+
+    for (const key of keys) pinned.add(key);
+    pinnedRoots.length = 0;
+    const ended = new Error('the daemon was killed');
+    void start().removed('v', many, true, () => {
+      throw ended;
+    });
+    await settle();
+    expect(pinned.size).toBe(keys.length);
+    await start().resumeUnpinning(() => []);
+    expect(pinned.size).toBe(0);
+    unpinned.length = 0;
+    await start().resumeUnpinning(() => []);
     expect(unpinned).toEqual([]);
   });
 
