@@ -1,6 +1,7 @@
 /**
  * Boot profiles in the state directory: one JSON file for each root they were recorded on, and one for each name that an
- * import gave. Replaced whole; a file that cannot be read is set aside, said, and costs nothing but its profile.
+ * import gave. Replaced whole; a file that does not parse is set aside, said, and costs nothing but its profile.
+ * One that the disk does not give (too many open files, a failing disk) stays as it is.
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -32,13 +33,10 @@ export class ProfileStore {
   /** The profile kept under a root's CID or an import's name; undefined where there is none that can be read. */
   get(name: string): BootProfile | undefined {
     if (!NAME.test(name)) return undefined;
-    const path = this.#path(name);
     try {
-      if (statSync(path).size > MAX_PROFILE_BYTES) throw new CodedError('INPUT_INVALID', 'it is too large');
-      return decodeProfile(readFileSync(path, 'utf8'));
+      return this.#read(name);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      this.#setAside(path, error);
+      this.#logger.warn({ file: this.#path(name), error: messageChain(error) }, 'a boot profile cannot be read');
       return undefined;
     }
   }
@@ -48,9 +46,10 @@ export class ProfileStore {
    * result. Trouble with the disk is logged.
    */
   merge(run: BootProfile, other?: BootProfile): BootProfile {
-    const before = this.get(run.root) ?? other;
-    const merged = before?.root === run.root ? mergeProfiles(before, run) : run;
+    const mergedWith = (before?: BootProfile) => (before?.root === run.root ? mergeProfiles(before, run) : run);
+    let merged = mergedWith(other);
     try {
+      merged = mergedWith(this.#read(run.root) ?? other);
       this.#write(run.root, merged);
     } catch (error) {
       this.#logger.warn({ root: run.root, error: messageChain(error) }, 'a boot profile could not be saved');
@@ -74,6 +73,20 @@ export class ProfileStore {
       const profile = this.get(name);
       return profile ? [{ name, root: profile.root, blocks: profile.blocks.length, runs: profile.runs }] : [];
     });
+  }
+
+  /** Undefined where there is none, or a damaged one, which is then set aside. @throws the disk's error */
+  #read(name: string): BootProfile | undefined {
+    const path = this.#path(name);
+    try {
+      if (statSync(path).size > MAX_PROFILE_BYTES) throw new CodedError('INPUT_INVALID', 'it is too large');
+      return decodeProfile(readFileSync(path, 'utf8'));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      if (!(error instanceof CodedError)) throw error;
+      this.#setAside(path, error);
+      return undefined;
+    }
   }
 
   #path(name: string): string {

@@ -1,5 +1,5 @@
 /** Profiles: merging keeps everything in order, files round-trip, garbage is refused with one error and set aside on disk. */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -113,6 +113,16 @@ describe('profiles on disk', () => {
     expect(store.get(ROOT)).toBeUndefined();
     expect(readdirSync(directory)).toEqual([`${ROOT}.json.damaged`]);
     expect(store.merge({ root: ROOT, runs: 1, blocks: [ROOT] }).blocks).toEqual([ROOT]);
+  });
+
+  it('stay where the disk does not give them, and are not written over', () => {
+    const store = new ProfileStore(directory, silentLogger());
+    const path = join(directory, `${ROOT}.json`);
+    symlinkSync(path, path);
+    expect(store.get(ROOT)).toBeUndefined();
+    expect(store.merge({ root: ROOT, runs: 1, blocks: [ROOT] }).blocks).toEqual([ROOT]);
+    expect(readdirSync(directory)).toEqual([`${ROOT}.json`]);
+    expect(readlinkSync(path)).toBe(path);
   });
 });
 
