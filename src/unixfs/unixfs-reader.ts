@@ -9,6 +9,7 @@ import { LRUCache } from 'lru-cache';
 import { CodedError, codeOf } from '../base/errors.ts';
 import { chain, type MaybePromise } from '../base/maybe-promise.ts';
 import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
+import { type Clock, systemClock } from '../blocks/clock.ts';
 import { type ContentKey, cidOf } from './content-key.ts';
 import { isEntryName } from './entry-name.ts';
 import { FileIndex } from './file-index.ts';
@@ -20,20 +21,36 @@ import { decodeUnixfsEntry, entryMemoryBytes, type UnixfsEntry } from './unixfs-
 
 /** Half of it holds the inner nodes of a file of 500 GB in blocks of 1 MiB, or 50,000 directories of ten entries. */
 const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
+/** Whoever reads a listing by cursor asks again within this; it may be of 350 MB. */
+const OVERSIZED_KEPT_MS = 60_000;
+
+export interface UnixfsReaderOptions {
+  /** Bounds what is kept decoded, half of it each for entries and for listings of sharded directories. */
+  readonly cacheBytes?: number;
+  readonly clock?: Clock;
+}
 
 export class UnixfsReader {
   readonly blocks: BlockReader;
   readonly #entries: LRUCache<ContentKey, UnixfsEntry>;
   /** Listings of sharded directories: the whole of one, by the key of its root shard. */
   readonly #listings: LRUCache<ContentKey, LinkTable>;
-  /** The latest listing too large for the cache: without it, reading it by cursor would be quadratic. */
+  /**
+   * The latest listing too large for the cache, until it was not used for a while: without it, reading it by cursor would
+   * be quadratic.
+   */
   #oversized: { readonly key: ContentKey; readonly listing: LinkTable } | undefined;
+  #unschedule: (() => void) | undefined;
+  readonly #clock: Clock;
 
   readonly #walks = new SharedTasks<ContentKey, LinkTable>();
 
-  /** `cacheBytes` bounds what is kept decoded, half of it each for entries and for listings of sharded directories. */
-  constructor(blocks: BlockReader, { cacheBytes = DEFAULT_CACHE_BYTES }: { cacheBytes?: number } = {}) {
+  constructor(
+    blocks: BlockReader,
+    { cacheBytes = DEFAULT_CACHE_BYTES, clock = systemClock }: UnixfsReaderOptions = {},
+  ) {
     this.blocks = blocks;
+    this.#clock = clock;
     const maxSize = Math.max(1, Math.floor(cacheBytes / 2));
     this.#entries = new LRUCache({ maxSize, sizeCalculation: entryMemoryBytes });
     this.#listings = new LRUCache({ maxSize, sizeCalculation: (listing) => listing.memoryBytes });
@@ -76,7 +93,7 @@ export class UnixfsReader {
 
   /** All entries of the directory `key`, always in the same order. @throws as `find` does. */
   list(key: ContentKey, options: WantOptions): MaybePromise<LinkTable> {
-    const kept = this.#listings.get(key) ?? (this.#oversized?.key === key ? this.#oversized.listing : undefined);
+    const kept = this.#listings.get(key) ?? this.#oversizedOf(key);
     if (kept) return kept;
     return chain(this.entry(key, options), (entry) => {
       if (entry.kind === 'directory') return entry.entries;
@@ -106,8 +123,22 @@ export class UnixfsReader {
   async #listShards(key: ContentKey, root: HamtShard, options: WantOptions): Promise<LinkTable> {
     const listing = await listShards(root, this.#shards(options));
     this.#listings.set(key, listing);
-    if (!this.#listings.has(key)) this.#oversized = { key, listing };
+    if (!this.#listings.has(key)) this.#keep({ key, listing });
     return listing;
+  }
+
+  #oversizedOf(key: ContentKey): LinkTable | undefined {
+    if (this.#oversized?.key !== key) return undefined;
+    this.#keep(this.#oversized);
+    return this.#oversized.listing;
+  }
+
+  #keep(oversized: { readonly key: ContentKey; readonly listing: LinkTable }): void {
+    this.#unschedule?.();
+    this.#oversized = oversized;
+    this.#unschedule = this.#clock.schedule(OVERSIZED_KEPT_MS, () => {
+      this.#oversized = undefined;
+    });
   }
 
   #shards(options: WantOptions): LoadShard {

@@ -8,6 +8,7 @@ import { resolvePath } from '../../src/unixfs/resolve-path.ts';
 import { UnixfsReader } from '../../src/unixfs/unixfs-reader.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { DAG_CBOR, DagBuilder, hashBits, type NamedChild, slotPrefix } from '../support/dag-builder.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 
 const demand = { priority: 'demand' as const };
 
@@ -139,6 +140,21 @@ describe('sharded directories', () => {
     callers[1]?.abort();
     await expect(lists[1]).rejects.toMatchObject({ code: 'ABORTED' });
     expect(blocks.waiting.length).toBe(0);
+  });
+
+  test('a listing too large for the cache is kept until it was not used for a minute', async () => {
+    const { blocks, dag } = builder();
+    const clock = new FakeClock();
+    const key = contentKey(dag.hamt(children(dag, 300), 16));
+    const unixfs = new UnixfsReader(blocks, { cacheBytes: 4096, clock });
+    const listing = await unixfs.list(key, demand);
+    for (let use = 0; use < 3; use++) {
+      await clock.advance(50_000);
+      expect(await unixfs.list(key, demand)).toBe(listing);
+    }
+    await clock.advance(60_000);
+    expect(clock.timers).toBe(0);
+    expect(await unixfs.list(key, demand)).not.toBe(listing);
   });
 
   test('a name that can be none is not surfaced from a shard either', async () => {
