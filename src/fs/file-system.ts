@@ -24,7 +24,7 @@ export interface Attributes {
   /** st_ino: the same for as long as content and place are, however often the node is forgotten. A safe integer. */
   readonly inode: number;
   readonly kind: NodeKind;
-  /** Permission bits alone (0o7777). */
+  /** Permission bits alone (0o777): never set-user-ID, set-group-ID or sticky. */
   readonly mode: number;
   readonly sizeBytes: number;
   readonly mtimeSeconds: number;
