@@ -15,6 +15,7 @@ import type { ServeDirectory, ServedDirectory } from '../src/cli/serve-directory
 import { kernelTransport } from '../src/fuse/kernel/kernel-transport.ts';
 import { libfuseTransport } from '../src/fuse/libfuse/libfuse-transport.ts';
 import { detach, runProgram } from '../src/fuse/run-program.ts';
+import { resolveForMount } from '../src/volumes/resolve-for-mount.ts';
 import { parseVolumeOptions } from '../src/volumes/volume-options.ts';
 import { readConfig } from './config.ts';
 import { openContent } from './content.ts';
@@ -37,7 +38,7 @@ export const serveDirectory: ServeDirectory = async (reference, directory, { vol
   const lock = lockStateDirectory(config.stateDirectory);
   undo.defer(() => lock.release());
   const content = undo.use(await openContent(config, logger));
-  const { cid, kind } = await content.resolver.resolve(options, signal);
+  const { cid, kind } = await resolveForMount(content.resolver, options, signal);
   const isDirectory = (await stat(directory)).isDirectory();
   if (isDirectory !== (kind === 'directory')) {
     const problem = isDirectory ? 'is a single file: give a file to mount it on' : 'is a directory, and this is a file';

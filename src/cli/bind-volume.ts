@@ -10,6 +10,7 @@ import { CodedError } from '../base/errors.ts';
 import { isFuseMountPoint } from '../fuse/mount-table.ts';
 import { detach, runProgram } from '../fuse/run-program.ts';
 import type { DaemonClient } from './daemon-client.ts';
+import { findMountpoint, hasCandidates } from './find-mountpoint.ts';
 import type { ServedDirectory } from './serve-directory.ts';
 
 export interface BindRequest {
@@ -21,14 +22,19 @@ export interface BindRequest {
   readonly signal: AbortSignal;
 }
 
-/** True where the kernel's table here has a FUSE mount exactly at `mountRoot`: a plugin's lies in a namespace of its own. */
-export async function visibleMountRoot(mountRoot: string): Promise<boolean> {
-  return isFuseMountPoint(mountRoot);
-}
-
-/** @throws what the daemon says of the reference and the options, and MOUNT_FAILED; then nothing is left behind */
-export async function bindVolume(daemon: DaemonClient, request: BindRequest): Promise<ServedDirectory> {
+/**
+ * Undefined where what the daemon mounts at `mountRoot` is not seen from here, there or elsewhere.
+ * @throws what the daemon says of the reference and the options, and MOUNT_FAILED; then nothing is left behind
+ */
+export async function bindVolume(
+  daemon: DaemonClient,
+  mountRoot: string,
+  request: BindRequest,
+): Promise<ServedDirectory | undefined> {
   const { reference, target, signal } = request;
+  // A plugin's mount root lies in a namespace of its own.
+  const isHere = await isFuseMountPoint(mountRoot);
+  if (!isHere && !(await hasCandidates())) return undefined;
   const name = `ipfs-volume-mount-${randomUUID()}`;
   const isPath = reference.startsWith('/') || reference.includes('://');
   const Opts = { ...request.volumeOptions, [isPath ? 'path' : 'cid']: reference };
@@ -48,8 +54,13 @@ export async function bindVolume(daemon: DaemonClient, request: BindRequest): Pr
       { signal },
     );
     undo.push(() => daemon.volumeDriver('Unmount', { Name: name, ID: name }));
-    await checkKinds(Mountpoint, request);
-    const bound = await runProgram('mount', ['--bind', Mountpoint, target]);
+    const source = isHere ? Mountpoint : await findMountpoint(Mountpoint);
+    if (source === undefined) {
+      await unmount();
+      return undefined;
+    }
+    await checkKinds(source, request);
+    const bound = await runProgram('mount', ['--bind', source, target]);
     if (!bound.ok) throw new CodedError('MOUNT_FAILED', `cannot mount at ${target}: ${bound.said}`);
     undo.push(() => detach(target));
   } catch (error) {

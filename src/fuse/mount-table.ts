@@ -17,6 +17,12 @@ export async function isFuseMountPoint(directory: string): Promise<boolean> {
   return points.includes(path);
 }
 
+/** Where FUSE file systems of that source are mounted whole, not a directory of theirs, as this process sees it. */
+export async function wholeMounts(source: string): Promise<string[]> {
+  const entries = parseMountEntries(await readFile('/proc/self/mountinfo', 'latin1'));
+  return entries.filter((entry) => entry.source === source && entry.root === '/').map(({ point }) => point);
+}
+
 /** True where a mount of any kind is exactly on `path`, as this process sees it. */
 export async function isMountPoint(path: string): Promise<boolean> {
   const [table, real] = await Promise.all([readFile('/proc/self/mountinfo', 'latin1'), canonical(path)]);

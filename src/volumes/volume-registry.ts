@@ -13,6 +13,7 @@ import { CodedError, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { VolumeSpec } from '../fs/mounted-volume.ts';
 import type { ContentResolver } from './content-resolver.ts';
+import { resolveForMount } from './resolve-for-mount.ts';
 import { waitFor } from './shared-wait.ts';
 import type { StateFile } from './state-file.ts';
 import { directoryNameOf } from './volume-name.ts';
@@ -52,10 +53,6 @@ export interface MountCall {
   readonly repeated?: boolean;
 }
 
-/** A mount waits for the root block at the most, and less than the 30 s after which a second call would come. */
-const MOUNT_LIMIT_MS = 25_000;
-/** Of which one block may take this much. */
-const BLOCK_LIMIT_MS = 24_000;
 /** As the engine makes its IDs (moby: pkg/stringid), and `ipfs-volume mount` those of the volumes that it makes for itself. */
 const OWNED_MOUNT_ID = /^(?:[0-9a-f]{64}|ipfs-volume-mount-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
@@ -147,7 +144,7 @@ export class VolumeRegistry {
 
   /**
    * Counts a mount under Docker's `mountId` ('' where it gave none) and gives the mountpoint. Waits for the root block
-   * where that is not known yet, for MOUNT_LIMIT_MS at the most.
+   * where that is not known yet, for 25 s at the most.
    * @throws VOLUME_NOT_FOUND, ABORTED, and why the content cannot be had; nothing is counted then.
    */
   async mount(name: string, mountId: string, { signal, call }: MountCall): Promise<string> {
@@ -244,17 +241,10 @@ export class VolumeRegistry {
   #resolve(record: VolumeRecord, signal: AbortSignal): Promise<ResolvedContent> {
     let shared = this.#resolving.get(record);
     if (!shared) {
-      const limit = AbortSignal.timeout(MOUNT_LIMIT_MS);
-      const options = this.#parse(record);
-      shared = this.#options.content
-        // A block's own time-out tells what each source said; the limit on the whole is for many blocks in a row.
-        .resolve({ ...options, timeoutMs: Math.min(options.timeoutMs, BLOCK_LIMIT_MS) }, limit)
+      shared = resolveForMount(this.#options.content, this.#parse(record))
         .catch((error: unknown) => {
-          const cause = limit.aborted
-            ? new CodedError('BLOCK_TIMEOUT', `no answer within ${MOUNT_LIMIT_MS / 1000} s`, { cause: error })
-            : error;
-          this.#mountErrors.set(record, messageChain(cause));
-          throw cause;
+          this.#mountErrors.set(record, messageChain(error));
+          throw error;
         })
         .finally(() => this.#resolving.delete(record));
       this.#resolving.set(record, shared);

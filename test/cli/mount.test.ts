@@ -4,14 +4,15 @@
  * What the played daemon "mounts" is a plain folder; its mount root is a FUSE mount that nobody serves, which is enough,
  * since the command looks at the kernel's table and never at the path.
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { detach, runProgram } from '../../src/fuse/run-program.ts';
+import { startDaemon } from '../support/daemon.ts';
 import { describeWith } from '../support/machine.ts';
-import { type Answer, ControlServer, json } from './support/control-server.ts';
+import { type Answer, ControlServer, json, readBody } from './support/control-server.ts';
 import { SAMPLE_STATUS } from './support/sample-status.ts';
 import { Scratch } from './support/scratch.ts';
 
@@ -144,16 +145,39 @@ describeWith(['root', 'fuse'], 'mount through a daemon', () => {
     expect(verbs()).toEqual(['Create', 'Mount', 'Remove']);
   });
 
-  test('a mount root that is not seen from here (a plugin has its own) is said, and the directory served alone', async () => {
+  test('a mount root that is not seen from here is said, and the directory served alone; nothing is left there', async () => {
     answers['GET /ipfs-volume/status'] = json({ ...SAMPLE_STATUS, mountRoot: '/mnt/volumes' });
+    answers['POST /VolumeDriver.Mount'] = json({ Mountpoint: '/mnt/volumes/not-seen', Err: '' });
     const { child, firstLine, ended } = await start('bafkqaaa', scratch.at('target'));
     expect(firstLine).toBe(`mounted bafkqaaa at ${scratch.at('target')}\n`);
     expect(existsSync(scratch.at('target', 'served'))).toBe(true);
     child.kill('SIGTERM');
     expect(await ended).toEqual({
       code: 0,
-      stderr: "the daemon's mount root /mnt/volumes is not seen from here; serving without it\n",
+      stderr:
+        "the daemon's mount root /mnt/volumes is not seen from here; " +
+        'serving without it, and without what its store and cache hold\n',
     });
-    expect(verbs()).toEqual([]);
+    // It is tried where any daemon of this machine has a mount to be searched.
+    expect([[], ['Create', 'Mount', 'Unmount', 'Remove']]).toContainEqual(verbs());
+  });
+
+  test('a mount that is seen elsewhere, as that of a managed plugin is on the host, is found and bound', async () => {
+    await using daemon = await startDaemon();
+    const pass: (verb: string) => Answer = (verb) => async (request, response, asked) => {
+      const body = JSON.parse(String(await readBody(request, asked)));
+      const answer = await daemon.call<{ Mountpoint?: string }>(verb, body);
+      if (answer.Mountpoint) answer.Mountpoint = answer.Mountpoint.replace(daemon.mountRoot, '/mnt/volumes');
+      response.end(JSON.stringify(answer));
+    };
+    answers['GET /ipfs-volume/status'] = json({ ...SAMPLE_STATUS, mountRoot: '/mnt/volumes' });
+    for (const verb of ['Create', 'Mount', 'Unmount', 'Remove']) answers[`POST /VolumeDriver.${verb}`] = pass(verb);
+    writeFileSync(scratch.at('file-target'), '');
+    const { child, firstLine, ended } = await start('bafkqablimvwgy3y', scratch.at('file-target'));
+    expect(firstLine).toContain(`through the daemon at ${server.socketPath}`);
+    expect(execFileSync('cat', [scratch.at('file-target')], { encoding: 'utf8' })).toBe('hello');
+    child.kill('SIGTERM');
+    expect(await ended).toEqual({ code: 0, stderr: '' });
+    expect(await daemon.call('List', {})).toMatchObject({ Volumes: [] });
   });
 });

@@ -1,14 +1,14 @@
 /**
  * `ipfs-volume mount REF DIR`: one reference at one directory, without Docker, in the foreground until SIGINT or SIGTERM.
  *
- * Where a daemon answers and its mount root can be seen from here, DIR becomes a bind mount of a volume of its own: caches,
+ * Where a daemon answers and its mount can be seen from here, DIR becomes a bind mount of a volume of its own: caches,
  * sources and prefetch are shared with it. Elsewhere DIR is served by this process.
  */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { CodedError, hasCode, messageChain } from '../../base/errors.ts';
 import { parseReference } from '../../volumes/reference.ts';
-import { bindVolume, visibleMountRoot } from '../bind-volume.ts';
+import { type BindRequest, bindVolume } from '../bind-volume.ts';
 import type { CliContext } from '../cli-parts.ts';
 import { DaemonClient } from '../daemon-client.ts';
 import { type DaemonOptions, print, withSocketOption } from '../daemon-command.ts';
@@ -57,10 +57,10 @@ async function mount(reference: string, directory: string, options: MountOptions
   const target = resolve(directory);
   const stat = await checkMountTarget(target);
   const signal = context.interrupted();
-  const daemon = options.daemon ? await findVisibleDaemon(options, context) : undefined;
-  const served = daemon
-    ? await bindVolume(daemon, { reference, target, targetStat: stat, volumeOptions: options.option, signal })
-    : await serveAlone(reference, target, options, context, signal);
+  const request = { reference, target, targetStat: stat, volumeOptions: options.option, signal };
+  const through = options.daemon ? await bindThroughDaemon(request, options, context) : undefined;
+  const served = through?.served ?? (await serveAlone(reference, target, options, context, signal));
+  const daemon = through?.daemon;
   // This output is not what the command is for: a reader that leaves (`| head`) would end it with the mount in place.
   context.process.stdout.removeAllListeners('error').on('error', () => {});
   try {
@@ -83,22 +83,45 @@ async function serveAlone(
   return serveDirectory(reference, target, { volumeOptions: options.option, env: context.process.env, signal });
 }
 
-/** The daemon, where one answers and what it mounts is seen here too. One that was named with --socket must answer. */
-async function findVisibleDaemon(options: MountOptions, context: CliContext): Promise<DaemonClient | undefined> {
+/** Where a daemon answers and what it mounts is seen here too. One that was named with --socket must answer. */
+async function bindThroughDaemon(
+  request: BindRequest,
+  options: MountOptions,
+  context: CliContext,
+): Promise<{ daemon: DaemonClient; served: ServedDirectory } | undefined> {
+  const found = await findDaemon(options, context);
+  if (!found) return undefined;
+  const { daemon, mountRoot } = found;
+  let served: ServedDirectory | undefined;
+  try {
+    served = await bindVolume(daemon, mountRoot, request);
+    if (served) return { daemon, served };
+  } finally {
+    if (!served) await daemon[Symbol.asyncDispose]();
+  }
+  context.process.stderr.write(
+    `the daemon's mount root ${mountRoot} is not seen from here; serving without it, and without what its store and cache hold\n`,
+  );
+  return undefined;
+}
+
+async function findDaemon(
+  options: MountOptions,
+  context: CliContext,
+): Promise<{ daemon: DaemonClient; mountRoot: string } | undefined> {
   let daemon: DaemonClient | undefined;
   try {
     daemon = await DaemonClient.find({ socket: options.socket, env: context.process.env });
     const { mountRoot } = await daemon.status();
-    if (await visibleMountRoot(mountRoot)) return daemon;
-    context.process.stderr.write(`the daemon's mount root ${mountRoot} is not seen from here; serving without it\n`);
+    return { daemon, mountRoot };
   } catch (error) {
+    await daemon?.[Symbol.asyncDispose]();
     if (options.socket !== undefined) throw error;
     // No daemon is the ordinary case; one that is there and fails is worth a line.
     if (!hasCode(error, 'DAEMON_UNREACHABLE'))
       context.process.stderr.write(`serving without the daemon: ${messageChain(error)}\n`);
+    return undefined;
   }
-  await daemon?.[Symbol.asyncDispose]();
-  return undefined;
 }
 
 /** Fulfilled at the signal. A signal handler alone would not keep the process alive; the timer that never fires does. */
