@@ -15,6 +15,11 @@ interface SharedTask<V> {
 export class SharedTasks<K, V> {
   readonly #tasks = new Map<K, SharedTask<V>>();
 
+  /** True where somebody waits for `key`. */
+  has(key: K): boolean {
+    return this.#tasks.has(key);
+  }
+
   /** `start` runs where nobody waits for `key` yet. @throws ABORTED where `signal` was, and what the task throws. */
   run(key: K, signal: AbortSignal | undefined, start: (signal: AbortSignal) => Promise<V>): Promise<V> {
     const task = this.#tasks.get(key) ?? this.#start(key, start);

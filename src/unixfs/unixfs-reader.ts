@@ -16,7 +16,7 @@ import { FileIndex } from './file-index.ts';
 import { type FoundLink, findInShards, type LoadShard, listShards } from './hamt-directory.ts';
 import type { HamtShard } from './hamt-shard.ts';
 import type { LinkTable } from './link-table.ts';
-import { SharedTasks } from './shared-tasks.ts';
+import { SharedListings } from './shared-listings.ts';
 import { decodeUnixfsEntry, entryMemoryBytes, type UnixfsEntry } from './unixfs-entry.ts';
 
 /** Half of it holds the inner nodes of a file of 500 GB in blocks of 1 MiB, or 50,000 directories of ten entries. */
@@ -43,7 +43,7 @@ export class UnixfsReader {
   #unschedule: (() => void) | undefined;
   readonly #clock: Clock;
 
-  readonly #walks = new SharedTasks<ContentKey, LinkTable>();
+  readonly #walks: SharedListings;
 
   constructor(
     blocks: BlockReader,
@@ -51,6 +51,7 @@ export class UnixfsReader {
   ) {
     this.blocks = blocks;
     this.#clock = clock;
+    this.#walks = new SharedListings(clock);
     const maxSize = Math.max(1, Math.floor(cacheBytes / 2));
     this.#entries = new LRUCache({ maxSize, sizeCalculation: entryMemoryBytes });
     this.#listings = new LRUCache({ maxSize, sizeCalculation: (listing) => listing.memoryBytes });
@@ -98,20 +99,7 @@ export class UnixfsReader {
     return chain(this.entry(key, options), (entry) => {
       if (entry.kind === 'directory') return entry.entries;
       if (entry.kind !== 'shard') throw notADirectory(entry);
-      return this.#walks.run(key, options.signal, (signal) => {
-        // The first one's time-out holds for all; everyone's own signal lets them go.
-        const { priority, account, limitMs } = options;
-        return this.#listShards(key, entry.shard, {
-          priority,
-          signal,
-          account,
-          limitMs,
-          // Asked for anew by each level: it is what is left for all of them together.
-          get timeoutMs() {
-            return options.timeoutMs;
-          },
-        });
-      });
+      return this.#walks.run(key, options, (shared) => this.#listShards(key, entry.shard, shared));
     });
   }
 

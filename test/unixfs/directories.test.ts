@@ -2,13 +2,14 @@
 import fc from 'fast-check';
 import type { CID } from 'multiformats/cid';
 import { describe, expect, test } from 'vitest';
+import { codeOf } from '../../src/base/errors.ts';
 import { NodeWant } from '../../src/fs/node-want.ts';
 import { cidOf, contentKey } from '../../src/unixfs/content-key.ts';
 import { resolvePath } from '../../src/unixfs/resolve-path.ts';
 import { UnixfsReader } from '../../src/unixfs/unixfs-reader.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { DAG_CBOR, DagBuilder, hashBits, type NamedChild, slotPrefix } from '../support/dag-builder.ts';
-import { FakeClock } from '../support/fake-clock.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
 
 const demand = { priority: 'demand' as const };
 
@@ -140,6 +141,34 @@ describe('sharded directories', () => {
     callers[1]?.abort();
     await expect(lists[1]).rejects.toMatchObject({ code: 'ABORTED' });
     expect(blocks.waiting.length).toBe(0);
+  });
+
+  test('of those who list it at once, each waits as long as its own time-out says', async () => {
+    const { blocks, dag, unixfs } = builder();
+    const root = dag.hamt(children(dag, 300), 16);
+    const key = contentKey(root);
+    const entry = await unixfs.entry(key, demand);
+    if (entry.kind === 'shard') blocks.makeSilent(cidOf(entry.shard.links.key(0)));
+    const clock = new FakeClock();
+    const fresh = new UnixfsReader(blocks, { clock });
+    const list = async (timeoutMs: number) =>
+      Promise.resolve(fresh.list(key, { ...demand, timeoutMs })).then(() => 'listed', codeOf);
+    const ended: string[] = [];
+    const note = (who: string) => (how: string) => ended.push(`${who}: ${how}`);
+    void list(1000).then(note('first'));
+    void list(60_000).then(note('patient'));
+    void list(400).then(note('hasty'));
+    await clock.advance(400);
+    expect(ended).toEqual(['hasty: BLOCK_TIMEOUT']);
+    await clock.advance(600);
+    blocks.expire();
+    await settle();
+    expect(ended).toEqual(['hasty: BLOCK_TIMEOUT', 'first: BLOCK_TIMEOUT']);
+    expect(blocks.waiting.map(({ options }) => options.timeoutMs)).toEqual([59_000]);
+    blocks.expire();
+    await settle();
+    expect(ended.at(-1)).toBe('patient: BLOCK_TIMEOUT');
+    expect(clock.timers).toBe(0);
   });
 
   test('a listing too large for the cache is kept until it was not used for a minute', async () => {
