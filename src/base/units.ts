@@ -38,6 +38,7 @@ export function parseDurationMs(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)$/i.exec(text.trim());
   const factor = match?.[2] ? DURATION_FACTORS_MS[match[2].toLowerCase()] : undefined;
   const durationMs = match && factor !== undefined ? Number(match[1]) * factor : Number.NaN;
+  if (durationMs === 0) throw new CodedError('CONFIG_INVALID', `"${text}" must be more than 0, such as 60s`);
   // A timer longer than 2^31-1 ms fires at once in Node.
   if (!(durationMs > 0 && durationMs <= 0x7fff_ffff)) {
     throw new CodedError('CONFIG_INVALID', `"${text}" is not a duration such as 60s`);

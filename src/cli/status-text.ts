@@ -35,7 +35,10 @@ export function describeDaemon(status: DaemonStatus): string[] {
     ]),
     '',
     ...formatTable([
-      ['local store', `${formatBytes(store.bytes)} in ${store.blocks} blocks, ${store.roots} roots`],
+      [
+        'local store',
+        `${formatBytes(store.bytes)} in ${store.blocks} blocks, ${store.roots} ${store.roots === 1 ? 'root' : 'roots'}`,
+      ],
       ['cache', `${formatBytes(cache.bytes)} of ${formatBytes(cache.limitBytes)} in ${cache.blocks} blocks`],
       ['blocks fetched', wanted.join(', ')],
       ['mount root', status.mountRoot],

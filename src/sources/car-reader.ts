@@ -13,6 +13,10 @@ import { Pieces } from './pieces.ts';
 /** A section is a CID and a block; a header's roots take 40 bytes each, so this has room for fifty thousand. */
 const MAX_PIECE_BYTES = MAX_BLOCK_BYTES + 4096;
 
+/** Of a section's length, as @ipld/car reads it. */
+const LENGTH_BYTES = 8;
+const NO_CAR = 'this is no CAR: its header does not parse';
+
 export interface Car {
   readonly roots: readonly CID[];
   /** In their order, unverified. */
@@ -25,11 +29,21 @@ export interface Car {
  */
 export async function readCar(chunks: AsyncIterable<Uint8Array>): Promise<Car> {
   const reader = new BoundedReader(chunks);
+  if (!isHeader(await reader.upTo(LENGTH_BYTES + 1))) throw new CodedError('CAR_INVALID', NO_CAR);
   const decoder = createDecoder(reader);
-  const header = await parsing(() => decoder.header(), 'this is no CAR: its header does not parse');
+  const header = await parsing(() => decoder.header(), NO_CAR);
   // A version 2 says where its blocks end, so that one cut off between two of them is found too.
   const endsAt = header.version === 2 ? header.dataOffset + header.dataSize : undefined;
   return { roots: header.roots, blocks: readBlocks(decoder.blocks(), reader, endsAt) };
+}
+
+/**
+ * Whether a file may begin so: a varint, and dag-cbor of a map of one (version 2) or two entries. The first letter of a text
+ * is a length too, mostly of more than there is: it would be taken for a CAR that was cut off.
+ */
+function isHeader(start: Uint8Array): boolean {
+  const map = start[start.findIndex((byte) => byte < 0x80) + 1];
+  return map === undefined || map === 0xa1 || map === 0xa2;
 }
 
 async function* readBlocks(

@@ -149,9 +149,14 @@ function permissions(value: string): number {
 
 /** The library takes '' and '/' for the address of nothing. */
 function address(value: string): string {
-  const peer = multiaddr(value);
-  if (peer.getComponents().length === 0)
-    throw new Error('it takes multiaddrs such as /ip4/192.0.2.1/tcp/4001/p2p/12D3…, separated by commas');
+  const example = 'it takes multiaddrs such as /ip4/192.0.2.1/tcp/4001/p2p/12D3…, separated by commas';
+  let peer: ReturnType<typeof multiaddr>;
+  try {
+    peer = multiaddr(value);
+  } catch (cause) {
+    throw new Error(example, { cause });
+  }
+  if (peer.getComponents().length === 0) throw new Error(example);
   return peer.toString();
 }
 

@@ -172,6 +172,7 @@ describe('what is refused leaves nothing behind', () => {
     ['a block over 2 MiB', carV1([ROOT.cid], [ROOT, large]), 'BLOCK_TOO_LARGE', /2 MiB|2097152/],
     ['a root whose block is missing', carV1([ROOT.cid], ALL), 'CAR_INVALID', new RegExp(`root ${ROOT.cid}`)],
     ['a header without roots', carV1([], ALL), 'CAR_INVALID', /no root/],
+    ['a text of one line', Buffer.from('hello\n'), 'CAR_INVALID', /this is no CAR: its header does not parse/],
     ['nothing', new Uint8Array(0), 'CAR_INVALID', /not parse/],
     ['a web page', Buffer.from('<!doctype html><title>Not found</title>'), 'CAR_INVALID', /CAR/],
     ['a length of ten bytes of varint', Buffer.from('ffffffffffffffffff01', 'hex'), 'CAR_INVALID', /CAR/],
