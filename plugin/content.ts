@@ -68,7 +68,15 @@ export async function openContent(config: Config, logger: Logger, recorder?: Nod
   const unixfs = new UnixfsReader(blocks);
   const profiles = new ProfileStore(join(config.stateDirectory, 'profiles'), logger);
   const unpinList = new UnpinList(join(config.stateDirectory, 'unpinning.json'), logger);
-  const prefetcher = new Prefetcher({ unixfs, cache, profiles, unpinList, pinner: kubo?.control, logger });
+  const prefetcher = new Prefetcher({
+    unixfs,
+    cache,
+    profiles,
+    unpinList,
+    pinner: kubo?.control,
+    pinnerIsOptional: config.kuboIsDefault,
+    logger,
+  });
   const names = nameResolver({ kubo: kubo?.control, gateways });
   return {
     store,

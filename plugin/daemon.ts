@@ -83,6 +83,7 @@ function openVolumes(config: Config, content: Content, connection: string, logge
     defaults,
     mounted: (name) => content.fileSystem.volume(name),
     progress: (name) => content.prefetcher.progress(name),
+    hasProfile: (name) => content.profiles.has(name),
   });
   void content.prefetcher.resumeUnpinning(pinnedRoots);
   return { registry, statuses };

@@ -60,7 +60,9 @@ function answerError(logger: Logger): ErrorRequestHandler {
     // body-parser's errors carry the status that fits (413 for a body too large).
     const status = hasCode(error, 'REQUEST_INVALID') ? 400 : Number((error as { status?: number }).status ?? 500);
     const message = messageChain(error);
-    logger.warn({ path: request.path, error: message }, 'refused a call of Docker');
+    // Docker asks every driver for a name that it does not know: an answer, and no trouble.
+    const probing = request.path === '/VolumeDriver.Get' && hasCode(error, 'VOLUME_NOT_FOUND');
+    logger[probing ? 'debug' : 'warn']({ path: request.path, error: message }, 'refused a call of Docker');
     if (!response.headersSent) send(response, status, { Err: message });
   };
 }

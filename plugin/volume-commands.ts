@@ -4,7 +4,7 @@ import { CodedError } from '../src/base/errors.ts';
 import { type BootProfile, decodeProfile } from '../src/prefetch/boot-profile.ts';
 import type { Prefetcher } from '../src/prefetch/prefetcher.ts';
 import type { ProfileStore } from '../src/prefetch/profile-store.ts';
-import type { ProfileSummary, VolumeStatus } from '../src/volumes/control-api.ts';
+import type { Evicted, ProfileSummary, VolumeStatus } from '../src/volumes/control-api.ts';
 import { directoryNameOf } from '../src/volumes/volume-name.ts';
 import type { VolumeRegistry } from '../src/volumes/volume-registry.ts';
 import type { VolumeStatuses } from '../src/volumes/volume-status.ts';
@@ -13,7 +13,7 @@ export interface VolumeCommands {
   /** Resolves once all is here. @throws VOLUME_NOT_FOUND, BLOCK_UNAVAILABLE, ABORTED, and as a mount does */
   prefetch(name: string, signal: AbortSignal): Promise<VolumeStatus>;
   /** @throws VOLUME_NOT_FOUND, VOLUME_IN_USE where it is pinned */
-  evict(name: string, signal: AbortSignal): Promise<{ readonly freedBytes: number }>;
+  evict(name: string, signal: AbortSignal): Promise<Evicted>;
   profiles(): ProfileSummary[];
   /** By root, by name, or by volume. @throws NOT_IN_STORE */
   profile(name: string): BootProfile;
@@ -38,10 +38,10 @@ export function volumeCommands(
       if (registry.options(name).pin) {
         throw new CodedError('VOLUME_IN_USE', `the volume "${name}" is pinned: remove it to have its space back`);
       }
-      if (!resolved) return { freedBytes: 0 };
+      if (!resolved) return { freedBytes: 0, keptBytes: 0 };
       const others = rootsOf(registry, (other) => other !== name);
       const freedBytes = await prefetcher.evict(directoryNameOf(name), CID.parse(resolved.cid), others, signal);
-      return { freedBytes };
+      return { freedBytes, keptBytes: statuses.of(name).bytesCached };
     },
     profiles: () => profiles.list(),
     profile(name) {

@@ -13,6 +13,7 @@ import {
   type ControlError,
   type DaemonStatus,
   type Diagnosis,
+  type Evicted,
   type GcResult,
   type ImportResult,
   type ProfileSummary,
@@ -89,7 +90,7 @@ export class DaemonClient implements AsyncDisposable {
     return this.#call('POST', volumePath(CONTROL_PATHS.prefetch, volume), undefined, options);
   }
 
-  evict(volume: string, options?: CallOptions): Promise<{ freedBytes: number }> {
+  evict(volume: string, options?: CallOptions): Promise<Evicted> {
     return this.#call('POST', volumePath(CONTROL_PATHS.evict, volume), undefined, options);
   }
 

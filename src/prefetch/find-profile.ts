@@ -102,6 +102,9 @@ function cidNamed(name: string): CID {
   try {
     return CID.parse(name);
   } catch {
-    throw new CodedError('INPUT_INVALID', 'there is none of that name');
+    throw new CodedError(
+      'INPUT_INVALID',
+      `there is none of that name here; "ipfs-volume profile import --name ${name} FILE" brings it`,
+    );
   }
 }

@@ -26,11 +26,17 @@ export class Pins {
   readonly #cache: PinnableCache;
   readonly #pinner: Pinner | undefined;
   #batch: BlockKey[] = [];
+  #atKubo = false;
 
   constructor(root: CID, cache: PinnableCache, pinner: Pinner | undefined) {
     this.#root = root;
     this.#cache = cache;
     this.#pinner = pinner;
+  }
+
+  /** True once a Kubo node has pinned the root. */
+  get atKubo(): boolean {
+    return this.#atKubo;
   }
 
   readonly onHere = (cid: CID): void => {
@@ -43,6 +49,7 @@ export class Pins {
   readonly onComplete = async (signal: AbortSignal): Promise<void> => {
     this.#flush();
     await this.#pinner?.pin(this.#root, { signal });
+    this.#atKubo = this.#pinner !== undefined;
   };
 
   #flush(): void {

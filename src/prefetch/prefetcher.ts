@@ -40,6 +40,8 @@ export interface PrefetcherParts {
   readonly unpinList: UnpinList;
   /** The Kubo node, where one is configured. */
   readonly pinner?: Pinner | undefined;
+  /** True where nobody asked for that node: it may not be there. */
+  readonly pinnerIsOptional?: boolean;
   readonly logger: Logger;
   readonly clock?: Clock;
 }
@@ -60,6 +62,7 @@ interface Job {
   readonly options: PrefetchOptions;
   readonly tally: BlockTally;
   readonly work: VolumePrefetch;
+  readonly pins: Pins | undefined;
   volume: MountedVolume | undefined;
   abort: AbortController;
   /** Ends what a mount does not end: a call that fetches all, and would pin it. */
@@ -146,7 +149,7 @@ export class Prefetcher {
     const job = this.#jobs.get(name);
     job?.abort.abort();
     const freedBytes = await this.#parts.cache.evict(await ownKeys(this.#fillParts, root, others, signal));
-    job?.work.forget();
+    await job?.work.recount(signal);
     return freedBytes;
   }
 
@@ -161,16 +164,19 @@ export class Prefetcher {
     pinnedRoots: () => readonly CID[],
   ): Promise<void> {
     this.unmounted(name);
-    this.#jobs.get(name)?.removed.abort();
+    const job = this.#jobs.get(name);
+    job?.removed.abort();
     this.#jobs.delete(name);
     if (!pinned || !root) return;
     this.#parts.unpinList.add(root);
-    await this.#unpin(root, pinnedRoots, name);
+    await this.#unpin(root, pinnedRoots, job?.pins?.atKubo ?? !this.#parts.pinnerIsOptional, name);
   }
 
   /** Unpins what an earlier daemon was to, and ended before. */
   async resumeUnpinning(pinnedRoots: () => readonly CID[]): Promise<void> {
-    for (const root of this.#parts.unpinList.roots) await this.#unpin(root, pinnedRoots);
+    for (const root of this.#parts.unpinList.roots) {
+      await this.#unpin(root, pinnedRoots, !this.#parts.pinnerIsOptional);
+    }
   }
 
   /** Ends all work and keeps what was recorded. */
@@ -179,7 +185,8 @@ export class Prefetcher {
     for (const name of this.#jobs.keys()) this.unmounted(name);
   }
 
-  async #unpin(root: CID, pinnedRoots: () => readonly CID[], volume?: string): Promise<void> {
+  /** `atKubo`: false where there may be no Kubo at all, and what fails there is no trouble. */
+  async #unpin(root: CID, pinnedRoots: () => readonly CID[], atKubo: boolean, volume?: string): Promise<void> {
     const { pinner, unpinList, logger } = this.#parts;
     const { signal } = this.#closed;
     try {
@@ -193,8 +200,9 @@ export class Prefetcher {
       unpinList.delete(root);
     } catch (error) {
       // What is left is the next daemon's.
-      if (!signal.aborted)
-        logger.warn({ volume, root: `${root}`, error: messageChain(error) }, 'the volume could not be unpinned');
+      if (signal.aborted) return;
+      const fields = { volume, root: `${root}`, error: messageChain(error) };
+      logger[atKubo ? 'warn' : 'debug'](fields, 'the volume could not be unpinned');
     }
   }
 
@@ -264,6 +272,7 @@ export class Prefetcher {
       root,
       options,
       tally,
+      pins,
       work: new VolumePrefetch(this.#fillParts, {
         root,
         tally,

@@ -3,7 +3,7 @@
  * import gave. Replaced whole; a file that does not parse is set aside, said, and costs nothing but its profile.
  * One that the disk does not give (too many open files, a failing disk) stays as it is.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CodedError, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -41,6 +41,11 @@ export class ProfileStore {
     }
   }
 
+  /** True where one is kept under that name, readable or not. */
+  has(name: string): boolean {
+    return NAME.test(name) && existsSync(this.#path(name));
+  }
+
   /**
    * Merges a run into what is kept of its root, else into `other` (a profile of that root from elsewhere), and gives the
    * result. Trouble with the disk is logged.
@@ -63,7 +68,12 @@ export class ProfileStore {
       if (!NAME.test(name)) throw new CodedError('OPTION_INVALID', `"${name}" cannot be the name of a profile`);
       this.#write(name, profile);
     }
-    return this.merge(profile);
+    const before = this.get(profile.root);
+    if (!before) return this.merge(profile);
+    // Which of its runs are known here already nobody knows: none is counted twice, and the same file again changes nothing.
+    const merged = { ...mergeProfiles(before, profile), runs: Math.max(before.runs, profile.runs) };
+    this.#write(profile.root, merged);
+    return merged;
   }
 
   list(): KeptProfile[] {

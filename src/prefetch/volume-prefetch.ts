@@ -74,10 +74,11 @@ export class VolumePrefetch {
     return this.#lastError;
   }
 
-  /** Blocks were evicted: what is here is not known any more. */
-  forget(): void {
+  /** Blocks were evicted: counts anew what is left, in the local store or of others in the cache. @throws ABORTED */
+  async recount(signal: AbortSignal): Promise<void> {
     this.#complete = false;
     this.#options.tally.adopt(new BlockTally());
+    await this.#pass(signal, false, false);
   }
 
   /** Runs until all is here, nothing more is to be fetched, or `signal` aborts. Never rejects. */

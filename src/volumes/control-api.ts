@@ -120,3 +120,9 @@ export interface GcResult {
   readonly removedBlocks: number;
   readonly freedBytes: number;
 }
+
+/** What `evict` did: bytes that the cache gave back, and bytes of the volume that are here none the less. */
+export interface Evicted {
+  readonly freedBytes: number;
+  readonly keptBytes: number;
+}

@@ -2,6 +2,7 @@
  * What a volume is doing, put together from those who know: the registry (options, mounts), the file system (errors), and
  * whoever counts its blocks. Asks no network, so that `docker volume inspect` answers whatever the sources do.
  */
+import { parseCidText } from '../blocks/parse-cid.ts';
 import type { VolumeStatus } from './control-api.ts';
 import { formatReference } from './reference.ts';
 import { directoryNameOf } from './volume-name.ts';
@@ -45,6 +46,8 @@ export interface StatusSources {
   readonly mounted: (directoryName: string) => MountedView | undefined;
   /** By the same; undefined where nothing was asked of it since the start. */
   readonly progress: (directoryName: string) => ContentProgress | undefined;
+  /** Whether a boot profile is kept under that name. */
+  readonly hasProfile: (name: string) => boolean;
 }
 
 export class VolumeStatuses {
@@ -56,9 +59,9 @@ export class VolumeStatuses {
 
   /** @throws VOLUME_NOT_FOUND */
   of(name: string): VolumeStatus {
-    const { registry, defaults, mounted, progress } = this.#sources;
+    const { registry, defaults, mounted, progress, hasProfile } = this.#sources;
     const record = registry.get(name);
-    const { reference } = parseVolumeOptions(name, record.options, defaults);
+    const { reference, profile } = parseVolumeOptions(name, record.options, defaults);
     const mounts = mountsOf(record);
     const directoryName = directoryNameOf(name);
     const { prefetching, complete, prefetchError, ...content } = progress(directoryName) ?? UNTOUCHED;
@@ -77,6 +80,7 @@ export class VolumeStatuses {
       mounts,
       createdAt: record.createdAt,
       ...content,
+      profile: content.profile ?? (profile === undefined || hasProfile(profile) ? null : unknownProfile(profile)),
       waiting: waitingOf(view),
       lastError: mountError ?? view?.lastError ?? prefetchError,
       options: record.options,
@@ -106,6 +110,17 @@ function stateOf(failing: boolean, mounted: boolean, prefetching: boolean, compl
   if (complete) return 'complete';
   if (prefetching) return 'prefetching';
   return mounted ? 'mounted' : 'created';
+}
+
+/** Null for a CID, which is looked for when the volume is mounted. */
+function unknownProfile(name: string): string | null {
+  try {
+    parseCidText(name);
+    return null;
+  } catch {
+    // A name.
+  }
+  return `"${name}" is not known here: "ipfs-volume profile import --name ${name} FILE" brings it`;
 }
 
 function waitingOf(view: MountedView | undefined): VolumeStatus['waiting'] {

@@ -54,11 +54,14 @@ test('store gc says what it freed', async () => {
 test('evict and prefetch name the volume percent-encoded', async () => {
   const evicted = await against(
     `POST /ipfs-volume/volumes/${ENCODED}/evict`,
-    json({ freedBytes: 1024 }),
+    json({ freedBytes: 1024, keptBytes: 0 }),
     'evict',
     SAMPLE_VOLUME.name,
   );
   expect(evicted).toMatchObject({ code: 0, stdout: `${SAMPLE_VOLUME.name}: freed 1.0 KiB\n` });
+  const stored = json({ freedBytes: 0, keptBytes: 4 * 1024 ** 2 });
+  const kept = await against(`POST /ipfs-volume/volumes/${ENCODED}/evict`, stored, 'evict', SAMPLE_VOLUME.name);
+  expect(kept.stdout).toMatch(/: freed 0 B; 4\.0 MiB stay, in the local store or as other volumes' too\n$/);
   const fetched = await against(
     `POST /ipfs-volume/volumes/${ENCODED}/prefetch`,
     json(SAMPLE_VOLUME),

@@ -20,6 +20,7 @@ import { StateFile } from '../../src/volumes/state-file.ts';
 import { mountsOf } from '../../src/volumes/volume-record.ts';
 import { VolumeRegistry } from '../../src/volumes/volume-registry.ts';
 import { VolumeStatuses } from '../../src/volumes/volume-status.ts';
+import { RecordingLogger } from '../support/recording-logger.ts';
 
 const CID = 'bafybeihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku';
 
@@ -27,6 +28,7 @@ let directory: string;
 let socket: ListeningSocket;
 let client: Client;
 let registry: VolumeRegistry;
+let logger: RecordingLogger;
 let resolve: ContentResolver['resolve'];
 
 beforeEach(async () => {
@@ -42,9 +44,16 @@ beforeEach(async () => {
     defaults,
     logger: silentLogger(),
   });
-  const statuses = new VolumeStatuses({ registry, defaults, mounted: () => undefined, progress: () => undefined });
+  const statuses = new VolumeStatuses({
+    registry,
+    defaults,
+    mounted: () => undefined,
+    progress: () => undefined,
+    hasProfile: (name) => name === 'kept',
+  });
+  logger = new RecordingLogger();
   const app = express();
-  app.use(pluginRoutes(driver(registry, statuses), silentLogger()));
+  app.use(pluginRoutes(driver(registry, statuses), logger));
   socket = await listenOnSocket(join(directory, 'ipfs.sock'), app);
   client = new Client('http://docker', { connect: { socketPath: socket.path } });
 });
@@ -109,6 +118,18 @@ describe('the volume plugin protocol', () => {
     await post('Unmount', { Name: CID, ID: 'c1' });
     expect(await post('Remove', { Name: CID })).toMatchObject({ status: 200 });
     expect(await post('List', {})).toMatchObject({ body: { Volumes: [] } });
+  });
+
+  test('Get says that a profile of that name is not here, and that Docker asks for a name is no trouble', async () => {
+    await post('Create', { Name: 'data', Opts: { cid: CID, profile: 'nope' } });
+    await post('Create', { Name: 'other', Opts: { cid: CID, profile: 'kept' } });
+    const profileOf = async (Name: string) => (await post('Get', { Name })).body.Volume.Status.profile;
+    expect(await profileOf('data')).toMatch(/^"nope" is not known here: "ipfs-volume profile import --name nope FILE"/);
+    expect(await profileOf('other')).toBeNull();
+    await post('Get', { Name: 'nothing' });
+    await post('Mount', { Name: 'nothing' });
+    const refusals = logger.lines.filter(({ message }) => message === 'refused a call of Docker');
+    expect(refusals.map(({ level }) => level)).toEqual(['debug', 'warn']);
   });
 
   test('Get has CreatedAt as RFC 3339 and Status, and a mountpoint only while mounted', async () => {

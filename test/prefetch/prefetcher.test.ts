@@ -10,6 +10,7 @@ import { chain, type MaybePromise } from '../../src/base/maybe-promise.ts';
 import { type BlockKey, blockKey } from '../../src/blocks/block.ts';
 import type { WantOptions } from '../../src/blocks/block-reader.ts';
 import { MountedVolume } from '../../src/fs/mounted-volume.ts';
+import type { Pinner } from '../../src/prefetch/pins.ts';
 import { Prefetcher, type PrefetchOptions } from '../../src/prefetch/prefetcher.ts';
 import { ProfileStore } from '../../src/prefetch/profile-store.ts';
 import { PROFILE_ENTRY, shippedText } from '../../src/prefetch/shipped-profile.ts';
@@ -59,7 +60,7 @@ describe('the prefetcher', () => {
   afterEach(() => rmSync(directory, { recursive: true }));
 
   /** As a daemon that starts: nothing in memory, everything on disk. */
-  function start(): Prefetcher {
+  function start(pinner?: Pinner): Prefetcher {
     const cache = {
       has: (key: BlockKey) => blocks.blocks.has(key),
       pin: (keys: Iterable<BlockKey>) => {
@@ -79,7 +80,8 @@ describe('the prefetcher', () => {
     };
     const profiles = new ProfileStore(directory, logger());
     const unpinList = new UnpinList(join(directory, 'unpinning'), logger());
-    return new Prefetcher({ unixfs: new UnixfsReader(blocks), cache, profiles, unpinList, logger: logger(), clock });
+    const unixfs = new UnixfsReader(blocks);
+    return new Prefetcher({ unixfs, cache, profiles, unpinList, pinner, logger: logger(), clock });
   }
 
   function logger(context: object = {}): Logger {
@@ -236,6 +238,38 @@ describe('the prefetcher', () => {
     await clock.advance(60_000);
     await until(() => prefetcher.progress('v')?.complete === true);
     expect(fetchedTwice()).toBe(0);
+  });
+
+  it('counts anew what an eviction left: all of it where the local store has it', async () => {
+    const prefetcher = start();
+    mounted(prefetcher);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    const { bytesTotal } = prefetcher.progress('v') ?? {};
+    const { signal } = new AbortController();
+    // The cache of this test deletes nothing, as one does that has nothing of the volume.
+    await prefetcher.evict('v', root, [], signal);
+    expect(prefetcher.progress('v')).toMatchObject({ bytesTotal, bytesCached: bytesTotal, complete: true });
+    blocks.makeRemote(...leaves.slice(0, 5));
+    await prefetcher.evict('v', root, [], signal);
+    const left = Number(bytesTotal) - 5 * PART_BYTES;
+    expect(prefetcher.progress('v')).toMatchObject({ bytesTotal, bytesCached: left, complete: false });
+  });
+
+  it('does not say that a volume could not be unpinned where no Kubo ever pinned it', async () => {
+    const down = async () => {
+      throw new Error('kubo refused the connection');
+    };
+    const unpinning = async (pin: () => Promise<void>) => {
+      const prefetcher = start({ pin, unpin: down });
+      mounted(prefetcher, { ...AUTO, pin: true });
+      await until(() => prefetcher.progress('v')?.complete === true);
+      await settle();
+      said.length = 0;
+      await prefetcher.removed('v', root, true, () => []);
+      return said.filter(({ message }) => /could not be unpinned/.test(message)).map(({ level }) => level);
+    };
+    expect(await unpinning(down)).toEqual(['debug']);
+    expect(await unpinning(async () => {})).toEqual(['warn']);
   });
 
   it('says that what is wanted whole does not fit', async () => {

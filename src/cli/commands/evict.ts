@@ -23,5 +23,9 @@ export function registerEvict(program: Command, context: CliContext): void {
 async function evict(volume: string, options: DaemonOptions & JsonOption, context: CliContext): Promise<void> {
   const result = await withDaemon(options, context, (daemon) => daemon.evict(volume));
   if (options.json) printJson(context, result);
-  else print(context, `${volume}: freed ${formatBytes(result.freedBytes)}`);
+  else {
+    const { freedBytes, keptBytes } = result;
+    const stays = keptBytes > 0 ? `; ${formatBytes(keptBytes)} stay, in the local store or as other volumes' too` : '';
+    print(context, `${volume}: freed ${formatBytes(freedBytes)}${stays}`);
+  }
 }
