@@ -16,6 +16,8 @@ import { copyHostTree } from './host-tree.ts';
 export const BASE_IMAGE =
   /^FROM (\S+)/m.exec(readFileSync(new URL('../Dockerfile', import.meta.url), 'utf8'))?.[1] ?? '';
 
+/** On an image that was made here. */
+const OWN_LABEL = 'docker-volume-ipfs.made-here';
 const RELEASE = 'bookworm';
 /** What an image has no use for. */
 const LEFT_OUT = ['var/cache/apt/*', 'var/lib/apt/lists/*', 'usr/share/doc', 'usr/share/man', 'usr/share/locale'];
@@ -40,13 +42,21 @@ export async function ensureBaseImage(platform: string | undefined, say: (line: 
     if (wanted !== OWN_PLATFORM) throw new Error(`here is ${OWN_PLATFORM}, and it can only be made on ${wanted}`);
     say(`${BASE_IMAGE} cannot be pulled; making a local image of that name from Debian ${RELEASE} and this Node`);
     const archive = await archiveOf(say);
-    await docker(['import', '--platform', wanted, archive, BASE_IMAGE]);
+    await docker(['import', '--platform', wanted, '--change', `LABEL ${OWN_LABEL}=true`, archive, BASE_IMAGE]);
     if (dirname(archive) !== CACHE) await rm(archive);
   } catch (error) {
     throw new Error(
       `the base image ${BASE_IMAGE} for ${wanted} can neither be pulled (${message(refusal)}) nor made (${message(error)})`,
     );
   }
+}
+
+/** Takes the base image away again where it was made here: it bears an official image's name. A pulled one stays. */
+export async function removeOwnBaseImage(): Promise<void> {
+  const label = `{{index .Config.Labels "${OWN_LABEL}"}}`;
+  const isOwn = await docker(['image', 'inspect', '--format', label, BASE_IMAGE]).catch(() => '');
+  // Without force: where an image or a container of somebody's needs it, it stays too.
+  if (isOwn === 'true') await docker(['image', 'rm', BASE_IMAGE]).catch(() => undefined);
 }
 
 /** As Docker spells it. */

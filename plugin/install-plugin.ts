@@ -34,7 +34,9 @@ export async function removePlugin(name: string, { force = false } = {}): Promis
   const flag = force ? ['--force'] : [];
   await docker(['plugin', 'disable', ...flag, name]).catch((error: Error) => {
     if (/is in use/.test(error.message)) {
-      throw new Error(`${error.message}: remove its volumes (see "docker volume ls") first, or say --force`);
+      throw new Error(
+        `${error.message}: remove its volumes (see "docker volume ls") first, or say "npm run plugin:remove -- --force"`,
+      );
     }
     if (!/already disabled/.test(error.message)) throw error;
   });

@@ -1,17 +1,14 @@
 /** `npm run plugin:install [-- [--name NAME] KEY=VALUE …]`: builds the managed plugin as `ipfs`, sets what is given, enables it. */
-import { parseArgs } from 'node:util';
 import { PLUGIN_NAME, runWithEngine } from './docker.ts';
 import { installPlugin } from './install-plugin.ts';
+import { scriptArguments, wrongUsage } from './script-arguments.ts';
 
-const { values, positionals: settings } = parseArgs({
+const { values, positionals: settings } = scriptArguments('npm run plugin:install -- [--name NAME] [KEY=VALUE …]', {
   options: { name: { type: 'string', default: PLUGIN_NAME } },
   allowPositionals: true,
 });
 const wrong = settings.find((setting) => !/^[A-Z_]+=/.test(setting));
-if (wrong !== undefined) {
-  console.error(`${wrong}: settings are KEY=VALUE, with the variables of docs/REFERENCE.md`);
-  process.exit(2);
-}
+if (wrong !== undefined) wrongUsage(`${wrong}: settings are KEY=VALUE, with the variables of docs/REFERENCE.md`);
 await runWithEngine(async () => {
   const { name } = values;
   await installPlugin({ name, settings, say: (line) => console.error(line) });

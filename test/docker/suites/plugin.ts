@@ -104,7 +104,7 @@ export function plugin(bench: Bench): void {
       await engine.ok('volume', 'create', '--driver', PLUGIN, bench.sampleCid);
       expect(await engine.script('remove', '--name', PLUGIN)).toMatchObject({
         code: 1,
-        stderr: expect.stringMatching(/in use: remove its volumes .*--force\n$/),
+        stderr: expect.stringMatching(/in use: remove its volumes .*-- --force"\n$/),
       });
     });
   });
