@@ -2,7 +2,7 @@
  * What a mount waits for: the look-up of its content, and never for longer than Docker's patience, whatever the volume's
  * own time-out is.
  */
-import { CodedError } from '../base/errors.ts';
+import { CodedError, hasCode } from '../base/errors.ts';
 import type { ContentResolver } from './content-resolver.ts';
 import type { VolumeOptions } from './volume-options.ts';
 import type { ResolvedContent } from './volume-record.ts';
@@ -24,7 +24,14 @@ export async function resolveForMount(
   try {
     return await resolver.resolve(bounded, signal ? AbortSignal.any([limit, signal]) : limit);
   } catch (error) {
-    if (!limit.aborted || signal?.aborted) throw error;
+    if (signal?.aborted) throw error;
+    if (hasCode(error, 'BLOCK_TIMEOUT')) throw withHint(error as CodedError);
+    if (!limit.aborted) throw error;
     throw new CodedError('BLOCK_TIMEOUT', `no answer within ${MOUNT_LIMIT_MS / 1000} s`, { cause: error });
   }
+}
+
+/** Whoever sees this has just typed `docker run`, and does not know of `status` yet. */
+function withHint({ code, message, cause }: CodedError): CodedError {
+  return new CodedError(code, `${message}; "ipfs-volume doctor" says which sources answer`, { cause });
 }

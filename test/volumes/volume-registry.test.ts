@@ -197,7 +197,7 @@ describe('the registry', () => {
     await registry.mount('name', 'b', staying());
     expect(tree.shown.get('name')?.root.toString()).toBe(OTHER.cid);
     reject(new CodedError('BLOCK_TIMEOUT', 'silent'));
-    await expect(waiting).rejects.toThrow('silent');
+    await expect(waiting).rejects.toThrow('silent; "ipfs-volume doctor" says which sources answer');
     expect(registry.mountError('name')).toBeNull();
   });
 
