@@ -12,6 +12,7 @@ import { DEFAULT_GATEWAYS } from '../src/sources/gateway-defaults.ts';
 import { parseEndpoint } from '../src/sources/http-endpoint.ts';
 import { kuboEndpoint } from '../src/sources/kubo-endpoint.ts';
 import type { PrefetchMode } from '../src/volumes/volume-options.ts';
+import { VARIABLE_TEXTS } from './variable-texts.ts';
 
 export interface Config {
   readonly socketPath: string;
@@ -85,9 +86,12 @@ const VARIABLES: { readonly [Key in Exclude<keyof Config, Derived>]: Variable<Co
 };
 
 /** The flags of `serve`: `--cache-size` for IPFS_VOLUME_CACHE_SIZE. */
-export const FLAGS: readonly { readonly flag: string; readonly variable: string }[] = Object.values(VARIABLES).map(
-  ({ name }) => ({ flag: `--${name.toLowerCase().replaceAll('_', '-')}`, variable: PREFIX + name }),
-);
+export const FLAGS = Object.values(VARIABLES).map(({ name }) => ({
+  flag: `--${name.toLowerCase().replaceAll('_', '-')}`,
+  variable: PREFIX + name,
+  fallback: VARIABLE_TEXTS[name]?.fallback ?? '',
+  meaning: VARIABLE_TEXTS[name]?.meaning ?? '',
+}));
 
 /** @throws CONFIG_INVALID naming the variable. */
 export function readConfig(environment: Environment): Config {

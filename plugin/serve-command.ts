@@ -12,7 +12,10 @@ export function registerServe(program: Command, context: CliContext): void {
   const command = program
     .command('serve')
     .description("the plugin's process: Docker's volume API on the socket, and one FUSE mount for all volumes");
-  for (const { flag, variable } of FLAGS) command.option(`${flag} <value>`, `instead of ${variable}`);
+  for (const { flag, variable, meaning, fallback } of FLAGS) {
+    const otherwise = fallback === '' ? variable : `${variable}, else ${fallback}`;
+    command.option(`${flag} <value>`, `${meaning} (default: ${otherwise})`);
+  }
   command.action(async (flags: Record<string, string>) => {
     keepToOurselves(flags);
     const environment = withFlags(context.process.env, flags);

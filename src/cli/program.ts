@@ -35,6 +35,7 @@ export async function runCli(args: readonly string[], parts: CliParts, process: 
   const context: CliContext = { process, parts, interrupted: interrupt.signal };
   try {
     const program = createProgram(context, await parts.loadCommands());
+    refuseUnknownTopic(program, args);
     await program.parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
@@ -66,6 +67,13 @@ function createProgram(context: CliContext, more: readonly RegisterCommand[]): C
     });
   for (const register of [...more, ...COMMANDS]) register(program, context);
   return program;
+}
+
+/** Commander answers `help nonsense` with the help of the program. */
+function refuseUnknownTopic(program: Command, [command, topic]: readonly string[]): void {
+  if (command !== 'help' || topic === undefined || topic.startsWith('-')) return;
+  if (program.commands.some((each) => each.name() === topic)) return;
+  program.error(`there is no command '${topic}'; "ipfs-volume --help" lists them`);
 }
 
 /** A message that came with line breaks (a server's, a kernel's) still is one line. */

@@ -26,11 +26,12 @@ export class SharedListings {
   run(key: ContentKey, options: WantOptions, list: ListShards): Promise<LinkTable> {
     if (this.#walks.has(key)) return this.#join(key, options, list);
     return this.#walks.run(key, options.signal, (signal) => {
-      const { priority, account } = options;
+      const { priority, account, limitMs } = options;
       return list({
         priority,
         signal,
         account,
+        limitMs,
         // Asked for anew by each level: it is what is left for all of them together.
         get timeoutMs() {
           return options.timeoutMs;
@@ -40,7 +41,7 @@ export class SharedListings {
   }
 
   async #join(key: ContentKey, options: WantOptions, list: ListShards): Promise<LinkTable> {
-    const { timeoutMs, priority, account, signal } = options;
+    const { timeoutMs, limitMs = timeoutMs, priority, account, signal } = options;
     const clock = this.#clock;
     const late = new AbortController();
     const endMs = clock.nowMs() + (timeoutMs ?? 0);
@@ -50,7 +51,10 @@ export class SharedListings {
       return await this.#walks.run(key, until, notBegun);
     } catch (error) {
       if (late.signal.aborted && !signal?.aborted) {
-        throw new CodedError('BLOCK_TIMEOUT', `the listing of ${cidOf(key)} did not come within ${timeoutMs} ms`);
+        throw new CodedError(
+          'BLOCK_TIMEOUT',
+          `the listing of ${cidOf(key)} did not come within ${Math.round(limitMs ?? 0) / 1000} s`,
+        );
       }
       if (!hasCode(error, 'BLOCK_TIMEOUT')) throw error;
     } finally {
@@ -63,6 +67,7 @@ export class SharedListings {
         priority,
         account,
         signal,
+        limitMs,
         get timeoutMs() {
           return Math.max(1, Math.round(endMs - clock.nowMs()));
         },

@@ -22,6 +22,7 @@ test('--version prints the version alone', async () => {
 
 test.each([
   [['nonsense'], /unknown command 'nonsense'/],
+  [['help', 'nope'], /there is no command 'nope'/],
   [['stauts'], /Did you mean status\?/],
   [['add'], /missing required argument 'path'/],
   [['add', '--frobnicate', 'x'], /unknown option '--frobnicate'/],

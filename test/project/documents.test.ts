@@ -83,6 +83,20 @@ describe('docs/REFERENCE.md', () => {
     expect(sorted(documented)).toEqual(sorted([...FLAGS.map(({ variable }) => variable), ...COMMON_VARIABLES]));
   });
 
+  test('has the words of `serve --help`', async () => {
+    const bare = (cell = '') => cell.replaceAll('`', '');
+    const documented = rows.filter(([variable = '']) => variable.startsWith('`IPFS_VOLUME_'));
+    expect(FLAGS.map(({ variable, fallback, meaning }) => [variable, fallback, meaning]).sort()).toEqual(
+      documented.map((row) => row.map(bare)).sort(),
+    );
+    const parts = { loadCommands: async () => [registerServe] };
+    const { stdout } = await runCommand(['serve', '--help'], { parts });
+    const help = stdout.replace(/\s+/g, ' ');
+    expect(help).toContain(
+      '--cache-size <value> bound of the block cache on disk (default: IPFS_VOLUME_CACHE_SIZE, else 10GiB)',
+    );
+  });
+
   test('has the defaults of the configuration', () => {
     const defaults = rows.flatMap(([variable, value]) => {
       const [name = ''] = code(variable);
