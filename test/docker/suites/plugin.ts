@@ -13,6 +13,8 @@ import { describeWith } from '../../support/machine.ts';
 import { type Bench, PLUGIN, volume } from '../support/bench.ts';
 import { IMAGE } from '../support/engine.ts';
 
+const CLI = new URL('../../../dist/cli.js', import.meta.url).pathname;
+
 export function plugin(bench: Bench): void {
   const { engine } = bench;
 
@@ -82,6 +84,24 @@ export function plugin(bench: Bench): void {
       expect(await engine.sh(volume(bench.sampleCid), 'cat /data/note')).toBe('found');
       const table = readFileSync(`/proc/${await engine.pluginProcess(PLUGIN, 'serve')}/mountinfo`, 'utf8');
       expect(table.split('\n').filter((line) => line.includes(' - fuse '))).toHaveLength(1);
+    });
+
+    test('serves `ipfs-volume mount` on the host, from its own store', async () => {
+      const target = await mkdtemp(join(tmpdir(), 'target-'));
+      const socket = await engine.pluginSocket(PLUGIN);
+      const args = [CLI, 'mount', '--socket', socket, bench.sampleCid, target];
+      const command = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+      const ended = once(command, 'close');
+      try {
+        const said = await Promise.race([once(command.stdout, 'data'), ended]);
+        expect(String(said)).toContain(`mounted ${bench.sampleCid} at ${target}, through the daemon at ${socket}`);
+        expect((await engine.run('cat', [join(target, 'note')])).stdout).toBe('found\n');
+      } finally {
+        command.kill('SIGTERM');
+      }
+      expect((await ended)[0]).toBe(0);
+      expect(await engine.ok('volume', 'ls', '--quiet')).not.toContain('ipfs-volume-mount-');
+      await rm(target, { recursive: true });
     });
 
     test('plugin:install and plugin:remove say in one line what is wrong', async () => {
