@@ -6,6 +6,7 @@ import { checkDisk } from '../../plugin/disk-checks.ts';
 import { checkSources } from '../../plugin/source-checks.ts';
 import { DiskCache } from '../../src/cache/disk-cache.ts';
 import {
+  checkDockerEngine,
   checkFuseDevice,
   checkKernel,
   checkMountPermission,
@@ -169,6 +170,38 @@ test('doctor shows what the daemon found, and fails with the names of what faile
   expect(text.stderr).toMatch(/^ipfs-volume: [^\n]*disk cache[^\n]*failed\n$/);
   const machine = await runCommand(['doctor', '--json', '--socket', server.socketPath]);
   expect(JSON.parse(machine.stdout)).toContainEqual(found);
+});
+
+test('beside a daemon that answers, what this shell has in its environment is no matter', async () => {
+  await using server = await ControlServer.start({
+    'GET /ipfs-volume/status': json(SAMPLE_STATUS),
+    'GET /ipfs-volume/doctor': json([]),
+  });
+  const readConfiguration = () => Promise.reject(new Error('IPFS_VOLUME_CACHE_SIZE: "ten" is not a size'));
+  const { stdout } = await runCommand(['doctor', '--json', '--socket', server.socketPath], {
+    parts: { readConfiguration },
+  });
+  expect((JSON.parse(stdout) as Diagnosis[]).map(({ check }) => check)).not.toContain('configuration');
+});
+
+test('the engine is looked for where DOCKER_HOST says', async () => {
+  const result = await withSource(
+    (request, response) => response.end(request.url === '/version' ? '{"Version":"28.1.2"}' : ''),
+    (url) => runCommand(['doctor', '--json'], { env: { DOCKER_HOST: url.replace('http:', 'tcp:') } }),
+  );
+  const engineOf = ({ stdout }: { stdout: string }) =>
+    (JSON.parse(stdout) as Diagnosis[]).find(({ check }) => check === 'docker engine');
+  expect(engineOf(result)).toMatchObject({ outcome: 'ok', detail: 'version 28.1.2' });
+  using scratch = new Scratch();
+  const gone = scratch.at('none.sock');
+  expect(await checkDockerEngine(`unix://${gone}`)).toMatchObject({
+    outcome: 'warning',
+    detail: `none answers on ${gone} (ENOENT)`,
+  });
+  expect(await checkDockerEngine('ssh://somewhere')).toMatchObject({
+    outcome: 'warning',
+    detail: expect.stringMatching(/^not asked: DOCKER_HOST=ssh:/),
+  });
 });
 
 test('doctor without a daemon checks the configuration itself, and names a variable that cannot be read', async () => {

@@ -42,7 +42,7 @@ async function doctor(options: DaemonOptions & JsonOption, context: CliContext):
     checkFuseDevice(),
     checkMountPermission(),
     checkMountProgram(context.process.env.PATH),
-    await checkDockerEngine(),
+    await checkDockerEngine(context.process.env.DOCKER_HOST),
     ...(await checkDaemon(options, context)),
   ];
   if (options.json) printJson(context, results);
@@ -69,14 +69,13 @@ async function checkDaemon(options: DaemonOptions, context: CliContext): Promise
     // The message says what was tried and how to start one.
     results.push(diagnosis('daemon', 'warning', messageChain(error)));
   }
+  // A daemon may run with another environment, and in a plugin with another disk: its word counts, and this shell's does not.
+  if (status) return results;
   try {
     const configuration = await context.parts.readConfiguration(context.process.env);
-    // A daemon may run with another environment, and in a plugin with another disk: then its word counts.
-    if (!status) {
-      const checkSources = await context.parts.loadSourceChecks();
-      results.push(checkStateDirectory(configuration.stateDirectory), ...(await checkSources(configuration)));
-      results.push(...checkPrivacy(configuration));
-    }
+    const checkSources = await context.parts.loadSourceChecks();
+    results.push(checkStateDirectory(configuration.stateDirectory), ...(await checkSources(configuration)));
+    results.push(...checkPrivacy(configuration));
   } catch (error) {
     results.push(diagnosis('configuration', 'failed', messageChain(error), 'correct the environment variable'));
   }

@@ -93,9 +93,19 @@ export function checkStateDirectory(directory: string): Diagnosis {
   return diagnosis(check, 'warning', detail, 'make room, or set IPFS_VOLUME_STATE_DIR to a larger disk');
 }
 
-/** The engine is a means, not a need: `mount` works without it. */
-export async function checkDockerEngine(socketPath = '/var/run/docker.sock'): Promise<Diagnosis> {
-  const client = new Client('http://docker', { connect: { socketPath, timeout: 3000 }, headersTimeout: 3000 });
+/** The engine is a means, not a need: `mount` works without it. `dockerHost`: as the docker command's DOCKER_HOST. */
+export async function checkDockerEngine(dockerHost?: string): Promise<Diagnosis> {
+  const address = dockerHost || 'unix:///var/run/docker.sock';
+  const socketPath = /^unix:\/\/(\/.*)$/.exec(address)?.[1];
+  const host = /^(?:tcp|http):\/\/([^/]+)\/?$/.exec(address)?.[1];
+  if (socketPath === undefined && (host === undefined || !URL.canParse(`http://${host}`))) {
+    const detail = `not asked: DOCKER_HOST=${address} is neither unix:///PATH nor tcp://HOST:PORT`;
+    return diagnosis('docker engine', 'warning', detail, 'see "docker version"');
+  }
+  const client = new Client(`http://${host ?? 'docker'}`, {
+    connect: { ...(socketPath === undefined ? {} : { socketPath }), timeout: 3000 },
+    headersTimeout: 3000,
+  });
   try {
     const { body } = await client.request({ method: 'GET', path: '/version' });
     const { Version } = (await body.json()) as { Version?: string };
@@ -103,7 +113,7 @@ export async function checkDockerEngine(socketPath = '/var/run/docker.sock'): Pr
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
     const advice = 'start it for volumes in containers; "ipfs-volume mount" works without';
-    return diagnosis('docker engine', 'warning', `none answers on ${socketPath} (${why})`, advice);
+    return diagnosis('docker engine', 'warning', `none answers on ${socketPath ?? address} (${why})`, advice);
   } finally {
     await client.destroy();
   }
