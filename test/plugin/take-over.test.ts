@@ -94,8 +94,10 @@ describeWith(['root', 'fuse'], 'a daemon that dies', () => {
     rmSync(scratch, { recursive: true, force: true });
   });
 
-  async function serve(settings: Readonly<Record<string, string>> = {}): Promise<void> {
-    daemon = await startDaemon({ gateways: [gateway.url], settings: { ...SETTINGS, ...settings } });
+  type Variables = Readonly<Record<string, string>>;
+
+  async function serve(settings: Variables = {}, environment: Variables = {}): Promise<void> {
+    daemon = await startDaemon({ gateways: [gateway.url], settings: { ...SETTINGS, ...settings }, environment });
     mountpoint = await daemon.mount('data', root);
   }
 
@@ -292,6 +294,27 @@ print(len(names), len(set(names)))`;
       lister.stdin.write('go\n');
     }
     expect(await rest(lister.stdout)).toBe(`${SHARDED} ${SHARDED}\n`);
+  });
+
+  it('a request that was waiting at three crashes is EIO, and the supervisor goes on', async () => {
+    const crashes = encodeURIComponent('process.on("SIGUSR2", () => { throw new Error("a defect") })');
+    await serve({ READ_TIMEOUT: '60s' }, { NODE_OPTIONS: `--import=data:text/javascript,${crashes}` });
+    const { hold } = gateway;
+    gateway.hold = () => new Promise(() => undefined);
+    let seen = gateway.asked.length;
+    const waiting = start('ls', join(mountpoint, 'tree', 'd2'));
+    for (let crash = 1; crash <= 3; crash++) {
+      await until('a block is on its way', () => gateway.asked.length > seen);
+      seen = gateway.asked.length;
+      const before = daemon.daemonPid;
+      process.kill(before, 'SIGUSR2');
+      await nextAfter(before);
+    }
+    expect((await waiting.outcome).stderr).toContain('Input/output error');
+    gateway.hold = hold;
+    expect(await shell('ls "$1/tree/d2" | wc -l', mountpoint)).toBe(`${FILES_A_DIRECTORY}\n`);
+    const said = daemon.log.filter((line) => line.includes('a request that daemons crash of is answered EIO'));
+    expect(said.map((line) => JSON.parse(line).crashes)).toContain(3);
   });
 
   it('where the kernel cannot send requests again: what was in flight is EIO at once, what comes is served, on the same mount', async () => {
