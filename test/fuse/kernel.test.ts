@@ -231,8 +231,10 @@ except OSError as e:
     const first = await serve('new');
     expect(JSON.parse(first.negotiated)).toMatchObject({ resend: false });
     const waiting = start('stat', `${directory}/volume/absent`);
+    // Whichever comes after the kill waits for ever: one after the other, each in a slot of its own.
+    await until('it is in flight', async () => (await stat(journal)).size > JOURNAL_OF_WAITING);
     const reader = start('sha256sum', `${directory}/volume/large`);
-    await until('both are in flight', async () => (await stat(journal)).size > JOURNAL_OF_WAITING);
+    await until('both are in flight', async () => (await stat(journal)).size > JOURNAL_OF_WAITING + 8);
     await kill(first.child);
     const second = await serve(first.negotiated);
     expect((await waiting.outcome).stderr).toContain('Input/output error');
