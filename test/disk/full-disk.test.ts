@@ -118,7 +118,7 @@ describeWith(['root'], 'a full disk', () => {
     const state = new StateFile(disk.at('state'), silentLogger());
     const volume = (name: string) => ({
       name,
-      options: {},
+      options: { cid: numbered(1).cid.toString() },
       createdAt: '2026-01-02T03:04:05Z',
       resolved: null,
       mounts: {},
