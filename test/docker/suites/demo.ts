@@ -23,7 +23,7 @@ export function demo(bench: Bench): void {
       expect(await plugins()).toBe(`${PLUGIN}:latest`);
       expect(await engine.ok('volume', 'ls', '--quiet')).toBe('');
       expect(await engine.ok('ps', '--all', '--quiet')).toBe('');
-      // The image was there before.
+      // What was there before.
       expect((await engine.docker('image', 'inspect', IMAGE)).code).toBe(0);
     });
   });

@@ -12,7 +12,7 @@ import { blockKey } from '../../../src/blocks/block.ts';
 import { BlockMap } from '../../support/block-map.ts';
 import { DagBuilder } from '../../support/dag-builder.ts';
 import { type GatewayServer, raw, startGatewayServer, status } from '../../support/gateway-server.ts';
-import { Engine } from './engine.ts';
+import { Engine, IMAGE, IMAGE_SOURCE } from './engine.ts';
 
 const CLI = new URL('../../../dist/cli.js', import.meta.url).pathname;
 const run = promisify(execFile);
@@ -53,6 +53,7 @@ export class Bench implements AsyncDisposable {
     });
     const installed = await this.engine.script('install', '--name', PLUGIN, ...this.settings);
     if (installed.code !== 0) throw new Error(installed.stderr);
+    await this.engine.ok('tag', IMAGE_SOURCE, IMAGE);
     this.sample = await mkdtemp(join(tmpdir(), 'sample-'));
     await makeSample(this.sample);
     this.sampleCid = await this.add(this.sample);

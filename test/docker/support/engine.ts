@@ -26,7 +26,9 @@ const BRIDGE = `ipfs${process.pid}`;
 const BRIDGE_ADDRESS = '198.18.0.1/30';
 
 /** What the plugin's own base image is good for too: it has a shell, coreutils and findutils. */
-export const IMAGE = BASE_IMAGE;
+export const IMAGE = 'ipfs-volume-test-containers';
+/** Where it comes from. `plugin:remove` takes the name away where the image was made here. */
+export const IMAGE_SOURCE = BASE_IMAGE;
 
 export interface Outcome {
   readonly code: number | null;
