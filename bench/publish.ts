@@ -1,6 +1,7 @@
 /**
  * `node bench/publish.ts FILE`: the figures that `npm run bench -- --json FILE` wrote, into docs/BENCHMARKS.md between its
- * markers, and the pictures into docs/benchmarks/. A row that the file does not have keeps what is there.
+ * markers, and the pictures into docs/benchmarks/. A row that the file does not have keeps what is there. `npm run format`
+ * then lines the tables up, as `npm run check` wants them.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Series } from './benchmark.ts';
