@@ -44,6 +44,8 @@ const QUIET_MS = 30_000;
 const HOLD_MS = 500;
 /** A program that reads all the time has the background beside it from here on. */
 const MAX_HOLD_MS = 30_000;
+/** As has one that needed so much: an interpreter with its modules needs 20 to 30 MB, a copy of the volume all there is. */
+const MAX_HOLD_BYTES = 64 * 1024 * 1024;
 
 export class BootWatch {
   readonly #options: BootWatchOptions;
@@ -86,7 +88,7 @@ export class BootWatch {
    * each of them would stand behind a burst of blocks that nobody needs now.
    */
   get holdMs(): number {
-    if (this.#over || this.#forget.length === 0) return 0;
+    if (this.#over || this.#forget.length === 0 || this.#recorder.bytesDemanded >= MAX_HOLD_BYTES) return 0;
     const untilMs = Math.min(this.#neededMs + HOLD_MS, this.#firstNeededMs + MAX_HOLD_MS);
     return Math.max(0, untilMs - this.#options.clock.nowMs());
   }

@@ -175,6 +175,21 @@ describe('the prefetcher', () => {
     prefetcher.unmounted('v');
   });
 
+  it('has the background beside a program that reads more than a start does', async () => {
+    const prefetcher = start();
+    const volume = mounted(prefetcher);
+    await read(volume, leaves[0] as CID);
+    const given = { priority: 'demand', origin: 'disk cache', fetched: false } as const;
+    volume.account(leaves[1] as CID, 60 * 1024 ** 2, given);
+    await clock.advance(400);
+    await settle();
+    expect(prefetcher.progress('v')?.complete).toBe(false);
+    volume.account(leaves[1] as CID, 4 * 1024 ** 2, given);
+    await clock.advance(400);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    prefetcher.unmounted('v');
+  });
+
   it('goes on with the background as soon as a start is quiet', async () => {
     const prefetcher = start();
     const volume = mounted(prefetcher);
