@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { MountCall } from '../src/volumes/volume-registry.ts';
 import { CALL_ID_HEADER, REPEATED_HEADER } from './relay.ts';
+import { GIVEN_UP_HEADER } from './relay-take-back.ts';
 
 /** Its signal aborts when the caller goes away before the answer; disposing it ends the watch. */
 export function callOf(request: IncomingMessage, response: ServerResponse): MountCall & Disposable {
@@ -15,6 +16,7 @@ export function callOf(request: IncomingMessage, response: ServerResponse): Moun
     signal: gone.signal,
     call: typeof call === 'string' ? call : undefined,
     repeated: request.headers[REPEATED_HEADER] === '1',
+    givenUp: request.headers[GIVEN_UP_HEADER] === '1',
     [Symbol.dispose]: () => response.off('close', leave),
   };
 }

@@ -26,8 +26,8 @@ export function driver(registry: VolumeRegistry, statuses: VolumeStatuses): Verb
   return {
     '/Plugin.Activate': () => ({ Implements: ['VolumeDriver'] }),
     '/VolumeDriver.Capabilities': () => ({ Capabilities: { Scope: 'local' } }),
-    '/VolumeDriver.Create': (request) => {
-      registry.create(nameOf(request), optionsOf(request));
+    '/VolumeDriver.Create': async (request) => {
+      await registry.create(nameOf(request), optionsOf(request));
       return {};
     },
     '/VolumeDriver.Remove': async (request, { repeated }) => {
@@ -35,14 +35,18 @@ export function driver(registry: VolumeRegistry, statuses: VolumeStatuses): Verb
       // The first attempt may have removed it and died before it could say so.
       if (repeated && !registry.has(name)) return {};
       await registry.reconcile(name);
-      registry.remove(name);
+      await registry.remove(name);
       return {};
     },
-    '/VolumeDriver.Mount': async (request, call) => ({
-      Mountpoint: await registry.mount(nameOf(request), request.ID ?? '', call),
-    }),
-    '/VolumeDriver.Unmount': (request, { call }) => {
-      registry.unmount(nameOf(request), request.ID ?? '', call);
+    '/VolumeDriver.Mount': async (request, call) => {
+      const name = nameOf(request);
+      const id = request.ID ?? '';
+      if (!call.givenUp) return { Mountpoint: await registry.mount(name, id, call) };
+      await registry.takeBack(name, id, call.call);
+      return { Mountpoint: '' };
+    },
+    '/VolumeDriver.Unmount': async (request, { call }) => {
+      await registry.unmount(nameOf(request), request.ID ?? '', call);
       return {};
     },
     '/VolumeDriver.Path': (request) => ({ Mountpoint: statuses.of(nameOf(request)).mountpoint ?? '' }),

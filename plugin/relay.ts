@@ -10,7 +10,7 @@
  * - Bodies are kept for that, up to MAX_KEPT_BYTES; a larger one (a CAR on its way into the store) is passed through once
  *   a daemon has taken the connection, and fails with that daemon.
  * - Every attempt carries the same CALL_ID_HEADER, by which the daemon counts a Mount that arrives twice once.
- * - A caller that goes away ends its call at the daemon (which rolls a Mount back).
+ * - A caller that goes away ends its call at the daemon (which rolls a Mount back), or has the next daemon take it back.
  * - Nobody waits for a daemon for longer than MAX_WAIT_FOR_DAEMON_MS in all.
  * - A call of which one daemon after the other dies is given up before the supervisor gives up on the daemons.
  */
@@ -20,6 +20,7 @@ import { setTimeout as after } from 'node:timers/promises';
 import { CodedError, messageChain } from '../src/base/errors.ts';
 import type { Logger } from '../src/base/log.ts';
 import { attempt } from './relay-attempt.ts';
+import { leavesSomething, takeBack } from './relay-take-back.ts';
 
 /** Names one call over all its attempts. */
 export const CALL_ID_HEADER = 'x-ipfs-volume-call';
@@ -86,11 +87,19 @@ async function relayCall(
   let failedSocket: string | undefined;
   let repeated = false;
   let quickEnds = 0;
+  let sent = false;
+  const { url: path } = request;
+  gone.signal.addEventListener('abort', () => {
+    if (response.writableFinished || body === 'streamed' || !sent || !leavesSomething(path)) return;
+    const call = { path, body, headers: { ...request.headers, [CALL_ID_HEADER]: callId } };
+    void takeBack(target, call, AbortSignal.timeout(maxWaitMs)).catch(() => undefined);
+  });
   for (;;) {
     const askedAt = performance.now();
     const socketPath = await daemonFor(target, { gone: gone.signal, leftMs, failedSocket, retrySameMs });
     leftMs = Math.max(1, leftMs - (performance.now() - askedAt));
     const sentAt = performance.now();
+    sent = true;
     const headers = { ...request.headers, [CALL_ID_HEADER]: callId, [REPEATED_HEADER]: repeated ? '1' : '0' };
     const outcome = await attempt(socketPath, headers, request, body, response, gone.signal, MAX_KEPT_BYTES);
     if (outcome === 'answered') target.answered(socketPath);

@@ -7,18 +7,10 @@
  *   that parses, each record is taken by itself: one that is damaged, or whose options nobody could read, does not take
  *   the others with it.
  * - A file of a newer version is refused: an older program would drop what it does not know.
+ * - A disk that does not answer holds up who saves, for a bounded time, and nobody else: other threads wait for it.
  */
-import {
-  closeSync,
-  fsyncSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CID } from 'multiformats/cid';
 import { CodedError } from '../base/errors.ts';
@@ -29,24 +21,41 @@ import type { MountCount, ResolvedContent, VolumeRecord } from './volume-record.
 /** Raised when an older program would misread the file. */
 const VERSION = 1;
 const FILE_NAME = 'volumes.json';
+/** A disk that is busy takes a second or two; the engine gives a call one minute at the least, and its users less. */
+const SAVE_LIMIT_MS = 5000;
+
+const EMPTY: State = { connection: null, volumes: [], calls: [] };
 
 export interface State {
   /** The FUSE connection to which the mount counts belong; null where none had been made. */
   readonly connection: string | null;
   readonly volumes: readonly VolumeRecord[];
+  /** The latest calls that had their effect, by the name that the relay gives them. */
+  readonly calls: readonly string[];
+}
+
+export interface StateFileOptions {
+  readonly limitMs?: number;
 }
 
 export class StateFile {
   readonly #directory: string;
   readonly #path: string;
   readonly #logger: Logger;
+  readonly #limitMs: number;
+  /** Of the directory: where its disk was taken away, another one, or none, is in its place. */
+  readonly #inode: number;
+  /** Since when the disk has not answered a write; undefined where none is under way. */
+  #writingSinceMs: number | undefined;
 
   /** The file in `directory`, which is made with 0700 where it is missing. */
-  constructor(directory: string, logger: Logger) {
+  constructor(directory: string, logger: Logger, { limitMs = SAVE_LIMIT_MS }: StateFileOptions = {}) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     this.#directory = directory;
     this.#path = join(directory, FILE_NAME);
     this.#logger = logger;
+    this.#limitMs = limitMs;
+    this.#inode = statSync(directory).ino;
   }
 
   /** What was saved last; empty where nothing was. @throws CONFIG_INVALID for a file of a newer version. */
@@ -55,7 +64,7 @@ export class StateFile {
     try {
       text = readFileSync(this.#path, 'utf8');
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { connection: null, volumes: [] };
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return EMPTY;
       throw new CodedError('INTERNAL', `the state file ${this.#path} cannot be read`, { cause: error });
     }
     let parsed: unknown;
@@ -78,23 +87,53 @@ export class StateFile {
     const damaged = records.length - volumes.length;
     if (damaged > 0)
       this.#setAside(`${damaged} of its ${records.length} volumes cannot be read; the others are kept`, true);
-    return { connection, volumes };
+    const calls = Array.isArray(parsed.calls) ? parsed.calls.filter((call) => typeof call === 'string') : [];
+    return { connection, volumes, calls };
   }
 
-  /** Resolves, by returning, once the state is on the disk. @throws STORE_FULL, INTERNAL; the old state then stands. */
-  save(state: State): void {
+  /**
+   * Resolves once the state is on the disk. One at a time. @throws STORE_FULL, INTERNAL; the old state then stands, but for
+   * a disk that did not answer in time: what it does when it answers again is known only after another save.
+   */
+  async save(state: State): Promise<void> {
     const text = `${JSON.stringify({ version: VERSION, ...state }, null, 2)}\n`;
-    const temporary = `${this.#path}.new`;
     try {
-      writeSynced(temporary, text);
-      renameSync(temporary, this.#path);
-      syncDirectory(this.#directory);
+      if (this.#writingSinceMs !== undefined) throw silence(this.#writingSinceMs);
+      await this.#withinLimit(this.#replace(text));
     } catch (error) {
-      rmSync(temporary, { force: true });
       const full = ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
       throw new CodedError(full ? 'STORE_FULL' : 'INTERNAL', `the state cannot be saved in ${this.#directory}`, {
         cause: error,
       });
+    }
+  }
+
+  async #replace(text: string): Promise<void> {
+    const temporary = `${this.#path}.new`;
+    if ((await stat(this.#directory)).ino !== this.#inode) throw new Error('another directory is in its place');
+    try {
+      await writeSynced(temporary, text);
+      await rename(temporary, this.#path);
+      await syncDirectory(this.#directory);
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #withinLimit(work: Promise<void>): Promise<void> {
+    const sinceMs = performance.now();
+    this.#writingSinceMs = sinceMs;
+    const ended = () => {
+      this.#writingSinceMs = undefined;
+    };
+    work.then(ended, ended);
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => reject(silence(sinceMs)), this.#limitMs);
+    try {
+      await Promise.race([work, late]);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -107,28 +146,23 @@ export class StateFile {
       linkSync(this.#path, aside);
     } else renameSync(this.#path, aside);
     this.#logger.error({ file: aside }, `the state file was damaged (${why}) and is set aside as ${aside}`);
-    return { connection: null, volumes: [] };
+    return EMPTY;
   }
 }
 
-function writeSynced(path: string, text: string): void {
-  const file = openSync(path, 'w', 0o600);
-  try {
-    const bytes = Buffer.from(text);
-    for (let written = 0; written < bytes.length; ) written += writeSync(file, bytes, written);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
+function silence(sinceMs: number): Error {
+  return new Error(`the disk has not answered for ${Math.ceil((performance.now() - sinceMs) / 1000)} s`);
 }
 
-function syncDirectory(path: string): void {
-  const directory = openSync(path, 'r');
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
+async function writeSynced(path: string, text: string): Promise<void> {
+  await using file = await open(path, 'w', 0o600);
+  await file.writeFile(text);
+  await file.sync();
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  await using directory = await open(path, 'r');
+  await directory.sync();
 }
 
 /** A record whose every field is what it should be; `undefined` for any other. */

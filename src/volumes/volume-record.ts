@@ -20,7 +20,7 @@ export interface ResolvedContent {
 
 export interface MountCount {
   count: number;
-  /** The last call that changed it, so that one that is relayed twice counts once. */
+  /** The call that counted last. Older programs went by it; see `StateChanges` for what does now. */
   lastCall: string | null;
 }
 

@@ -3,7 +3,9 @@
  *
  * What always holds:
  * - `get`, `list`, `create`, `unmount` and `remove` ask no network: trouble with IPFS never makes Docker forget a volume.
- * - A call has its effect on the disk before it returns; one that fails has none.
+ * - A call has its effect on the disk before it returns, and one that fails has none; but for Unmount, which no disk makes
+ *   fail: then it is written later, and a daemon that dies before that leaves a count that Remove takes back.
+ * - Calls that change something take turns.
  * - The file system shows exactly the volumes with a mount count above zero.
  * - Mounts are counted by Docker's mount ID, and belong to one FUSE connection: a new one starts at zero.
  */
@@ -15,6 +17,7 @@ import type { VolumeSpec } from '../fs/mounted-volume.ts';
 import type { ContentResolver } from './content-resolver.ts';
 import { resolveForMount } from './resolve-for-mount.ts';
 import { waitFor } from './shared-wait.ts';
+import { StateChanges } from './state-changes.ts';
 import type { StateFile } from './state-file.ts';
 import { directoryNameOf } from './volume-name.ts';
 import { differences, type OptionDefaults, parseVolumeOptions, type VolumeOptions } from './volume-options.ts';
@@ -51,6 +54,8 @@ export interface MountCall {
   readonly call?: string | undefined;
   /** True where an earlier attempt of this call may have had its effect already. */
   readonly repeated?: boolean;
+  /** True where its caller has gone without an answer: what an earlier attempt did is to be taken back. */
+  readonly givenUp?: boolean;
 }
 
 /** As the engine makes its IDs (moby: pkg/stringid), and `ipfs-volume mount` those of the volumes that it makes for itself. */
@@ -62,6 +67,7 @@ export class VolumeRegistry {
   // By the record and not by its name: a name may be removed and made anew while a look-up is under way.
   readonly #resolving = new Map<VolumeRecord, Promise<ResolvedContent>>();
   readonly #mountErrors = new WeakMap<VolumeRecord, string>();
+  readonly #changes: StateChanges;
 
   /**
    * Loads the state, and shows what was mounted on this connection. A disk that is full keeps nobody from that: what was
@@ -69,17 +75,22 @@ export class VolumeRegistry {
    */
   constructor(options: RegistryOptions) {
     this.#options = options;
-    const { connection, volumes } = options.state.load();
+    const { connection, volumes, calls } = options.state.load();
+    this.#changes = new StateChanges(calls, (latest) => this.#write(latest), options.logger);
     for (const record of volumes) {
       if (connection !== options.connection) record.mounts = {};
       this.#records.set(record.name, record);
       if (mountsOf(record) > 0) this.#show(record, false);
     }
-    if (connection !== options.connection) this.#saveFirst();
+    if (connection !== options.connection) void this.#changes.inTurn(() => this.#changes.saveOrLater());
   }
 
   /** Idempotent for equal options. @throws OPTION_INVALID, REFERENCE_INVALID, VOLUME_EXISTS with the differences */
-  create(name: string, options: Readonly<Record<string, string>>): void {
+  create(name: string, options: Readonly<Record<string, string>>): Promise<void> {
+    return this.#changes.inTurn(() => this.#create(name, options));
+  }
+
+  async #create(name: string, options: Readonly<Record<string, string>>): Promise<void> {
     if (name === '') throw new CodedError('REQUEST_INVALID', 'the volume has no name');
     const known = this.#records.get(name);
     if (known) {
@@ -93,11 +104,15 @@ export class VolumeRegistry {
     parseVolumeOptions(name, options, this.#options.defaults);
     const createdAt = (this.#options.now?.() ?? new Date()).toISOString();
     this.#records.set(name, { name, options: { ...options }, createdAt, resolved: null, mounts: {} });
-    this.#saveOr(() => this.#records.delete(name));
+    await this.#changes.saveOr(() => this.#records.delete(name));
   }
 
   /** @throws VOLUME_NOT_FOUND, VOLUME_IN_USE */
-  remove(name: string): void {
+  remove(name: string): Promise<void> {
+    return this.#changes.inTurn(() => this.#remove(name));
+  }
+
+  async #remove(name: string): Promise<void> {
     const record = this.get(name);
     const mounts = mountsOf(record);
     if (mounts > 0) {
@@ -105,7 +120,7 @@ export class VolumeRegistry {
       throw new CodedError('VOLUME_IN_USE', `the volume "${name}" is mounted ${times}: remove what uses it first`);
     }
     this.#records.delete(name);
-    this.#saveOr(() => this.#records.set(name, record));
+    await this.#changes.saveOr(() => this.#records.set(name, record));
     this.#forget(record);
   }
 
@@ -116,13 +131,17 @@ export class VolumeRegistry {
    * `ipfs-volume mount`, whose bind mount is gone, where it was killed. Counts under other IDs are somebody else's, and
    * stay; all of them stay where a bind mount of the volume is seen. @throws VOLUME_NOT_FOUND
    */
-  async reconcile(name: string): Promise<void> {
+  reconcile(name: string): Promise<void> {
+    return this.#changes.inTurn(() => this.#reconcile(name));
+  }
+
+  async #reconcile(name: string): Promise<void> {
     const record = this.get(name);
     const leaked = Object.keys(record.mounts).filter((id) => OWNED_MOUNT_ID.test(id));
     if (leaked.length === 0 || (await this.#options.isBound?.(directoryNameOf(name)))) return;
     const before = structuredClone(record.mounts);
     for (const id of leaked) delete record.mounts[id];
-    this.#saveOr(() => {
+    await this.#changes.saveOr(() => {
       record.mounts = before;
     });
     this.#options.logger.warn({ volume: name, leaked: leaked.length }, 'a volume is removed that was left mounted');
@@ -133,7 +152,9 @@ export class VolumeRegistry {
   async content(name: string, signal: AbortSignal): Promise<ResolvedContent> {
     const record = this.get(name);
     const content = await this.#lookUp(record, signal);
-    if (this.#settle(record, content)) this.#save();
+    await this.#changes.inTurn(async () => {
+      if (this.#settle(record, content)) await this.#changes.save();
+    });
     return content;
   }
 
@@ -150,34 +171,62 @@ export class VolumeRegistry {
   async mount(name: string, mountId: string, { signal, call }: MountCall): Promise<string> {
     const record = this.get(name);
     const content = await this.#lookUp(record, signal);
-    if (signal.aborted) throw new CodedError('ABORTED', 'the caller went away', { cause: signal.reason });
+    return this.#changes.inTurn(async () => {
+      if (this.#records.get(name) !== record) throw notFound(name);
+      if (signal.aborted || this.#changes.wasUndone(call)) throw gone(signal);
+      if (!this.#changes.hadEffect(call)) await this.#count(record, mountId, this.#known(record) ?? content, call);
+      if (!signal.aborted) return this.mountpoint(name);
+      // It left while the disk took it down, and will never unmount.
+      await this.#takeBack(record, mountId, call);
+      throw gone(signal);
+    });
+  }
+
+  async #count(record: VolumeRecord, mountId: string, content: ResolvedContent, call?: string): Promise<void> {
     const before = structuredClone(record.mounts);
-    const known = record.mounts[mountId];
-    if (known && call !== undefined && known.lastCall === call) return this.mountpoint(name);
     const first = mountsOf(record) === 0;
     this.#settle(record, content);
-    record.mounts[mountId] = { count: (known?.count ?? 0) + 1, lastCall: call ?? null };
+    record.mounts[mountId] = { count: (before[mountId]?.count ?? 0) + 1, lastCall: call ?? null };
+    this.#changes.noteEffect(call);
     if (first) this.#show(record, true);
-    this.#saveOr(() => {
+    await this.#changes.saveOr(() => {
       record.mounts = before;
-      if (first) this.#options.tree.removeVolume(directoryNameOf(name));
-    });
+      if (first) this.#options.tree.removeVolume(directoryNameOf(record.name));
+    }, call);
     this.#mountErrors.delete(record);
-    return this.mountpoint(name);
   }
 
   /** Takes one mount back. An unknown ID is no error. @throws VOLUME_NOT_FOUND */
-  unmount(name: string, mountId: string, call?: string): void {
-    const record = this.get(name);
-    const known = record.mounts[mountId];
-    if (!known || (call !== undefined && known.lastCall === call)) return;
-    const before = structuredClone(record.mounts);
-    if (known.count > 1) record.mounts[mountId] = { count: known.count - 1, lastCall: call ?? null };
-    else delete record.mounts[mountId];
-    this.#saveOr(() => {
-      record.mounts = before;
+  unmount(name: string, mountId: string, call?: string): Promise<void> {
+    return this.#changes.inTurn(async () => {
+      const record = this.get(name);
+      if (!record.mounts[mountId] || this.#changes.hadEffect(call)) return;
+      this.#changes.noteEffect(call);
+      await this.#discount(record, mountId);
     });
-    if (mountsOf(record) === 0) this.#options.tree.removeVolume(directoryNameOf(name));
+  }
+
+  /** For the Mount named `call`, whose caller has gone and never heard of it: whatever it did, or would still do, is undone. */
+  takeBack(name: string, mountId: string, call: string | undefined): Promise<void> {
+    return this.#changes.inTurn(async () => {
+      const record = this.#records.get(name);
+      if (record) await this.#takeBack(record, mountId, call);
+    });
+  }
+
+  async #takeBack(record: VolumeRecord, mountId: string, call: string | undefined): Promise<void> {
+    const counted = call === undefined || this.#changes.hadEffect(call);
+    this.#changes.noteUndone(call);
+    if (counted) await this.#discount(record, mountId);
+  }
+
+  /** One mount less, whatever the disk says: nobody can do anything about a failure. */
+  async #discount(record: VolumeRecord, mountId: string): Promise<void> {
+    const { count = 0 } = record.mounts[mountId] ?? {};
+    if (count > 1) record.mounts[mountId] = { count: count - 1, lastCall: null };
+    else delete record.mounts[mountId];
+    if (mountsOf(record) === 0) this.#options.tree.removeVolume(directoryNameOf(record.name));
+    await this.#changes.saveOrLater();
   }
 
   has(name: string): boolean {
@@ -266,27 +315,13 @@ export class VolumeRegistry {
     return parseVolumeOptions(record.name, record.options, this.#options.defaults);
   }
 
-  #save(): void {
-    this.#options.state.save({ connection: this.#options.connection, volumes: this.list() });
+  #write(calls: readonly string[]): Promise<void> {
+    return this.#options.state.save({ connection: this.#options.connection, volumes: this.list(), calls });
   }
+}
 
-  /** That a connection begins may be written with its first mount as well: until then it has none. */
-  #saveFirst(): void {
-    try {
-      this.#save();
-    } catch (error) {
-      this.#options.logger.warn({ error: messageChain(error) }, 'the state cannot be saved at the start');
-    }
-  }
-
-  #saveOr(rollBack: () => void): void {
-    try {
-      this.#save();
-    } catch (error) {
-      rollBack();
-      throw error;
-    }
-  }
+function gone(signal: AbortSignal): CodedError {
+  return new CodedError('ABORTED', 'the caller went away', { cause: signal.reason });
 }
 
 function notFound(name: string): CodedError {

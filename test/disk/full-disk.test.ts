@@ -123,15 +123,15 @@ describeWith(['root'], 'a full disk', () => {
       resolved: null,
       mounts: {},
     });
-    state.save({ connection: 'one', volumes: [volume('a')] });
+    await state.save({ connection: 'one', volumes: [volume('a')], calls: [] });
     disk.fill();
     const many = Array.from({ length: 20_000 }, (_, index) => volume(`volume number ${index}`));
-    expect(() => state.save({ connection: 'two', volumes: many })).toThrow(
-      expect.objectContaining({ code: 'STORE_FULL' }),
-    );
+    await expect(state.save({ connection: 'two', volumes: many, calls: [] })).rejects.toMatchObject({
+      code: 'STORE_FULL',
+    });
     expect(state.load()).toMatchObject({ connection: 'one', volumes: [{ name: 'a' }] });
     disk.giveBack();
-    state.save({ connection: 'two', volumes: many.slice(0, 10) });
+    await state.save({ connection: 'two', volumes: many.slice(0, 10), calls: [] });
     expect(state.load().volumes).toHaveLength(10);
     expect(readFileSync(disk.at('state', 'volumes.json'), 'utf8')).not.toContain('volume number 11');
   });

@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CALL_ID_HEADER, REPEATED_HEADER, type RelayTarget, relay } from '../../plugin/relay.ts';
+import { GIVEN_UP_HEADER } from '../../plugin/relay-take-back.ts';
 import { type ListeningSocket, listenOnSocket } from '../../plugin/server.ts';
 import { CodedError } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/log.ts';
@@ -21,6 +22,7 @@ const LIMITS = { maxWaitMs: 3000, retrySameMs: 100 };
 interface Seen {
   readonly id: unknown;
   readonly repeated: unknown;
+  readonly givenUp?: unknown;
   readonly body: string;
 }
 
@@ -43,7 +45,13 @@ class Daemon {
       } catch {
         return;
       }
-      this.seen.push({ id: request.headers[CALL_ID_HEADER], repeated: request.headers[REPEATED_HEADER], body });
+      const { headers } = request;
+      this.seen.push({
+        id: headers[CALL_ID_HEADER],
+        repeated: headers[REPEATED_HEADER],
+        ...(headers[GIVEN_UP_HEADER] === undefined ? {} : { givenUp: headers[GIVEN_UP_HEADER] }),
+        body,
+      });
       behave(response, this, request);
     });
   }
@@ -283,6 +291,44 @@ describe('the relay', () => {
     impatience.abort();
     await expect(waiting).rejects.toThrow();
     await until(() => target.waiting === 0);
+  });
+
+  test.each<[string, (patience: AbortController, first: Daemon) => Promise<void>]>([
+    [
+      'before its daemon dies',
+      async (patience, first) => {
+        patience.abort();
+        // The daemon itself is told first, and dies of that as well.
+        await until(() => first.seen.length === 2);
+        first.die();
+      },
+    ],
+    [
+      'after its daemon died',
+      async (patience, first) => {
+        first.die();
+        await until(() => target.waiting === 1);
+        patience.abort();
+      },
+    ],
+  ])('a mount whose caller goes away %s is given up at the next daemon, under the same name', async (_when, leave) => {
+    const first = await daemon(() => undefined);
+    target.current = first;
+    const patience = new AbortController();
+    const answer = call('{"Name":"a"}', patience.signal);
+    answer.catch(() => undefined);
+    await until(() => first.seen.length === 1);
+    await leave(patience, first);
+    await expect(answer).rejects.toThrow();
+    target.current = undefined;
+    const second = await daemon(ok);
+    target.current = second;
+    const givenUp = () => second.seen.filter((seen) => seen.givenUp === '1');
+    await until(() => givenUp().length > 0);
+    expect(givenUp()).toMatchObject([{ id: first.seen[0]?.id, body: '{"Name":"a"}' }]);
+    // Told once: the daemon has answered.
+    expect(await call('another')).toMatchObject({ status: 200 });
+    expect(givenUp()).toHaveLength(1);
   });
 
   test('nobody waits for ever: not for a daemon that does not come, nor for one that never will', async () => {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -59,26 +59,28 @@ function open(
 }
 
 describe('the registry', () => {
-  test('creating again with equal options is nothing, with others an error that names them', () => {
+  test('creating again with equal options is nothing, with others an error that names them', async () => {
     const { registry } = open();
-    registry.create('data', { cid: 'bafkqaaa' });
-    registry.create('data', { cid: 'bafkqaaa' });
-    expect(() => registry.create('data', { cid: 'bafkqaaa', uid: '1' })).toThrow(/uid was not given and is now 1/);
+    await registry.create('data', { cid: 'bafkqaaa' });
+    await registry.create('data', { cid: 'bafkqaaa' });
+    await expect(registry.create('data', { cid: 'bafkqaaa', uid: '1' })).rejects.toThrow(
+      /uid was not given and is now 1/,
+    );
     expect(registry.list()).toHaveLength(1);
   });
 
   test('mounts count by ID: the same ID twice, as docker cp does, needs two unmounts', async () => {
     const { registry, tree } = open();
-    registry.create('bafkqaaa', {});
+    await registry.create('bafkqaaa', {});
     expect(await registry.mount('bafkqaaa', 'id', staying())).toBe('/mnt/volumes/bafkqaaa');
     await registry.mount('bafkqaaa', 'id', staying());
     await registry.mount('bafkqaaa', 'other', staying());
-    registry.unmount('bafkqaaa', 'id');
-    registry.unmount('bafkqaaa', 'other');
+    await registry.unmount('bafkqaaa', 'id');
+    await registry.unmount('bafkqaaa', 'other');
     expect(tree.shown.size).toBe(1);
-    registry.unmount('bafkqaaa', 'never-mounted');
+    await registry.unmount('bafkqaaa', 'never-mounted');
     expect(tree.shown.size).toBe(1);
-    registry.unmount('bafkqaaa', 'id');
+    await registry.unmount('bafkqaaa', 'id');
     expect(tree.shown.size).toBe(0);
   });
 
@@ -90,7 +92,7 @@ describe('the registry', () => {
       async () => bound,
     );
     const engineId = '0123456789abcdef'.repeat(4);
-    registry.create('bafkqaaa', {});
+    await registry.create('bafkqaaa', {});
     await registry.mount('bafkqaaa', engineId, staying());
     await registry.mount('bafkqaaa', 'ipfs-volume-mount-1', staying());
     await registry.reconcile('bafkqaaa');
@@ -98,12 +100,12 @@ describe('the registry', () => {
     bound = false;
     await registry.reconcile('bafkqaaa');
     expect(mountsOf(registry.get('bafkqaaa'))).toBe(1);
-    expect(() => registry.remove('bafkqaaa')).toThrow(/is mounted 1 time/);
-    registry.unmount('bafkqaaa', 'ipfs-volume-mount-1');
+    await expect(registry.remove('bafkqaaa')).rejects.toThrow(/is mounted 1 time/);
+    await registry.unmount('bafkqaaa', 'ipfs-volume-mount-1');
     await registry.mount('bafkqaaa', engineId, staying());
     await registry.reconcile('bafkqaaa');
     expect(tree.shown.size).toBe(0);
-    registry.remove('bafkqaaa');
+    await registry.remove('bafkqaaa');
     await expect(registry.reconcile('bafkqaaa')).rejects.toMatchObject({ code: 'VOLUME_NOT_FOUND' });
   });
 
@@ -115,52 +117,120 @@ describe('the registry', () => {
       async () => bound,
     );
     const name = `ipfs-volume-mount-${randomUUID()}`;
-    registry.create(name, { cid: 'bafkqaaa' });
+    await registry.create(name, { cid: 'bafkqaaa' });
     await registry.mount(name, name, staying());
     await registry.reconcile(name);
-    expect(() => registry.remove(name)).toThrow(/is mounted 1 time/);
+    await expect(registry.remove(name)).rejects.toThrow(/is mounted 1 time/);
     bound = false;
     await registry.reconcile(name);
-    registry.remove(name);
+    await registry.remove(name);
     expect(tree.shown.size).toBe(0);
   });
 
   test('a mount without an ID works', async () => {
     const { registry, tree } = open();
-    registry.create('bafkqaaa', {});
+    await registry.create('bafkqaaa', {});
     await registry.mount('bafkqaaa', '', staying());
-    registry.unmount('bafkqaaa', '');
+    await registry.unmount('bafkqaaa', '');
     expect(tree.shown.size).toBe(0);
   });
 
   test('a call that arrives twice counts once', async () => {
     const { registry } = open();
-    registry.create('bafkqaaa', {});
+    await registry.create('bafkqaaa', {});
     await registry.mount('bafkqaaa', 'id', { ...staying(), call: 'call-1' });
     await registry.mount('bafkqaaa', 'id', { ...staying(), call: 'call-1' });
     expect(mountsOf(registry.get('bafkqaaa'))).toBe(1);
     await registry.mount('bafkqaaa', 'id', { ...staying(), call: 'call-2' });
-    registry.unmount('bafkqaaa', 'id', 'call-3');
-    registry.unmount('bafkqaaa', 'id', 'call-3');
+    await registry.unmount('bafkqaaa', 'id', 'call-3');
+    await registry.unmount('bafkqaaa', 'id', 'call-3');
     expect(mountsOf(registry.get('bafkqaaa'))).toBe(1);
+  });
+
+  test('a call that arrives twice counts once, whatever other calls with its ID came in between, and in another process', async () => {
+    const { registry } = open();
+    await registry.create('bafkqaaa', {});
+    await registry.mount('bafkqaaa', 'id', { ...staying(), call: 'first' });
+    await registry.mount('bafkqaaa', 'id', { ...staying(), call: 'second' });
+    await registry.unmount('bafkqaaa', 'id', 'third');
+    await registry.unmount('bafkqaaa', 'id', 'fourth');
+    const next = open();
+    for (const call of ['first', 'second'])
+      expect(await next.registry.mount('bafkqaaa', 'id', { ...staying(), call })).toBe('/mnt/volumes/bafkqaaa');
+    expect(mountsOf(next.registry.get('bafkqaaa'))).toBe(0);
+    await next.registry.mount('bafkqaaa', 'id', { ...staying(), call: 'fifth' });
+    expect(mountsOf(next.registry.get('bafkqaaa'))).toBe(1);
+  });
+
+  test('a mount whose caller has gone is taken back once, by the process that comes next', async () => {
+    const first = open();
+    await first.registry.create('bafkqaaa', {});
+    await first.registry.mount('bafkqaaa', 'id', { ...staying(), call: 'stays' });
+    await first.registry.mount('bafkqaaa', 'id', { ...staying(), call: 'leaves' });
+    const { registry } = open();
+    await registry.takeBack('bafkqaaa', 'id', 'leaves');
+    await registry.takeBack('bafkqaaa', 'id', 'leaves');
+    expect(mountsOf(registry.get('bafkqaaa'))).toBe(1);
+    // One that had no effect yet has none any more.
+    await registry.takeBack('bafkqaaa', 'id', 'late');
+    await expect(registry.mount('bafkqaaa', 'id', { ...staying(), call: 'late' })).rejects.toMatchObject({
+      code: 'ABORTED',
+    });
+    await registry.takeBack('removed meanwhile', 'id', 'leaves');
+    expect(mountsOf(registry.get('bafkqaaa'))).toBe(1);
+  });
+
+  test('a caller that leaves while its mount is written leaves no count', async () => {
+    const { registry, tree } = open();
+    await registry.create('bafkqaaa', {});
+    const caller = new AbortController();
+    const mounting = registry.mount('bafkqaaa', 'id', { signal: caller.signal, call: 'call' });
+    while (tree.shown.size === 0) await Promise.resolve();
+    caller.abort();
+    await expect(mounting).rejects.toMatchObject({ code: 'ABORTED' });
+    expect(tree.shown.size).toBe(0);
+    expect(mountsOf(open().registry.get('bafkqaaa'))).toBe(0);
+  });
+
+  test('on a disk that takes nothing: create and mount fail and leave nothing, unmount succeeds and is written later', async () => {
+    let { registry, tree } = open();
+    await registry.create('bafkqaaa', {});
+    await registry.mount('bafkqaaa', 'id', staying());
+    const aside = `${directory}-aside`;
+    renameSync(directory, aside);
+    await expect(registry.create('bafyaabakaieac', {})).rejects.toMatchObject({
+      message: `the state cannot be saved in ${directory}`,
+      cause: { code: 'ENOENT' },
+    });
+    await expect(registry.mount('bafkqaaa', 'other', staying())).rejects.toThrow(/the state cannot be saved/);
+    expect(mountsOf(registry.get('bafkqaaa'))).toBe(1);
+    await registry.unmount('bafkqaaa', 'id');
+    expect(tree.shown.size).toBe(0);
+    await expect(registry.remove('bafkqaaa')).rejects.toThrow(/the state cannot be saved/);
+    expect(registry.list().map(({ name }) => name)).toEqual(['bafkqaaa']);
+    renameSync(aside, directory);
+    // Along with the next change.
+    await registry.create('bafyaabakaieac', {});
+    ({ registry, tree } = open());
+    expect(mountsOf(registry.get('bafkqaaa'))).toBe(0);
   });
 
   test('a failed mount leaves nothing, and the volume', async () => {
     const { registry, tree } = open(async () => {
       throw new CodedError('BLOCK_UNAVAILABLE', 'nobody has it');
     });
-    registry.create('bafkqaaa', {});
+    await registry.create('bafkqaaa', {});
     await expect(registry.mount('bafkqaaa', 'id', staying())).rejects.toThrow('nobody has it');
     expect(tree.shown.size).toBe(0);
     expect(mountsOf(registry.get('bafkqaaa'))).toBe(0);
     expect(registry.mountError('bafkqaaa')).toBe('nobody has it');
-    registry.remove('bafkqaaa');
+    await registry.remove('bafkqaaa');
   });
 
   test('a caller that went away during a mount leaves no count', async () => {
     const { promise, resolve } = Promise.withResolvers<ResolvedContent>();
     const { registry, tree } = open(() => promise);
-    registry.create('bafkqaaa', {});
+    await registry.create('bafkqaaa', {});
     const caller = new AbortController();
     const mounting = registry.mount('bafkqaaa', 'id', { signal: caller.signal });
     caller.abort();
@@ -177,7 +247,7 @@ describe('the registry', () => {
       lookups++;
       return promise;
     });
-    registry.create('bafkqaaa', {});
+    await registry.create('bafkqaaa', {});
     const mounting = [1, 2, 3].map((id) => registry.mount('bafkqaaa', `id-${id}`, staying()));
     resolve(CONTENT);
     await Promise.all(mounting);
@@ -190,10 +260,10 @@ describe('the registry', () => {
     const { registry, tree } = open((options) =>
       'cid' in options.reference && options.reference.cid.toString() === 'bafkqaaa' ? promise : Promise.resolve(OTHER),
     );
-    registry.create('name', { cid: 'bafkqaaa' });
+    await registry.create('name', { cid: 'bafkqaaa' });
     const waiting = registry.mount('name', 'a', staying());
-    registry.remove('name');
-    registry.create('name', { cid: OTHER.cid });
+    await registry.remove('name');
+    await registry.create('name', { cid: OTHER.cid });
     await registry.mount('name', 'b', staying());
     expect(tree.shown.get('name')?.root.toString()).toBe(OTHER.cid);
     reject(new CodedError('BLOCK_TIMEOUT', 'silent'));
@@ -207,13 +277,13 @@ describe('the registry', () => {
       cid: ['bafkqaaa', 'bafyaabakaieac'][version++] ?? '',
       kind: 'file',
     }));
-    registry.create('name', { path: '/ipns/example.com' });
+    await registry.create('name', { path: '/ipns/example.com' });
     const shown = (): string | undefined => tree.shown.get('name')?.root.toString();
     await registry.mount('name', 'a', staying());
     await registry.mount('name', 'b', staying());
     expect([version, shown()]).toEqual([1, 'bafkqaaa']);
-    registry.unmount('name', 'a');
-    registry.unmount('name', 'b');
+    await registry.unmount('name', 'a');
+    await registry.unmount('name', 'b');
     await registry.mount('name', 'c', staying());
     expect([version, shown()]).toEqual([2, 'bafyaabakaieac']);
   });
@@ -221,26 +291,26 @@ describe('the registry', () => {
   test('what an IPNS name led to is let go of when it leads elsewhere, and when the volume is removed', async () => {
     let content = CONTENT;
     const { registry, tree } = open(async () => content);
-    registry.create('name', { path: '/ipns/example.com', pin: 'true' });
+    await registry.create('name', { path: '/ipns/example.com', pin: 'true' });
     await registry.mount('name', 'a', staying());
-    registry.unmount('name', 'a');
+    await registry.unmount('name', 'a');
     await registry.mount('name', 'b', staying());
-    registry.unmount('name', 'b');
+    await registry.unmount('name', 'b');
     expect(tree.forgotten).toEqual([]);
     content = OTHER;
     expect(await registry.content('name', staying().signal)).toBe(OTHER);
     await registry.mount('name', 'c', staying());
     expect([tree.forgotten, tree.shown.get('name')?.root.toString()]).toEqual([[CONTENT.cid], OTHER.cid]);
-    registry.unmount('name', 'c');
+    await registry.unmount('name', 'c');
     // Another process: what was pinned is known to it too.
     const next = open(async () => content, 'c2');
-    next.registry.remove('name');
+    await next.registry.remove('name');
     expect(next.tree.forgotten).toEqual([OTHER.cid]);
   });
 
   test('an IPNS name is asked again after a restart that ended its mounts without an Unmount', async () => {
     const first = open();
-    first.registry.create('name', { path: '/ipns/example.com' });
+    await first.registry.create('name', { path: '/ipns/example.com' });
     await first.registry.mount('name', 'a', staying());
     const second = open(async () => ({ cid: 'bafyaabakaieac', kind: 'file' }), 'c2');
     await second.registry.mount('name', 'a', staying());
@@ -249,25 +319,25 @@ describe('the registry', () => {
 
   test('a volume in use is not removed; an unknown one is named', async () => {
     const { registry } = open();
-    registry.create('bafkqaaa', {});
+    await registry.create('bafkqaaa', {});
     await registry.mount('bafkqaaa', 'id', staying());
-    expect(() => registry.remove('bafkqaaa')).toThrow(expect.objectContaining({ code: 'VOLUME_IN_USE' }));
+    await expect(registry.remove('bafkqaaa')).rejects.toMatchObject({ code: 'VOLUME_IN_USE' });
     expect(() => registry.get('nothing')).toThrow('no such volume: nothing');
   });
 
   test('mounted volumes are back after a restart on the same connection, without asking anybody', async () => {
     const first = open();
-    first.registry.create('bafkqaaa', { uid: '7' });
+    await first.registry.create('bafkqaaa', { uid: '7' });
     await first.registry.mount('bafkqaaa', 'id', staying());
     const second = open(() => Promise.reject(new Error('asked the network')));
     expect(second.tree.shown.get('bafkqaaa')).toMatchObject({ kind: 'file', uid: 7 });
-    second.registry.unmount('bafkqaaa', 'id');
+    await second.registry.unmount('bafkqaaa', 'id');
     expect(second.tree.shown.size).toBe(0);
   });
 
   test('a new connection starts at zero, and keeps the volumes', async () => {
     const first = open();
-    first.registry.create('bafkqaaa', {});
+    await first.registry.create('bafkqaaa', {});
     await first.registry.mount('bafkqaaa', 'id', staying());
     const second = open(undefined, 'c2');
     expect(second.tree.shown.size).toBe(0);
@@ -275,6 +345,7 @@ describe('the registry', () => {
   });
 
   test('any interleaving: the tree shows what is mounted, and what was acknowledged outlives the process', async () => {
+    const home = directory;
     const names = ['bafkqaaa', 'bafyaabakaieac'];
     const step = fc.record({
       verb: fc.constantFrom('create', 'mount', 'leave', 'unmount', 'remove', 'restart'),
@@ -284,7 +355,8 @@ describe('the registry', () => {
     });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-        rmSync(directory, { recursive: true, force: true });
+        // Each by itself: what the one before began to write may be on its way still.
+        directory = mkdtempSync(join(home, 'run-'));
         let fails = false;
         const resolve: ContentResolver['resolve'] = async () => {
           if (fails) throw new CodedError('BLOCK_TIMEOUT', 'silent');
@@ -298,12 +370,16 @@ describe('the registry', () => {
           const count = known?.get(id) ?? 0;
           const total = [...(known?.values() ?? [])].reduce((sum, one) => sum + one, 0);
           const outcome = await attempt(async () => {
-            if (verb === 'create') registry.create(name, {});
+            if (verb === 'create') await registry.create(name, {});
             else if (verb === 'mount') await registry.mount(name, id, staying());
             else if (verb === 'leave') await registry.mount(name, id, { signal: AbortSignal.abort() });
-            else if (verb === 'unmount') registry.unmount(name, id);
-            else if (verb === 'remove') registry.remove(name);
-            else ({ registry, tree } = open(resolve));
+            else if (verb === 'unmount') await registry.unmount(name, id);
+            else if (verb === 'remove') await registry.remove(name);
+            else {
+              // Nothing of it may still be on its way to the file.
+              await registry.unmount('nothing', '').catch(() => undefined);
+              ({ registry, tree } = open(resolve));
+            }
           });
           if (verb === 'create') counts.set(name, known ?? new Map());
           if (verb === 'mount' && outcome) known?.set(id, count + 1);
@@ -328,6 +404,7 @@ describe('the registry', () => {
       }),
       { numRuns: 60 },
     );
+    directory = home;
   });
 });
 
