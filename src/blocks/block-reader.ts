@@ -4,6 +4,8 @@
  */
 import type { CID } from 'multiformats/cid';
 import type { MaybePromise } from '../base/maybe-promise.ts';
+import type { Scratch } from '../base/scratch.ts';
+import type { BlockEnds } from './block-store.ts';
 import type { Priority } from './priority.ts';
 
 /** Told of each block, or part of one, that a caller was given; `origin` is a source's or store's name, or `memory`. */
@@ -39,8 +41,17 @@ export interface BlockReader {
    */
   get(cid: CID, options: WantOptions): MaybePromise<Uint8Array>;
 
-  /** Bytes `start`..`end` (exclusive) of the block, verified; DAG_INVALID where the block is shorter than `end`. */
-  getRange(cid: CID, start: number, end: number, options: WantOptions): MaybePromise<Uint8Array>;
+  /**
+   * Bytes `start`..`end` (exclusive) of the block, verified; DAG_INVALID where the block is shorter than `end`. What is
+   * answered in this turn may be in `scratch`, and is then valid until that is reset.
+   */
+  getRange(cid: CID, start: number, end: number, options: WantOptions, scratch?: Scratch): MaybePromise<Uint8Array>;
+
+  /**
+   * Size and ends of a large block on the disk here, verified, where they are known without reading it; never of one that
+   * `get` has in memory.
+   */
+  ends(cid: CID, options: WantOptions): BlockEnds | undefined;
 
   /** True where `get` needs no source: identity CIDs, memory, local store, cache. */
   has(cid: CID): boolean;

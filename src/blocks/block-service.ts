@@ -8,9 +8,10 @@
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../base/errors.ts';
 import { chain, type MaybePromise } from '../base/maybe-promise.ts';
+import type { Scratch } from '../base/scratch.ts';
 import { type BlockKey, blockKey } from './block.ts';
 import type { BlockReader, WantOptions } from './block-reader.ts';
-import type { BlockSink, BlockStore } from './block-store.ts';
+import type { BlockEnds, BlockSink, BlockStore } from './block-store.ts';
 import { checkCid, identityBytes } from './verify.ts';
 import { WantQueue, type WantQueueOptions } from './want-queue.ts';
 
@@ -91,7 +92,7 @@ export class BlockService implements BlockReader {
     });
   }
 
-  getRange(cid: CID, start: number, end: number, options: WantOptions): MaybePromise<Uint8Array> {
+  getRange(cid: CID, start: number, end: number, options: WantOptions, scratch?: Scratch): MaybePromise<Uint8Array> {
     const key = blockKey(cid);
     const slice = (bytes: Uint8Array) => {
       if (bytes.length >= end) return bytes.subarray(start, end);
@@ -99,7 +100,7 @@ export class BlockService implements BlockReader {
     };
     const identity = identityBytes(cid);
     if (identity) return slice(identity);
-    const local = this.#local(cid, (store) => store.getRange(key, start, end));
+    const local = this.#local(cid, (store) => store.getRange(key, start, end, scratch));
     return chain(local, (found) => {
       // A store says no both of a block it lacks and of one too short. The latter would be fetched for nothing.
       if (found === undefined && this.has(cid)) return chain(this.get(cid, options), slice);
@@ -107,6 +108,18 @@ export class BlockService implements BlockReader {
       account(options, cid, found, false);
       return found.bytes;
     });
+  }
+
+  ends(cid: CID, options: WantOptions): BlockEnds | undefined {
+    const key = blockKey(cid);
+    if (cid.multihash.code === 0 || this.#memory.has(key)) return undefined;
+    for (const store of this.#stores) {
+      const ends = store.ends?.(key);
+      if (!ends) continue;
+      account(options, cid, { bytes: ends.head, origin: store.name }, false);
+      return ends;
+    }
+    return undefined;
   }
 
   has(cid: CID): boolean {

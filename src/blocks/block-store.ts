@@ -7,8 +7,16 @@
  */
 import type { CID } from 'multiformats/cid';
 import type { MaybePromise } from '../base/maybe-promise.ts';
+import type { Scratch } from '../base/scratch.ts';
 import type { BlockKey } from './block.ts';
 import type { Priority } from './priority.ts';
+
+/** The first and last bytes of a block of `sizeBytes`; they do not overlap. */
+export interface BlockEnds {
+  readonly sizeBytes: number;
+  readonly head: Uint8Array;
+  readonly tail: Uint8Array;
+}
 
 export interface BlockStore {
   /** For logs, `status` and metrics: `local store`, `disk cache`. */
@@ -20,11 +28,15 @@ export interface BlockStore {
   /** The whole block, or `undefined` where it is absent or was found damaged. The caller may keep the bytes. */
   get(key: BlockKey): MaybePromise<Uint8Array | undefined>;
 
+  /** Size and ends of a large block, by the index alone; `undefined` where they are not known without reading it. */
+  ends?(key: BlockKey): BlockEnds | undefined;
+
   /**
    * Bytes `start`..`end` (exclusive) of the block without reading all of it; only the checksummed pages that hold the
-   * range are read and checked. `undefined` as in `get`, and where the block is shorter than `end`.
+   * range are read and checked. `undefined` as in `get`, and where the block is shorter than `end`. What is answered in
+   * this turn may be in `scratch`.
    */
-  getRange(key: BlockKey, start: number, end: number): MaybePromise<Uint8Array | undefined>;
+  getRange(key: BlockKey, start: number, end: number, scratch?: Scratch): MaybePromise<Uint8Array | undefined>;
 }
 
 /** A store that takes what the want queue verified. Admission never delays the reader that waits for the block. */

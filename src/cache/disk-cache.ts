@@ -14,8 +14,9 @@ import type { CID } from 'multiformats/cid';
 import { hasCode, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { chain, type MaybePromise } from '../base/maybe-promise.ts';
+import type { Scratch } from '../base/scratch.ts';
 import { type BlockKey, blockKey } from '../blocks/block.ts';
-import type { BlockSink, BlockStore } from '../blocks/block-store.ts';
+import type { BlockEnds, BlockSink, BlockStore } from '../blocks/block-store.ts';
 import { isDamaged } from '../blocks/disk/block-database.ts';
 import { spaceOf } from '../blocks/disk/disk-total.ts';
 import type { Priority } from '../blocks/priority.ts';
@@ -93,10 +94,16 @@ export class DiskCache implements BlockStore, BlockSink {
     return chain(waiting ?? this.#open?.disk.get(key), (bytes) => this.#counted(key, bytes));
   }
 
-  getRange(key: BlockKey, start: number, end: number): MaybePromise<Uint8Array | undefined> {
+  ends(key: BlockKey): BlockEnds | undefined {
+    const ends = this.#queue.has(key) ? undefined : this.#open?.disk.ends(key);
+    if (ends) this.#hit(key);
+    return ends;
+  }
+
+  getRange(key: BlockKey, start: number, end: number, scratch?: Scratch): MaybePromise<Uint8Array | undefined> {
     const waiting = this.#queue.get(key);
     if (waiting) return this.#counted(key, waiting.length >= end ? waiting.subarray(start, end) : undefined);
-    return chain(this.#open?.disk.getRange(key, start, end), (bytes) => this.#counted(key, bytes));
+    return chain(this.#open?.disk.getRange(key, start, end, scratch), (bytes) => this.#counted(key, bytes));
   }
 
   admit(cid: CID, bytes: Uint8Array, priority?: Priority): void {
@@ -209,9 +216,13 @@ export class DiskCache implements BlockStore, BlockSink {
       this.#misses++;
       return undefined;
     }
+    this.#hit(key);
+    return bytes;
+  }
+
+  #hit(key: BlockKey): void {
     this.#hits++;
     if (this.#open?.usage.touch(key)) this.#schedule(0);
-    return bytes;
   }
 
   #schedule(delayMs: number): void {

@@ -8,6 +8,7 @@
 import { LRUCache } from 'lru-cache';
 import { codeOf } from '../base/errors.ts';
 import { chain, type MaybePromise } from '../base/maybe-promise.ts';
+import { Scratch } from '../base/scratch.ts';
 import { CODEC_RAW, cidOf, codecOf } from '../unixfs/content-key.ts';
 import { type FileIndex, type OnFailure, sizeDiffers } from '../unixfs/file-index.ts';
 import { readExtents } from '../unixfs/read-extents.ts';
@@ -19,6 +20,8 @@ import type { ContentNode } from './node-table.ts';
 import { NodeWant } from './node-want.ts';
 import type { ReadObserver } from './read-observer.ts';
 
+/** A read of 1 MiB, and the rest of the checked pages at the ends of its pieces. */
+const SCRATCH_BYTES = 2 * 1024 * 1024;
 /** Files with failures kept, and with an index at hand. */
 const FILES_KEPT = 4096;
 /** Failures kept of one file: the readers that we promise, each somewhere else in it, when their time runs out together. */
@@ -49,6 +52,7 @@ export class FileReads {
   readonly #observers: readonly ReadObserver[];
   /** Of each file the latest last. */
   readonly #failures = new LRUCache<NodeId, readonly Failure[]>({ max: FILES_KEPT });
+  readonly #scratch = new Scratch(SCRATCH_BYTES);
   readonly #indexes = new LRUCache<NodeId, FileIndex>({ max: FILES_KEPT });
 
   constructor(unixfs: UnixfsReader, now: () => number, observers: readonly ReadObserver[]) {
@@ -65,6 +69,7 @@ export class FileReads {
   ): MaybePromise<readonly Uint8Array[]> {
     const end = Math.min(offset + length, node.sizeBytes);
     if (offset >= end) return [];
+    this.#scratch.reset();
     const volumes = this.#count(node);
     const attempt: Attempt = { node, from: offset, to: end, volumes, sinceMs: this.#now(), failed: undefined };
     // Before anybody is told: the kernel's second try is no reader's, and nothing may be fetched on its account.
@@ -98,7 +103,10 @@ export class FileReads {
     const onFailure: OnFailure = (offset, length) => {
       attempt.failed ??= { from: offset, to: offset + length };
     };
-    return chain(file.locate(from, to, want, onFailure), (extents) => readExtents(blocks, extents, want, onFailure));
+    const extents = file.locate(from, to, want, onFailure);
+    // The scratch is for what is answered in this turn.
+    if (!(extents instanceof Promise)) return readExtents(blocks, extents, want, onFailure, this.#scratch);
+    return extents.then((located) => readExtents(blocks, located, want, onFailure));
   }
 
   #index(node: ContentNode): FileIndex {

@@ -84,7 +84,8 @@ export interface FileSystem {
 
   /**
    * Bytes `offset`..`offset + length` as pieces in order, ready for writev; short only at the end of the file. Offset
-   * and length are safe integers, `length` at most a few MiB. @throws IS_A_DIRECTORY
+   * and length are safe integers, `length` at most a few MiB. What is answered in this turn is overwritten by the next
+   * read: whoever needs it longer copies it. @throws IS_A_DIRECTORY
    */
   read(node: NodeId, offset: number, length: number, context: RequestContext): MaybePromise<readonly Uint8Array[]>;
 

@@ -13,8 +13,9 @@ import type { CID } from 'multiformats/cid';
 import { CodedError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { MaybePromise } from '../base/maybe-promise.ts';
+import type { Scratch } from '../base/scratch.ts';
 import { type BlockKey, blockKey } from '../blocks/block.ts';
-import type { BlockStore } from '../blocks/block-store.ts';
+import type { BlockEnds, BlockStore } from '../blocks/block-store.ts';
 import { BlockDisk } from '../blocks/disk/block-disk.ts';
 import { parseCidText } from '../blocks/parse-cid.ts';
 import { identityBytes, verifyBlock } from '../blocks/verify.ts';
@@ -95,8 +96,12 @@ export class LocalStore implements BlockStore {
     return this.#disk.get(key);
   }
 
-  getRange(key: BlockKey, start: number, end: number): MaybePromise<Uint8Array | undefined> {
-    return this.#disk.getRange(key, start, end);
+  ends(key: BlockKey): BlockEnds | undefined {
+    return this.#disk.ends(key);
+  }
+
+  getRange(key: BlockKey, start: number, end: number, scratch?: Scratch): MaybePromise<Uint8Array | undefined> {
+    return this.#disk.getRange(key, start, end, scratch);
   }
 
   /**

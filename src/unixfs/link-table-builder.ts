@@ -8,17 +8,17 @@ const COLUMNS = 4;
 
 /** Either `add` for links of the one `block`, or `append`. */
 export class LinkTableBuilder {
+  readonly #expectedLinks: number;
   #bytes: Uint8Array;
   #length = 0;
-  #positions: Uint32Array;
-  #sizes: Float64Array;
+  #positions = new Uint32Array(0);
+  #sizes = new Float64Array(0);
   #count = 0;
 
-  /** With `block`, `add` alone may be used. */
+  /** With `block`, `add` alone may be used. Nothing is allocated for links before there is one: most blocks are leaves. */
   constructor(expectedLinks: number, block?: Uint8Array) {
+    this.#expectedLinks = expectedLinks;
     this.#bytes = block ?? new Uint8Array(64 * expectedLinks);
-    this.#positions = new Uint32Array(COLUMNS * expectedLinks);
-    this.#sizes = new Float64Array(expectedLinks);
   }
 
   get count(): number {
@@ -27,7 +27,7 @@ export class LinkTableBuilder {
 
   add(cidStart: number, cidEnd: number, nameStart: number, nameEnd: number, size: number): void {
     if (this.#count === this.#sizes.length) {
-      const capacity = this.#count * 2 + 8;
+      const capacity = this.#count === 0 ? Math.max(1, this.#expectedLinks) : this.#count * 2 + 8;
       this.#positions = grown(this.#positions, new Uint32Array(capacity * COLUMNS));
       this.#sizes = grown(this.#sizes, new Float64Array(capacity));
     }

@@ -1,12 +1,15 @@
 /**
- * The bytes of extents: all their blocks wanted at once, in this turn where they are on the machine, nothing copied.
+ * The bytes of extents: all their blocks wanted at once, in this turn where they are on the machine. Nothing is copied,
+ * but for what is in a scratch and has to wait for others.
  */
 import type { MaybePromise } from '../base/maybe-promise.ts';
+import type { Scratch } from '../base/scratch.ts';
 import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
 import { type Extent, type OnFailure, sizeDiffers } from './file-index.ts';
 
 /**
- * One piece an extent, in their order. `onFailure` is told of each extent that could not be had.
+ * One piece an extent, in their order; those answered in this turn may be in `scratch`. `onFailure` is told of each extent
+ * that could not be had.
  * @throws DAG_INVALID where a block is not as long as the file claims, and what `blocks/` throws.
  */
 export function readExtents(
@@ -14,18 +17,22 @@ export function readExtents(
   extents: readonly Extent[],
   options: WantOptions,
   onFailure: OnFailure,
+  scratch?: Scratch,
 ): MaybePromise<readonly Uint8Array[]> {
   // A want that throws in this turn must not leave the ones before it without anybody to see them fail.
   const pieces = extents.map((extent) => {
     try {
-      const piece = readExtent(blocks, extent, options);
+      const piece = readExtent(blocks, extent, options, scratch);
       if (!(piece instanceof Promise)) return piece;
       return piece.catch((error: unknown) => fail(extent, error));
     } catch (error) {
       return Promise.reject(error).catch((error) => fail(extent, error));
     }
   });
-  return pieces.some((piece) => piece instanceof Promise) ? Promise.all(pieces) : (pieces as Uint8Array[]);
+  if (!pieces.some((piece) => piece instanceof Promise)) return pieces as Uint8Array[];
+  return Promise.all(
+    scratch ? pieces.map((piece) => (piece instanceof Promise ? piece : new Uint8Array(piece))) : pieces,
+  );
 
   function fail(extent: Extent, error: unknown): never {
     onFailure(extent.offset, extent.length);
@@ -37,9 +44,14 @@ export function readExtents(
  * All of a block is read as a whole, so that one longer than claimed is found; a part of it is read as a range, which a
  * store answers without reading the rest.
  */
-function readExtent(blocks: BlockReader, extent: Extent, options: WantOptions): MaybePromise<Uint8Array> {
+function readExtent(
+  blocks: BlockReader,
+  extent: Extent,
+  options: WantOptions,
+  scratch: Scratch | undefined,
+): MaybePromise<Uint8Array> {
   const { cid, offsetInBlock, length, blockBytes } = extent;
-  if (length !== blockBytes) return blocks.getRange(cid, offsetInBlock, offsetInBlock + length, options);
+  if (length !== blockBytes) return blocks.getRange(cid, offsetInBlock, offsetInBlock + length, options, scratch);
   const whole = blocks.get(cid, options);
   return whole instanceof Promise ? whole.then((bytes) => checked(bytes, length)) : checked(whole, length);
 }

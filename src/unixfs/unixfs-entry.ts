@@ -29,7 +29,7 @@ const MAX_TARGET_BYTES = 4095;
 
 const RESOLVERS: Readonly<Record<number, (bytes: Uint8Array) => UnixfsEntry>> = {
   [CODEC_RAW]: (bytes) => ({ kind: 'file', metadata: NO_METADATA, file: plainFileNode(bytes.length) }),
-  [CODEC_DAG_PB]: decodeDagPb,
+  [CODEC_DAG_PB]: (block) => decodeDagPb(withoutSlack(block)),
 };
 
 /** The entry that the verified block `bytes` of `key` is; it may keep `bytes`. @throws DAG_INVALID */
@@ -65,8 +65,8 @@ const DAG_PB_RESOLVERS: Readonly<Record<UnixfsType, DagPbResolver>> = {
   },
 };
 
-function decodeDagPb(block: Uint8Array): UnixfsEntry {
-  const bytes = withoutSlack(block);
+/** The entry that a dag-pb block is; it may keep `bytes`. @throws DAG_INVALID */
+export function decodeDagPb(bytes: Uint8Array): UnixfsEntry {
   const node = decodeDagNode(bytes);
   const data = decodeUnixfsData(bytes, node.dataStart, node.dataEnd);
   return DAG_PB_RESOLVERS[data.type](bytes, data, node.links);

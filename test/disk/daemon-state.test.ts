@@ -100,7 +100,7 @@ describeWith(['root', 'fuse'], 'the state directory', () => {
   test('a cache of a newer version is begun anew, loudly', async () => {
     using scratch = new Scratch();
     mkdirSync(scratch.at('state'));
-    database(scratch.at('state', 'cache'), 'PRAGMA user_version = 2');
+    database(scratch.at('state', 'cache'), 'PRAGMA user_version = 3');
     await using daemon = await startDaemon({ stateDirectory: scratch.at('state') });
     await logged(daemon, 'the disk cache is damaged or of another version: starting an empty one');
   });

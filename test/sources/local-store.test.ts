@@ -382,8 +382,8 @@ describe('a store that this program cannot use is left as it is, and says what t
   test.each<[string, (path: string) => void, RegExp]>([
     [
       'of a newer version',
-      (path) => change(path, 'PRAGMA user_version = 2'),
-      /the blocks in .*store are of version 2, and this program knows 1: install the newer program again/,
+      (path) => change(path, 'PRAGMA user_version = 3'),
+      /the blocks in .*store are of version 3, and this program knows 2: install the newer program again/,
     ],
     [
       'of no version that was ever released',
@@ -391,7 +391,7 @@ describe('a store that this program cannot use is left as it is, and says what t
         rmSync(path);
         change(path, 'CREATE TABLE block (id)');
       },
-      /are of version 0, and this program knows 1: move the directory away/,
+      /are of version 0, and this program knows 2: move the directory away/,
     ],
     ['no database', (path) => writeFileSync(path, 'x'.repeat(9000)), /the local store in .* is damaged: move it away/],
   ])('%s', async (_name, spoil, line) => {
@@ -408,6 +408,43 @@ describe('a store that this program cannot use is left as it is, and says what t
     writeFileSync(path, whole);
     store = await open();
     await expectKept(FIRST);
+  });
+});
+
+describe('the ends of a large block', () => {
+  const large = noise(100_000, 7);
+  const ends = () => store.ends(blockKey(large.cid));
+
+  test('are known without its file', async () => {
+    await take(carV1([large.cid], [large]));
+    for (const name of files()) rmSync(scratch.at('store', name));
+    const { sizeBytes, head, tail } = ends() ?? expect.unreachable();
+    expect(sizeBytes).toBe(large.bytes.length);
+    expect(Buffer.from(head)).toEqual(Buffer.from(large.bytes.subarray(0, head.length)));
+    expect(Buffer.from(tail)).toEqual(Buffer.from(large.bytes.subarray(-tail.length)));
+  });
+
+  test.each(['ends', 'size'])('are none where a bit of the %s was flipped', async (column) => {
+    await take(carV1([large.cid], [large]));
+    await store.close();
+    const path = scratch.at('store', 'blocks.db');
+    if (column === 'size') change(path, 'UPDATE block SET size = size - 1');
+    else change(path, "UPDATE block SET ends = substr(ends, 1, 20) || x'00' || substr(ends, 22)");
+    store = await open();
+    expect(ends()).toBeUndefined();
+  });
+
+  test('are none of what version 1 kept, which is read as ever, nor of a small block', async () => {
+    await take(carV1([large.cid], [large, FIRST]));
+    await store.close();
+    change(scratch.at('store', 'blocks.db'), 'ALTER TABLE block DROP COLUMN ends; PRAGMA user_version = 1');
+    store = await open();
+    await expectKept(large, FIRST);
+    expect(ends()).toBeUndefined();
+    await take(carV1([SECOND.cid], [SECOND]));
+    await reopen();
+    await expectKept(large, FIRST, SECOND);
+    expect(store.ends(blockKey(FIRST.cid))).toBeUndefined();
   });
 });
 

@@ -96,6 +96,10 @@ export class BlockMap implements BlockReader {
     });
   }
 
+  ends(): undefined {
+    return undefined;
+  }
+
   has(cid: CID): boolean {
     const key = blockKey(cid);
     return cid.multihash.code === 0 || (this.blocks.has(key) && !this.#remote.has(key) && !this.#silent.has(key));

@@ -10,8 +10,10 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { CodedError } from '../../base/errors.ts';
 
-/** Raised when an older program would misread the database. */
-const VERSION = 1;
+/** Raised when an older program would misread the database, or not open it. */
+const VERSION = 2;
+/** What leads from each version to the next one. */
+const UPGRADES: Readonly<Record<number, string>> = { 1: 'ALTER TABLE block ADD COLUMN ends BLOB' };
 const FILE_NAME = 'blocks.db';
 /** A process that was killed may take a moment to let go of its lock. */
 const LOCK_WAIT_MS = 2000;
@@ -36,7 +38,7 @@ export function openBlockDatabase(directory: string, durable: boolean): Database
   try {
     // Exclusive before WAL, vacuum before any table: later neither takes effect.
     database.exec('PRAGMA locking_mode = EXCLUSIVE');
-    checkVersion(database, directory);
+    const version = versionOf(database, directory);
     database.exec(`
       PRAGMA auto_vacuum = INCREMENTAL;
       PRAGMA journal_mode = WAL;
@@ -47,7 +49,8 @@ export function openBlockDatabase(directory: string, durable: boolean): Database
     database.exec(`
       BEGIN IMMEDIATE;
       CREATE TABLE IF NOT EXISTS block (
-        id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, checksums BLOB NOT NULL, data BLOB
+        id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, checksums BLOB NOT NULL, data BLOB,
+        ends BLOB
       );
       CREATE TABLE IF NOT EXISTS doomed (id INTEGER PRIMARY KEY);
       CREATE TABLE IF NOT EXISTS total (
@@ -55,6 +58,7 @@ export function openBlockDatabase(directory: string, durable: boolean): Database
         next_id INTEGER NOT NULL, closed INTEGER NOT NULL
       );
       INSERT OR IGNORE INTO total VALUES (1, 0, 0, 0, 1, 1);
+      ${upgrade(version)};
       PRAGMA user_version = ${VERSION};
       COMMIT;
     `);
@@ -72,16 +76,24 @@ export function openBlockDatabase(directory: string, durable: boolean): Database
   return database;
 }
 
-function checkVersion(database: DatabaseSync, directory: string): void {
+/** The version in `directory`; this one where there is nothing yet. @throws CONFIG_INVALID */
+function versionOf(database: DatabaseSync, directory: string): number {
   const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number };
   const { tables } = database.prepare('SELECT count(*) AS tables FROM sqlite_master').get() as { tables: number };
-  if (version === VERSION || (version === 0 && tables === 0)) return;
+  if (version === 0 && tables === 0) return VERSION;
+  if (version === VERSION || version in UPGRADES) return version;
   const advice =
     version > VERSION ? 'install the newer program again, or move the directory away' : 'move the directory away';
   throw new CodedError(
     'CONFIG_INVALID',
     `the blocks in ${directory} are of version ${version}, and this program knows ${VERSION}: ${advice}`,
   );
+}
+
+function upgrade(from: number): string {
+  const steps: string[] = [];
+  for (let version = from; version < VERSION; version++) steps.push(UPGRADES[version] as string);
+  return steps.join(';');
 }
 
 /**

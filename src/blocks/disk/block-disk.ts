@@ -13,8 +13,11 @@
 import { statSync } from 'node:fs';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { MaybePromise } from '../../base/maybe-promise.ts';
+import type { Scratch } from '../../base/scratch.ts';
 import type { BlockKey } from '../block.ts';
+import type { BlockEnds } from '../block-store.ts';
 import { databasePath, openBlockDatabase } from './block-database.ts';
+import { unpackEnds } from './block-ends.ts';
 import { BlockFiles } from './block-files.ts';
 import { BlockRows, INLINE_BYTES, type Row } from './block-rows.ts';
 import { DiskTotal } from './disk-total.ts';
@@ -107,10 +110,16 @@ export class BlockDisk {
     return row && this.#read(key, row, 0, row.size);
   }
 
-  getRange(key: BlockKey, start: number, end: number): MaybePromise<Uint8Array | undefined> {
+  /** Undefined too where its bytes are in the row anyway, and for what an older program wrote. */
+  ends(key: BlockKey): BlockEnds | undefined {
+    const row = this.#row(key);
+    return row?.ends ? unpackEnds(key, row.size, row.ends) : undefined;
+  }
+
+  getRange(key: BlockKey, start: number, end: number, scratch?: Scratch): MaybePromise<Uint8Array | undefined> {
     const row = this.#row(key);
     if (!row || row.size < end) return undefined;
-    return start < end ? this.#read(key, row, start, end) : new Uint8Array(0);
+    return start < end ? this.#read(key, row, start, end, scratch) : new Uint8Array(0);
   }
 
   /**
@@ -246,7 +255,7 @@ export class BlockDisk {
     return this.#attempt(() => this.#rows.find(key));
   }
 
-  #read(key: BlockKey, row: Row, start: number, end: number): MaybePromise<Uint8Array | undefined> {
+  #read(key: BlockKey, row: Row, start: number, end: number, scratch?: Scratch): MaybePromise<Uint8Array | undefined> {
     const firstPage = Math.floor(start / PAGE_BYTES);
     const from = firstPage * PAGE_BYTES;
     const to = Math.min(row.size, Math.ceil(end / PAGE_BYTES) * PAGE_BYTES);
@@ -262,7 +271,7 @@ export class BlockDisk {
       return undefined;
     };
     try {
-      const bytes = row.data ? row.data.subarray(from, to) : this.#files.read(row.id, from, to);
+      const bytes = row.data ? row.data.subarray(from, to) : this.#files.read(row.id, from, to, scratch);
       return bytes instanceof Promise ? bytes.then(checked).catch(failed) : checked(bytes);
     } catch (error) {
       return failed(error);

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { LRUCache } from 'lru-cache';
 import type { MaybePromise } from '../../base/maybe-promise.ts';
+import type { Scratch } from '../../base/scratch.ts';
 
 const readLater = promisify(read);
 
@@ -48,11 +49,14 @@ export class BlockFiles {
     return Math.ceil(sizeBytes / FILE_UNIT_BYTES) * FILE_UNIT_BYTES;
   }
 
-  /** Bytes `from`..`to` (exclusive), fewer where the file is shorter. @throws the file system's error */
-  read(id: number, from: number, to: number): MaybePromise<Uint8Array> {
-    const bytes = Buffer.allocUnsafeSlow(to - from);
+  /**
+   * Bytes `from`..`to` (exclusive), fewer where the file is shorter; in `scratch` where they are answered in this turn.
+   * @throws the file system's error
+   */
+  read(id: number, from: number, to: number, scratch?: Scratch): MaybePromise<Uint8Array> {
     const begun = performance.now();
-    if (this.#slowFor > 0) return this.#readLater(id, bytes, from, begun);
+    if (this.#slowFor > 0) return this.#readLater(id, Buffer.allocUnsafeSlow(to - from), from, begun);
+    const bytes = scratch?.take(to - from) ?? Buffer.allocUnsafeSlow(to - from);
     const length = readSync(this.#file(id).descriptor, bytes, 0, bytes.length, from);
     this.#took(performance.now() - begun);
     return bytes.subarray(0, length);

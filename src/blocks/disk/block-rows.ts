@@ -6,6 +6,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { LRUCache } from 'lru-cache';
 import { type BlockKey, MAX_BLOCK_BYTES } from '../block.ts';
+import { packEnds } from './block-ends.ts';
 import { pageChecksums } from './page-checksums.ts';
 
 /** Up to here a row is read faster than a file is opened; SQLite's own measurements put the border near it too. */
@@ -19,6 +20,8 @@ export interface Row {
   readonly checksums: Uint8Array;
   /** Null where the bytes are a file. */
   readonly data: Uint8Array | null;
+  /** Of a block that is a file, as `packEnds` makes them; null where an older program wrote the row. */
+  readonly ends: Uint8Array | null;
 }
 
 export class BlockRows {
@@ -29,9 +32,11 @@ export class BlockRows {
   readonly #known = new LRUCache<BlockKey, Row>({ max: KNOWN_ROWS });
 
   constructor(database: DatabaseSync) {
-    this.#select = database.prepare('SELECT id, size, checksums, data FROM block WHERE key = ?');
+    this.#select = database.prepare('SELECT id, size, checksums, data, ends FROM block WHERE key = ?');
     this.#exists = database.prepare('SELECT 1 FROM block WHERE key = ?');
-    this.#insert = database.prepare('INSERT INTO block (id, key, size, checksums, data) VALUES (?, ?, ?, ?, ?)');
+    this.#insert = database.prepare(
+      'INSERT INTO block (id, key, size, checksums, data, ends) VALUES (?, ?, ?, ?, ?, ?)',
+    );
     this.#delete = database.prepare('DELETE FROM block WHERE id = ?');
   }
 
@@ -52,8 +57,8 @@ export class BlockRows {
   }
 
   insert(id: number, key: BlockKey, bytes: Uint8Array): void {
-    const inline = bytes.length <= INLINE_BYTES ? bytes : null;
-    this.#insert.run(id, keyBytes(key), bytes.length, pageChecksums(key, bytes), inline);
+    const [data, ends] = bytes.length <= INLINE_BYTES ? [bytes, null] : [null, packEnds(key, bytes)];
+    this.#insert.run(id, keyBytes(key), bytes.length, pageChecksums(key, bytes), data, ends);
   }
 
   delete(id: number, key?: BlockKey): void {
@@ -69,14 +74,15 @@ export class BlockRows {
 }
 
 function isRow(row: Record<string, unknown>): row is Record<string, unknown> & Row {
-  const { id, size, checksums, data } = row;
+  const { id, size, checksums, data, ends } = row;
   return (
     typeof id === 'number' &&
     typeof size === 'number' &&
     size >= 0 &&
     size <= MAX_BLOCK_BYTES &&
     checksums instanceof Uint8Array &&
-    (data === null || data instanceof Uint8Array)
+    (data === null || data instanceof Uint8Array) &&
+    (ends === null || ends instanceof Uint8Array)
   );
 }
 

@@ -90,10 +90,16 @@ const read: Handler = (to, request, encoded) => {
       to.failedReads.remember(request.node, offset, sizeBytes, error, waitedMs);
     throw error;
   };
-  const answer = (pieces: readonly Uint8Array[]): MaybePromise<void> =>
-    chain(checkLength(to.fileSystem, request, offset, sizeBytes, pieces), () => {
-      if (claim(request)) to.answers.bytes(request.unique, pieces);
-    });
+  const send = (pieces: readonly Uint8Array[]): void => {
+    if (claim(request)) to.answers.bytes(request.unique, pieces);
+  };
+  const answer = (pieces: readonly Uint8Array[]): MaybePromise<void> => {
+    const check = checkLength(to.fileSystem, request, offset, sizeBytes, pieces);
+    if (!(check instanceof Promise)) return send(pieces);
+    // In the turns until then the next read may overwrite them.
+    const kept = pieces.map((piece) => new Uint8Array(piece));
+    return check.then(() => send(kept));
+  };
   try {
     const pieces = to.fileSystem.read(request.node, offset, sizeBytes, request);
     if (!(pieces instanceof Promise)) return answer(pieces);
