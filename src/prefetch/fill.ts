@@ -71,8 +71,10 @@ const WANT_TIMEOUT_MS = 5 * 60_000;
 const FAILURE_BACKOFF = { firstMs: 100, maxMs: 30_000 };
 /** With the pauses between them a minute or more of nothing but failures. */
 const FAILURES_IN_A_ROW = 32;
-/** Blocks looked at in one turn of the event loop: about a millisecond. */
+/** Blocks looked at in one turn of the event loop: about a millisecond, where they lead nowhere. */
 const BLOCKS_PER_TURN = 200;
+/** And no longer than this, as with directories of a thousand names: Docker's calls and readers wait so long. */
+const TURN_MS = 2;
 /** What a block is taken for whose size nobody claims. */
 const GUESSED_BLOCK_BYTES = 256 * 1024;
 
@@ -111,6 +113,7 @@ class Pass {
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       let totalTold = false;
+      let turnMs = performance.now();
       for (let turn = 1; !this.#stopped; turn++) {
         if (signal.aborted) throw new CodedError('ABORTED', 'the prefetch was ended');
         if (!totalTold && this.#plan.metadataDone) {
@@ -124,7 +127,10 @@ class Pass {
         else if (this.#outstanding === 0) break;
         else await this.#oneEnded();
         while (this.#outstanding >= MAX_OUTSTANDING && !signal.aborted) await this.#oneEnded();
-        if (turn % BLOCKS_PER_TURN === 0) await nextTurn();
+        if (turn % BLOCKS_PER_TURN === 0 || performance.now() - turnMs > TURN_MS) {
+          await nextTurn();
+          turnMs = performance.now();
+        }
       }
       while (this.#outstanding > 0 && !signal.aborted) await this.#oneEnded();
     } finally {
