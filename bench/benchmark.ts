@@ -4,6 +4,9 @@
  * Contenders run interleaved, round by round in an order that rotates, so that a machine whose speed drifts drifts under
  * all of them alike. Every figure is kept; the table shows median, minimum and maximum. A benchmark prints what it
  * measured and judges nothing.
+ *
+ * It ends: rounds stop when a row's time is up, who takes longer than its limit is ended and stands in the table with
+ * "> limit", once, and who fails is named under the table, while the others go on.
  */
 import { writeFileSync } from 'node:fs';
 
@@ -14,6 +17,8 @@ export interface Figures {
   readonly contender: string;
   readonly unit: string;
   readonly values: readonly number[];
+  /** It was ended at its limit: it takes longer than the values say. */
+  readonly beyond?: boolean;
 }
 
 export interface Benchmark {
@@ -36,7 +41,10 @@ export interface Series {
 }
 
 export interface RunOptions {
+  /** At the most. */
   readonly rounds: number;
+  /** No round begins that would end later than this after the first one's start; the first one always runs. */
+  readonly budgetSeconds: number;
   /** Smaller sizes, for whoever works on a benchmark; figures of such a run are for no table. */
   readonly quick: boolean;
   /** A directory on the disk under test, removed afterwards. */
@@ -45,8 +53,15 @@ export interface RunOptions {
   readonly say: (line: string) => void;
   /** A line that belongs under the table: sizes, and what the link measured. */
   readonly note: (line: string) => void;
+  /** Somebody's measurement failed: a line that belongs under the table, and ends the run with a failure. */
+  readonly fail: (line: string) => void;
   /** Takes a line of a picture. */
   readonly draw: (series: Series) => void;
+}
+
+/** The options of one of `parts` that share a row's time. */
+export function partOf(options: RunOptions, parts: number): RunOptions {
+  return { ...options, budgetSeconds: options.budgetSeconds / parts };
 }
 
 /** One thing that a trial measured. */
@@ -54,6 +69,8 @@ export interface Measured {
   readonly workload: string;
   readonly unit: string;
   readonly value: number;
+  /** It was ended at its limit: it takes longer than `value`. Such a trial is not run again. */
+  readonly beyond?: boolean;
 }
 
 /** One measurement: brings the thing into its state, does the work, and says what it took. */
@@ -64,29 +81,58 @@ export interface Trial {
   run(): Promise<readonly Measured[]>;
 }
 
+interface Running {
+  readonly trial: Trial;
+  readonly figures: Map<string, { unit: string; values: number[]; beyond: boolean }>;
+  roundsLeft: number;
+  /** The latest run. */
+  tookMs: number;
+}
+
 /** Runs every trial `rounds` times, interleaved; the figures stand by workload, contenders in their trials' order. */
 export async function interleave(trials: readonly Trial[], options: RunOptions): Promise<Figures[]> {
-  const found = trials.map(() => new Map<string, { unit: string; values: number[] }>());
-  for (let round = 0; round < options.rounds; round++) {
-    for (let step = 0; step < trials.length; step++) {
-      const index = (step + round) % trials.length;
-      const trial = trials[index];
-      if (!trial || round >= (trial.rounds ?? options.rounds)) continue;
-      for (const { workload, unit, value } of await trial.run()) {
-        const figure = found[index]?.get(workload) ?? { unit, values: [] };
-        found[index]?.set(workload, figure);
-        figure.values.push(value);
-        options.say(`  round ${round + 1}: ${workload}, ${trial.contender}: ${value.toPrecision(3)} ${unit}`);
-      }
+  const all = trials.map((trial): Running => {
+    const roundsLeft = Math.min(options.rounds, trial.rounds ?? options.rounds);
+    return { trial, figures: new Map(), roundsLeft, tookMs: 0 };
+  });
+  const endMs = performance.now() + 1000 * options.budgetSeconds;
+  for (let round = 0; ; round++) {
+    const left = all.filter(({ roundsLeft }) => roundsLeft > 0);
+    const expectedMs = left.reduce((sum, { tookMs }) => sum + tookMs, 0);
+    if (left.length === 0 || (round > 0 && performance.now() + expectedMs > endMs)) break;
+    for (let step = 0; step < all.length; step++) {
+      const running = all[(step + round) % all.length];
+      if (running && running.roundsLeft > 0) await runOnce(running, round, options);
     }
   }
-  const workloads = new Set(found.flatMap((figures) => [...figures.keys()]));
+  const workloads = new Set(all.flatMap(({ figures }) => [...figures.keys()]));
   return [...workloads].flatMap((workload) =>
-    trials.flatMap(({ contender }, index) => {
-      const figure = found[index]?.get(workload);
+    all.flatMap(({ trial: { contender }, figures }): Figures[] => {
+      const figure = figures.get(workload);
       return figure ? [{ workload, contender, ...figure }] : [];
     }),
   );
+}
+
+async function runOnce(running: Running, round: number, options: RunOptions): Promise<void> {
+  const { trial, figures } = running;
+  const startedMs = performance.now();
+  running.roundsLeft--;
+  try {
+    for (const { workload, unit, value, beyond = false } of await trial.run()) {
+      const figure = figures.get(workload) ?? { unit, values: [], beyond: false };
+      figures.set(workload, figure);
+      figure.values.push(value);
+      figure.beyond ||= beyond;
+      if (beyond) running.roundsLeft = 0;
+      const shown = `${beyond ? '> ' : ''}${value.toPrecision(3)} ${unit}`;
+      options.say(`  round ${round + 1}: ${workload}, ${trial.contender}: ${shown}`);
+    }
+  } catch (error) {
+    running.roundsLeft = 0;
+    options.fail(`${trial.contender} failed in round ${round + 1}: ${(error as Error).message}`);
+  }
+  running.tookMs = performance.now() - startedMs;
 }
 
 /**

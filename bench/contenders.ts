@@ -1,13 +1,14 @@
 /**
- * Ways to see one directory tree: ourselves over both transports, bindfs, and the disk itself. Each is mounted anew for
+ * Ways to see one directory tree: ourselves, with and without a journal and over both transports, bindfs, and the disk itself. Each is mounted anew for
  * every cold trial, so that nobody starts with a memory of the last one.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { end, run } from './child.ts';
+import { VolumeDaemon } from './volume-daemon.ts';
 
 const CLI = new URL('../dist/cli.js', import.meta.url).pathname;
 
@@ -23,60 +24,85 @@ export interface Contender {
   mount(): Promise<Mounted>;
 }
 
-/** A state directory with content in its local store, and what serves it. */
-export class LocalContent {
-  readonly #stateDirectory: string;
+/**
+ * All who show the tree at `source`: ourselves first, with its blocks in a local store. What Docker uses is the daemon,
+ * which keeps a journal of what node numbers mean; `ipfs-volume mount` is the same file system without one.
+ */
+export async function localContenders(source: string, workDirectory: string): Promise<Contender[]> {
+  const at = (name: string) => join(workDirectory, name);
+  const stateDirectory = at('state');
+  const cid = await addLocally(source, stateDirectory);
+  return [
+    served(cid, stateDirectory),
+    standalone('ipfs-volume mount, no journal', cid, stateDirectory, at('kernel'), 'kernel'),
+    standalone('fuse-native under our file system', cid, stateDirectory, at('fuse-native'), 'fuse-native'),
+    bindfs(source, at('bindfs')),
+    disk(source),
+  ];
+}
 
-  constructor(stateDirectory: string) {
-    this.#stateDirectory = stateDirectory;
-  }
-
-  /** Adds a tree, as a user would: through a daemon that runs for as long as that takes. Gives its CID. */
-  async add(path: string): Promise<string> {
-    const socket = join(this.#stateDirectory, 'daemon.sock');
-    const env = { ...this.#environment('kernel'), IPFS_VOLUME_SOCKET: socket };
-    await mkdir(this.#stateDirectory, { recursive: true });
-    const daemon = spawn(process.execPath, [CLI, 'serve'], { stdio: 'inherit', env: { ...process.env, ...env } });
-    try {
-      for (const deadline = Date.now() + 60_000; !existsSync(socket); await pause(10)) {
-        if (daemon.exitCode !== null || Date.now() > deadline) throw new Error('ipfs-volume serve did not start');
-      }
-      const output = await run(process.execPath, [CLI, 'add', path], env);
-      return output.trim().split('\n').at(-1) ?? '';
-    } finally {
-      await end(daemon);
-    }
-  }
-
-  /** `ipfs-volume mount` of `cid` at `directory`, over one transport. */
-  contender(cid: string, directory: string, transport: 'kernel' | 'fuse-native'): Contender {
-    return {
-      name: `ipfs-volume (${transport})`,
-      mount: async () => {
-        await mkdir(directory, { recursive: true });
-        const child = spawn(process.execPath, [CLI, 'mount', cid, directory], {
-          stdio: ['ignore', 'ignore', 'inherit'],
-          env: { ...process.env, ...this.#environment(transport) },
-        });
-        return mountedBy(child, directory);
-      },
-    };
-  }
-
-  #environment(transport: string): NodeJS.ProcessEnv {
-    return {
-      IPFS_VOLUME_STATE_DIR: this.#stateDirectory,
-      IPFS_VOLUME_MOUNT_ROOT: join(this.#stateDirectory, 'mnt'),
-      IPFS_VOLUME_SOCKET: join(this.#stateDirectory, 'none.sock'),
-      IPFS_VOLUME_KUBO_RPC: '',
-      IPFS_VOLUME_GATEWAYS: '',
-      IPFS_VOLUME_TRANSPORT: transport,
-      IPFS_VOLUME_LOG_LEVEL: 'error',
-    };
+export async function withMount<T>(contender: Contender, work: (mounted: Mounted) => Promise<T>): Promise<T> {
+  const mounted = await contender.mount();
+  try {
+    return await work(mounted);
+  } finally {
+    await mounted.unmount();
   }
 }
 
-export function bindfs(source: string, directory: string): Contender {
+/** Adds a tree, as a user would: through a daemon that runs for as long as that takes. Gives its CID. */
+async function addLocally(path: string, stateDirectory: string): Promise<string> {
+  const daemon = await VolumeDaemon.start({ environment: { IPFS_VOLUME_STATE_DIR: stateDirectory } });
+  try {
+    const output = await run(process.execPath, [CLI, 'add', path, '--socket', daemon.client.socketPath]);
+    return output.trim().split('\n').at(-1) ?? '';
+  } finally {
+    await daemon.stop();
+  }
+}
+
+function served(cid: string, stateDirectory: string): Contender {
+  return {
+    name: 'ipfs-volume',
+    async mount() {
+      const daemon = await VolumeDaemon.start({ environment: { IPFS_VOLUME_STATE_DIR: stateDirectory } });
+      const directory = await daemon.mount('volume', cid);
+      return { directory, processId: daemon.processId, unmount: () => daemon.stop() };
+    },
+  };
+}
+
+/** `ipfs-volume mount` of `cid` at `directory`, over one transport. */
+function standalone(
+  name: string,
+  cid: string,
+  stateDirectory: string,
+  directory: string,
+  transport: 'kernel' | 'fuse-native',
+): Contender {
+  return {
+    name,
+    async mount() {
+      await mkdir(directory, { recursive: true });
+      const child = spawn(process.execPath, [CLI, 'mount', cid, directory], {
+        stdio: ['ignore', 'ignore', 'inherit'],
+        env: {
+          ...process.env,
+          IPFS_VOLUME_STATE_DIR: stateDirectory,
+          IPFS_VOLUME_MOUNT_ROOT: join(stateDirectory, 'mnt'),
+          IPFS_VOLUME_SOCKET: join(stateDirectory, 'none.sock'),
+          IPFS_VOLUME_KUBO_RPC: '',
+          IPFS_VOLUME_GATEWAYS: '',
+          IPFS_VOLUME_TRANSPORT: transport,
+          IPFS_VOLUME_LOG_LEVEL: 'error',
+        },
+      });
+      return mountedBy(child, directory);
+    },
+  };
+}
+
+function bindfs(source: string, directory: string): Contender {
   return {
     name: 'bindfs',
     mount: async () => {
@@ -86,7 +112,7 @@ export function bindfs(source: string, directory: string): Contender {
   };
 }
 
-export function disk(directory: string): Contender {
+function disk(directory: string): Contender {
   return {
     name: diskType(directory),
     mount: async () => ({ directory, processId: undefined, unmount: async () => undefined }),

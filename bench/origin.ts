@@ -2,10 +2,9 @@
  * A Kubo node far away: the origin of all remote benchmarks. It is reached through links alone, over HTTP (its gateway)
  * and over libp2p (its swarm port).
  */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { type KuboNode, startKubo } from '../test/support/kubo.ts';
-import { run } from './child.ts';
-
+import { run, secondsWithin } from './child.ts';
 import { type Link, type LinkSpeed, linkText, measureLink, openLink } from './link.ts';
 
 export interface Origin {
@@ -103,6 +102,24 @@ export async function startReader(origin: Origin): Promise<KuboNode> {
   const node = await startKubo();
   await node.run(['swarm', 'connect', origin.swarmAddress]);
   return node;
+}
+
+/** `ipfs get` of `cid` into `copy` by a node that has nothing; then does `work` with it, and with what it took. */
+export async function withCopy<T>(
+  origin: Origin,
+  cid: string,
+  copy: string,
+  limitSeconds: number,
+  work: (taken: Awaited<ReturnType<typeof secondsWithin>>) => Promise<T>,
+): Promise<T> {
+  const reader = await startReader(origin);
+  try {
+    const args = ['get', '--progress=false', '-o', copy, cid];
+    return await work(await secondsWithin(limitSeconds, reader.program, args, reader.environment));
+  } finally {
+    await reader.stop();
+    await rm(copy, { recursive: true, force: true });
+  }
 }
 
 /** Mounts what `node` can reach, by Kubo's own FUSE; gives the directory in which CIDs are names. */

@@ -2,13 +2,15 @@
  * A volume of real programs, 1 GB or more: the machine's Python with all that is installed beside it, this project's
  * node_modules with a program that uses them, and as much of /usr/lib as fills it up. A start touches a few per cent.
  */
-import { cp, mkdir, readdir, stat } from 'node:fs/promises';
+import { cp, mkdir, open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from './child.ts';
 
 const MIN_BYTES = 1024 ** 3;
 const PROGRAMS = new URL('./programs/', import.meta.url).pathname;
 const MODULES = new URL('../node_modules/', import.meta.url).pathname;
+/** Of a compiled module's flags, behind the magic number. */
+const FLAGS_OFFSET = 4;
 /** Where Python says that it stands. */
 const ABOUT_PYTHON = `import sys, sysconfig
 print(sys.prefix, sysconfig.get_path("stdlib"), sys.executable, sep="\\n")`;
@@ -39,6 +41,7 @@ export async function makeProgramVolume(
   } else await copy(join(prefix, 'lib'), join(python, 'lib'));
   await cp(await realExecutable(executable, prefix), join(python, 'bin', 'python3'), { dereference: true });
   await cp(join(PROGRAMS, 'python-start.py'), join(directory, 'start.py'));
+  await compile(directory);
   await mkdir(join(directory, 'app'));
   await copy(MODULES, join(directory, 'app', 'node_modules'));
   await cp(join(PROGRAMS, 'node-start.mjs'), join(directory, 'app', 'start.mjs'));
@@ -49,6 +52,25 @@ export async function makeProgramVolume(
     bytes = await sizeOf(directory);
   }
   return { bytes, programs: [pythonProgram, nodeProgram] };
+}
+
+/**
+ * Content that was added without its times has none, and Python compiles again what is not of its source's time. So its
+ * compiled modules are marked as what builds without times ship: to be taken as they are (PEP 552, unchecked).
+ */
+async function compile(directory: string): Promise<void> {
+  const { program, args, env } = pythonProgram.command(directory);
+  await run(program, args, { ...env, PYTHONDONTWRITEBYTECODE: '' });
+  const flags = Buffer.from([1, 0, 0, 0]);
+  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile() || !entry.name.endsWith('.pyc')) continue;
+    const file = await open(join(entry.parentPath, entry.name), 'r+');
+    try {
+      await file.write(flags, 0, flags.length, FLAGS_OFFSET);
+    } finally {
+      await file.close();
+    }
+  }
 }
 
 const pythonProgram: StartProgram = {

@@ -18,21 +18,22 @@ const { machine, reports } = JSON.parse(readFileSync(path, 'utf8')) as { machine
 let document = readFileSync(DOCUMENT, 'utf8');
 for (const report of reports) {
   const measured = `Measured ${machine.measuredAt.slice(0, 16).replace('T', ' ')} UTC: ${machineText(machine)}.`;
-  document = between(document, report.name, `${table(report)}\n${measured}\n`);
+  const pictures = draw(report.series);
+  document = between(document, report.name, [table(report), `${measured}\n`, ...pictures].join('\n'));
 }
 writeFileSync(DOCUMENT, document);
 
-mkdirSync(PICTURES, { recursive: true });
-for (const { series } of reports) {
-  for (const picture of new Set(series.map((line) => line.picture))) {
-    const chart = chartOf(
-      picture,
-      series.filter((line) => line.picture === picture),
-    );
+/** Writes the pictures; gives what shows them in the document, a line each. */
+function draw(series: readonly Series[]): string[] {
+  mkdirSync(PICTURES, { recursive: true });
+  return [...new Set(series.map((line) => line.picture))].map((picture) => {
+    const lines = series.filter((line) => line.picture === picture);
+    const chart = chartOf(picture, lines);
     const name = `${picture.toLowerCase().replace(/[^a-z0-9]+/g, '-')}.svg`;
     writeFileSync(new URL(name, PICTURES), chartSvg(chart));
     console.log(`docs/benchmarks/${name}`);
-  }
+    return `![${chart.title}](benchmarks/${name})\n`;
+  });
 }
 
 /** `text` with what stands between the markers of `name` replaced. @throws where the markers are not there. */
@@ -52,7 +53,8 @@ function chartOf(picture: string, series: readonly Series[]): Chart {
   }
   if (picture === 'fairness') {
     const title = 'Reads beside a background fill, 1 Gbit/s and 50 ms';
-    return { title, xLabel: 'answered within, ms', yLabel: '% of the reads', lines, maxY: 100, maxX: 250 };
+    const marks = [{ name: 'p99', y: 99 }];
+    return { title, xLabel: 'answered within, ms', yLabel: '% of the reads', lines, marks, maxY: 100, maxX: 400 };
   }
   const title = 'One file from front to back at 1 Gbit/s, by round trip';
   const marks = [{ name: 'the link', y: 1e9 / 8 / 1024 ** 2 }];

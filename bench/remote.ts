@@ -6,12 +6,13 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Measured, Trial } from './benchmark.ts';
 import { mountedBy } from './contenders.ts';
 import type { Link } from './link.ts';
 import { mountKubo, type Origin, startReader } from './origin.ts';
 import { VolumeDaemon } from './volume-daemon.ts';
 
-interface Seen {
+export interface Seen {
   /** Where the content's root is. */
   readonly directory: string;
   /** The link that it comes over. */
@@ -28,6 +29,33 @@ export interface RemoteContender {
   /** `options` are volume options, for those that have them. */
   open(cid: string, options?: Readonly<Record<string, string>>): Promise<Seen>;
 }
+
+/** A trial that has `cid` opened for it, and closed after it; `options` are volume options. */
+export function remoteTrial(
+  contender: RemoteContender,
+  cid: string,
+  measure: (seen: Seen) => Promise<readonly Measured[]>,
+  options: Readonly<Record<string, string>> = {},
+): Trial {
+  return { contender: contender.name, run: () => withSeen(contender, cid, options, measure) };
+}
+
+export async function withSeen<T>(
+  contender: RemoteContender,
+  cid: string,
+  options: Readonly<Record<string, string>>,
+  work: (seen: Seen) => Promise<T>,
+): Promise<T> {
+  const seen = await contender.open(cid, options);
+  try {
+    return await work(seen);
+  } finally {
+    await seen.close();
+  }
+}
+
+/** Nothing but what a reader asks for and what is read ahead of it. */
+export const NO_PREFETCH = { prefetch: 'none' };
 
 const OURS_GATEWAY = 'ipfs-volume (gateway)';
 const OURS_KUBO = 'ipfs-volume (Kubo)';

@@ -5,7 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Benchmark, interleave, type Trial } from '../benchmark.ts';
+import { type Benchmark, interleave, partOf, type Trial } from '../benchmark.ts';
 import { run } from '../child.ts';
 import { type GeneratedGateway, startGenerated } from '../generated.ts';
 import { peakMemoryBytes, processorSeconds } from '../process-cost.ts';
@@ -32,14 +32,15 @@ export const cost: Benchmark = {
     options.note('From a gateway of generated content on this machine; the daemon alone, its supervisor apart.');
     const [file = '', small = '', large = ''] = generated.cids;
     try {
-      return await interleave(
+      const stream = await interleave([streamTrial(generated, file, streamMebibytes)], partOf(options, 3));
+      const memory = await interleave(
         [
-          streamTrial(generated, file, streamMebibytes),
           memoryTrial(generated, 'a volume of 256 MiB and 1,000 entries', small),
-          memoryTrial(generated, `a volume of 100 GB and ${directories}000 entries`, large),
+          memoryTrial(generated, `a volume of 100 GB and ${directories},000 entries`, large),
         ],
         options,
       );
+      return [...stream, ...memory];
     } finally {
       await generated.close();
     }

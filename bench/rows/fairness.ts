@@ -1,18 +1,19 @@
 /**
  * Row 7: what a reader feels of a background fill at full speed, and how much of the link the fill uses meanwhile. Beside
- * ours a download by another program, first in first out, 32 blocks at once.
+ * ours a download by another program, 32 blocks at once: first in first out, and by the rule of stargz-snapshotter, which
+ * pauses for readers until five seconds after the last of them.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { type BackgroundFill, firstInFirstOut, ours, pausing } from '../background-fill.ts';
 import { type Benchmark, type Figures, interleave, quantile, type Trial } from '../benchmark.ts';
-import { end, run } from '../child.ts';
+import { run } from '../child.ts';
 import { startGenerated } from '../generated.ts';
 import { LINKS, type Link, type LinkSpeed, linkText, measureLink, openLink } from '../link.ts';
+import { NO_PREFETCH } from '../remote.ts';
 import { VolumeDaemon } from '../volume-daemon.ts';
 
 const READS = new URL('../programs/random-reads.ts', import.meta.url).pathname;
-const DOWNLOAD = new URL('../programs/bulk-download.ts', import.meta.url).pathname;
 const READ_BYTES = 128 * 1024;
 /** Between two reads: a program does something with what it read. */
 const PAUSE_MS = 30;
@@ -39,13 +40,13 @@ export const fairness: Benchmark = {
     const delays = new Map<string, number[]>();
     try {
       const [demanded = '', filled = ''] = generated.cids;
+      const setting = { link, measured, demanded, delays };
       const figures = await interleave(
         [
-          trial('ipfs-volume', { link, measured, demanded, delays }, (daemon) => daemon.mount('fill', filled, ALL)),
-          trial('another program, first in first out', { link, measured, demanded, delays }, async () => {
-            const url = `http://127.0.0.1:${link.port}`;
-            return spawn(process.execPath, [DOWNLOAD, url, filled, '32'], { stdio: ['ignore', 'ignore', 'inherit'] });
-          }),
+          trial(setting, ours(link, filled)),
+          trial(setting, firstInFirstOut(link, filled)),
+          // It does nothing beside a reader, each time.
+          { ...trial(setting, pausing(link, filled)), rounds: 1 },
         ],
         options,
       );
@@ -58,8 +59,6 @@ export const fairness: Benchmark = {
   },
 };
 
-const ALL = { prefetch: 'all' };
-
 interface Setting {
   readonly link: Link;
   readonly measured: LinkSpeed;
@@ -67,19 +66,14 @@ interface Setting {
   readonly delays: Map<string, number[]>;
 }
 
-function trial(
-  contender: string,
-  setting: Setting,
-  fill: (daemon: VolumeDaemon) => Promise<ChildProcess | string>,
-): Trial {
-  const { link, measured, demanded, delays } = setting;
+function trial({ link, measured, demanded, delays }: Setting, { contender, open }: BackgroundFill): Trial {
   return {
     contender,
     async run() {
-      const daemon = await VolumeDaemon.start({ gatewayUrl: `http://127.0.0.1:${link.port}` });
-      let other: ChildProcess | string = '';
+      const fill = await open();
+      const daemon = await VolumeDaemon.start({ gatewayUrl: fill.gatewayUrl });
       try {
-        const directory = await daemon.mount('demanded', demanded, { prefetch: 'none' });
+        const directory = await daemon.mount('demanded', demanded, NO_PREFETCH);
         const file = join(directory, 'file-0');
         const read = async (count: number, skip: number, state: string): Promise<number[]> => {
           const output = await run(process.execPath, [READS, file, count, READ_BYTES, 1, PAUSE_MS, skip].map(String));
@@ -89,7 +83,7 @@ function trial(
           return delaysMs;
         };
         const idle = await read(IDLE_READS, 0, 'idle');
-        other = await fill(daemon);
+        await fill.begin(daemon);
         await pause(WARM_UP_MS);
         const before = await link.carriedBytes();
         const sinceMs = performance.now();
@@ -108,7 +102,7 @@ function trial(
           },
         ];
       } finally {
-        if (typeof other !== 'string') await end(other);
+        await fill.end();
         await daemon.stop();
       }
     },
@@ -128,14 +122,16 @@ function pooled(delays: ReadonlyMap<string, readonly number[]>): Figures[] {
   ];
 }
 
-/** Each curve: which share of the reads was answered within x ms. */
+/** Each curve: which share of the reads was answered within x ms. Idle they are alike: one is enough. */
 function draw(
   delays: ReadonlyMap<string, readonly number[]>,
   drawSeries: Parameters<Benchmark['run']>[0]['draw'],
 ): void {
   for (const [key, values] of delays) {
+    const [contender = '', state = ''] = key.split('/');
+    if (state === 'idle' && contender !== 'ipfs-volume') continue;
     const sorted = [...values].sort((a, b) => a - b);
     const points = sorted.map((delay, index): [number, number] => [delay, (100 * (index + 1)) / sorted.length]);
-    drawSeries({ picture: 'fairness', name: key.replace('/', ', '), points });
+    drawSeries({ picture: 'fairness', name: state === 'idle' ? 'nothing beside it' : `beside ${contender}`, points });
   }
 }

@@ -3,9 +3,9 @@
  * in sequence, the processor time that the serving process took for it (part of row 10).
  */
 import { join } from 'node:path';
-import { type Benchmark, dropKernelCaches, interleave, type Trial } from '../benchmark.ts';
+import { type Benchmark, dropKernelCaches, interleave, partOf, type Trial } from '../benchmark.ts';
 import { run, seconds } from '../child.ts';
-import { bindfs, type Contender, disk, LocalContent, type Mounted } from '../contenders.ts';
+import { type Contender, localContenders, withMount } from '../contenders.ts';
 import { writeNoise } from '../noise.ts';
 import { processorSeconds } from '../process-cost.ts';
 
@@ -21,19 +21,13 @@ export const localReads: Benchmark = {
     await run('mkdir', ['-p', source]);
     const fileBytes = options.quick ? 128 * 1024 ** 2 : 1024 ** 3;
     await writeNoise(join(source, 'file'), fileBytes);
-    const content = new LocalContent(join(options.workDirectory, 'state'));
-    const cid = await content.add(source);
-    const contenders = [
-      content.contender(cid, join(options.workDirectory, 'kernel'), 'kernel'),
-      content.contender(cid, join(options.workDirectory, 'fuse-native'), 'fuse-native'),
-      bindfs(source, join(options.workDirectory, 'bindfs')),
-      disk(source),
-    ];
+    const contenders = await localContenders(source, options.workDirectory);
+    const half = partOf(options, 2);
     const sequential = await interleave(
       contenders.map((contender) => sequentialTrial(contender, fileBytes)),
-      options,
+      half,
     );
-    const random = await interleave(contenders.map(randomTrial), options);
+    const random = await interleave(contenders.map(randomTrial), half);
     return [...sequential, ...random];
   },
 };
@@ -69,13 +63,4 @@ function randomTrial(contender: Contender): Trial {
         return [{ workload, unit: 'µs a read', value: meanMs * 1000 }];
       }),
   };
-}
-
-async function withMount<T>(contender: Contender, work: (mounted: Mounted) => Promise<T>): Promise<T> {
-  const mounted = await contender.mount();
-  try {
-    return await work(mounted);
-  } finally {
-    await mounted.unmount();
-  }
 }

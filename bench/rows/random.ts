@@ -5,10 +5,18 @@
 import { join } from 'node:path';
 import { type Benchmark, interleave, type Measured, quantile, type Trial } from '../benchmark.ts';
 import { run } from '../child.ts';
-import { LINKS } from '../link.ts';
+import { LINKS, type LinkSpeed } from '../link.ts';
 import { writeNoise } from '../noise.ts';
-import { type Origin, withOrigin } from '../origin.ts';
-import { kuboMount, type RemoteContender, throughGateway, throughKubo } from '../remote.ts';
+import { withOrigin } from '../origin.ts';
+import {
+  kuboMount,
+  NO_PREFETCH,
+  type RemoteContender,
+  remoteTrial,
+  type Seen,
+  throughGateway,
+  throughKubo,
+} from '../remote.ts';
 
 const PROGRAM = new URL('../programs/random-reads.ts', import.meta.url).pathname;
 const SIZES = [4096, 128 * 1024] as const;
@@ -30,13 +38,14 @@ export const random: Benchmark = {
     await writeNoise(join(source, 'file'), 512 * 1024 ** 2);
     options.note('A file of 512 MiB in blocks of 1 MiB (8.4 ms on the link), each read in a block of its own.');
     return withOrigin([source], LINKS.far, options.note, (origin, [cid = '']) => {
-      const none = { prefetch: 'none' };
       const share = options.quick ? SLOW_SHARE : 1;
+      const trial = (contender: RemoteContender, part: number): Trial =>
+        remoteTrial(contender, cid, (seen) => measure(seen, part, origin.measured), NO_PREFETCH);
       return interleave(
         [
-          trial(throughGateway(origin), cid, origin, share, none),
-          trial(throughKubo(origin), cid, origin, share, none),
-          { ...trial(kuboMount(origin), cid, origin, SLOW_SHARE), rounds: SLOW_ROUNDS },
+          trial(throughGateway(origin), share),
+          trial(throughKubo(origin), share),
+          { ...trial(kuboMount(origin), SLOW_SHARE), rounds: SLOW_ROUNDS },
         ],
         options,
       );
@@ -44,45 +53,29 @@ export const random: Benchmark = {
   },
 };
 
-function trial(
-  contender: RemoteContender,
-  cid: string,
-  origin: Origin,
-  share: number,
-  volumeOptions: Readonly<Record<string, string>> = {},
-): Trial {
-  return {
-    contender: contender.name,
-    async run() {
-      const seen = await contender.open(cid, volumeOptions);
-      const measured: Measured[] = [];
-      let skip = 0;
-      try {
-        for (const { readers, reads } of PLANS) {
-          for (const size of SIZES) {
-            const count = Math.max(readers, Math.ceil(reads * share));
-            const before = await seen.link.carriedBytes();
-            const args = [PROGRAM, join(seen.directory, 'file'), count, size, readers, 0, skip].map(String);
-            const output = await run(process.execPath, args, { UV_THREADPOOL_SIZE: '40' });
-            const { delaysMs, seconds } = JSON.parse(output) as { delaysMs: number[]; seconds: number };
-            const carried = (await seen.link.carriedBytes()) - before;
-            skip += count;
-            const what = `${size / 1024} KiB, ${readers} at once`;
-            measured.push(
-              { workload: `${what}: p50`, unit: 'ms', value: quantile(delaysMs, 0.5) },
-              { workload: `${what}: p99`, unit: 'ms', value: quantile(delaysMs, 0.99) },
-              { workload: `${what}: bytes carried for a byte read`, unit: '×', value: carried / (count * size) },
-            );
-            if (readers > 1) {
-              const used = (100 * 8 * carried) / seconds / origin.measured.bitsPerSecond;
-              measured.push({ workload: `${what}: share of the link`, unit: '%', value: used });
-            }
-          }
-        }
-        return measured;
-      } finally {
-        await seen.close();
+async function measure({ directory, link }: Seen, share: number, speed: LinkSpeed): Promise<Measured[]> {
+  const measured: Measured[] = [];
+  let skip = 0;
+  for (const { readers, reads } of PLANS) {
+    for (const size of SIZES) {
+      const count = Math.max(readers, Math.ceil(reads * share));
+      const before = await link.carriedBytes();
+      const args = [PROGRAM, join(directory, 'file'), count, size, readers, 0, skip].map(String);
+      const output = await run(process.execPath, args, { UV_THREADPOOL_SIZE: '40' });
+      const { delaysMs, seconds } = JSON.parse(output) as { delaysMs: number[]; seconds: number };
+      const carried = (await link.carriedBytes()) - before;
+      skip += count;
+      const what = `${size / 1024} KiB, ${readers} at once`;
+      measured.push(
+        { workload: `${what}: p50`, unit: 'ms', value: quantile(delaysMs, 0.5) },
+        { workload: `${what}: p99`, unit: 'ms', value: quantile(delaysMs, 0.99) },
+        { workload: `${what}: bytes carried for a byte read`, unit: '×', value: carried / (count * size) },
+      );
+      if (readers > 1) {
+        const used = (100 * 8 * carried) / seconds / speed.bitsPerSecond;
+        measured.push({ workload: `${what}: share of the link`, unit: '%', value: used });
       }
-    },
-  };
+    }
+  }
+  return measured;
 }

@@ -3,63 +3,52 @@
  * takes a round trip or more for each entry, and a large one for what grows: round trips should with depth alone.
  */
 import { join } from 'node:path';
-import { type Benchmark, interleave, type RunOptions, type Trial } from '../benchmark.ts';
-import { seconds } from '../child.ts';
+import { type Benchmark, type Figures, interleave, type Measured, partOf, type Trial } from '../benchmark.ts';
+import { secondsWithin } from '../child.ts';
 import { LINKS } from '../link.ts';
 import { writeTree } from '../noise.ts';
 import { withOrigin } from '../origin.ts';
-import { kuboMount, type RemoteContender, throughGateway, throughKubo } from '../remote.ts';
+import {
+  kuboMount,
+  NO_PREFETCH,
+  type RemoteContender,
+  remoteTrial,
+  type Seen,
+  throughGateway,
+  throughKubo,
+} from '../remote.ts';
 
 const FILES_A_DIRECTORY = 10;
-const SLOW_ROUNDS = 2;
+/** For one walk: `ipfs mount` would be at the larger tree for more than an hour. */
+const LIMIT_SECONDS = 60;
 
 export const remoteTree: Benchmark = {
   name: 'remote-tree',
   title: 'Row 6, remote: find and stat, cold, 1 Gbit/s and 50 ms',
   programs: ['find'],
-  async run(options: RunOptions) {
+  async run(options) {
     const sizes = options.quick ? [20, 500] : [50, 5000];
     const sources = sizes.map((directories) => join(options.workDirectory, String(directories)));
     for (const [index, source] of sources.entries()) await writeTree(source, sizes[index] ?? 0, FILES_A_DIRECTORY);
-    options.note('Four levels of directories, ten files in each of the lowest.');
-    return withOrigin(sources, LINKS.far, options.note, async (origin, [small = '', large = '']) => {
-      const none = { prefetch: 'none' };
-      const of = (contender: RemoteContender, cid: string, directories = 0, volumeOptions = {}) =>
-        trial(contender, cid, `find + stat of ${directories * FILES_A_DIRECTORY} files`, volumeOptions);
-      const [few, many] = sizes;
-      const first = await interleave(
-        [
-          of(throughGateway(origin), small, few, none),
-          of(throughKubo(origin), small, few, none),
-          { ...of(kuboMount(origin), small, few), rounds: SLOW_ROUNDS },
-        ],
-        options,
-      );
-      const second = await interleave(
-        [of(throughGateway(origin), large, many, none), of(throughKubo(origin), large, many, none)],
-        options,
-      );
-      return [...first, ...second];
+    options.note(`Four levels of directories, ten files in each of the lowest; ended after ${LIMIT_SECONDS} s.`);
+    return withOrigin(sources, LINKS.far, options.note, async (origin, cids) => {
+      const figures: Figures[] = [];
+      for (const [index, cid] of cids.entries()) {
+        const workload = `find + stat of ${(sizes[index] ?? 0) * FILES_A_DIRECTORY} files`;
+        const find = (contender: RemoteContender): Trial =>
+          remoteTrial(contender, cid, (seen) => measure(seen, workload), NO_PREFETCH);
+        const trials = [
+          find(throughGateway(origin)),
+          find(throughKubo(origin)),
+          { ...find(kuboMount(origin)), rounds: 1 },
+        ];
+        figures.push(...(await interleave(trials, partOf(options, cids.length))));
+      }
+      return figures;
     });
   },
 };
 
-function trial(
-  contender: RemoteContender,
-  cid: string,
-  workload: string,
-  volumeOptions: Readonly<Record<string, string>>,
-): Trial {
-  return {
-    contender: contender.name,
-    async run() {
-      const seen = await contender.open(cid, volumeOptions);
-      try {
-        const value = await seconds('find', [seen.directory, '-printf', '%s %m %p\\n']);
-        return [{ workload, unit: 's', value }];
-      } finally {
-        await seen.close();
-      }
-    },
-  };
+async function measure({ directory }: Seen, workload: string): Promise<Measured[]> {
+  return [{ workload, ...(await secondsWithin(LIMIT_SECONDS, 'find', [directory, '-printf', '%s %m %p\\n'])) }];
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Benchmark, type Figures, median } from '../benchmark.ts';
 import { writeNoise } from '../noise.ts';
 import { withLink, withOrigin } from '../origin.ts';
-import { kuboMount, throughGateway, throughKubo } from '../remote.ts';
+import { kuboMount, NO_PREFETCH, throughGateway, throughKubo, withSeen } from '../remote.ts';
 import { readStream } from './stream.ts';
 
 const ROUND_TRIPS_MS = [1, 10, 50, 100, 200];
@@ -23,16 +23,13 @@ export const roundTrips: Benchmark = {
       for (const roundTripMs of options.quick ? [50] : ROUND_TRIPS_MS) {
         await withLink(near, { roundTripMs, bitsPerSecond: 1e9 }, options.note, async (origin) => {
           for (const contender of [throughGateway(origin), throughKubo(origin), kuboMount(origin)]) {
-            const seen = await contender.open(cid, { prefetch: 'none' });
-            try {
-              const { bytes, seconds } = await readStream(join(seen.directory, 'file'), LIMIT_SECONDS);
-              const values = [bytes / 1024 ** 2 / seconds];
-              points.set(contender.name, [...(points.get(contender.name) ?? []), [roundTripMs, median(values)]]);
-              figures.push({ workload: `${roundTripMs} ms`, contender: contender.name, unit: 'MiB/s', values });
-              options.say(`  ${roundTripMs} ms, ${contender.name}: ${median(values).toPrecision(3)} MiB/s`);
-            } finally {
-              await seen.close();
-            }
+            const { bytes, seconds } = await withSeen(contender, cid, NO_PREFETCH, ({ directory }) =>
+              readStream(join(directory, 'file'), LIMIT_SECONDS),
+            );
+            const values = [bytes / 1024 ** 2 / seconds];
+            points.set(contender.name, [...(points.get(contender.name) ?? []), [roundTripMs, median(values)]]);
+            figures.push({ workload: `${roundTripMs} ms`, contender: contender.name, unit: 'MiB/s', values });
+            options.say(`  ${roundTripMs} ms, ${contender.name}: ${median(values).toPrecision(3)} MiB/s`);
           }
         });
       }

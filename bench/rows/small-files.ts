@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Benchmark, dropKernelCaches, interleave, type Trial } from '../benchmark.ts';
 import { seconds } from '../child.ts';
-import { bindfs, type Contender, disk, LocalContent } from '../contenders.ts';
+import { type Contender, localContenders, withMount } from '../contenders.ts';
 
 const FILE_COUNT = 10_000;
 const DIRECTORY_COUNT = 100;
@@ -20,14 +20,7 @@ export const smallFiles: Benchmark = {
       if (index < DIRECTORY_COUNT) await mkdir(directory, { recursive: true });
       await writeFile(join(directory, `f${index}`), String(index).padStart(5, '0'));
     }
-    const content = new LocalContent(join(options.workDirectory, 'state'));
-    const cid = await content.add(source);
-    const contenders = [
-      content.contender(cid, join(options.workDirectory, 'kernel'), 'kernel'),
-      content.contender(cid, join(options.workDirectory, 'fuse-native'), 'fuse-native'),
-      bindfs(source, join(options.workDirectory, 'bindfs')),
-      disk(source),
-    ];
+    const contenders = await localContenders(source, options.workDirectory);
     return interleave(contenders.map(tarTrial), options);
   },
 };
@@ -36,19 +29,14 @@ export const smallFiles: Benchmark = {
 function tarTrial(contender: Contender): Trial {
   return {
     contender: contender.name,
-    async run() {
-      const mounted = await contender.mount();
-      try {
-        const tar = (): Promise<number> =>
-          seconds('sh', ['-c', `tar cf - -C "$0" . | cat >/dev/null`, mounted.directory]);
+    run: () =>
+      withMount(contender, async ({ directory }) => {
+        const tar = (): Promise<number> => seconds('sh', ['-c', `tar cf - -C "$0" . | cat >/dev/null`, directory]);
         dropKernelCaches();
         return [
           { workload: 'tar, cold', unit: 's', value: await tar() },
           { workload: 'tar, warm', unit: 's', value: await tar() },
         ];
-      } finally {
-        await mounted.unmount();
-      }
-    },
+      }),
   };
 }

@@ -11,7 +11,16 @@ import { LINKS, type LinkSpeed } from '../link.ts';
 import { writeNoise } from '../noise.ts';
 import { type Origin, startReader, withOrigin } from '../origin.ts';
 import { peakMemoryBytes, processorSeconds } from '../process-cost.ts';
-import { kuboMount, type RemoteContender, rcloneMount, throughGateway, throughKubo } from '../remote.ts';
+import {
+  kuboMount,
+  NO_PREFETCH,
+  type RemoteContender,
+  rcloneMount,
+  remoteTrial,
+  type Seen,
+  throughGateway,
+  throughKubo,
+} from '../remote.ts';
 
 const PROGRAM = new URL('../programs/stream-read.ts', import.meta.url).pathname;
 /** A peer that is far slower than the link is read no longer than this. */
@@ -33,16 +42,18 @@ export const stream: Benchmark = {
     await writeNoise(join(options.workDirectory, 'source', 'file'), sizeBytes);
     options.note(`A file of ${sizeBytes / 1024 ** 2} MiB in blocks of 1 MiB; readers stop after ${LIMIT_SECONDS} s.`);
     return withOrigin([join(options.workDirectory, 'source')], LINKS.far, options.note, (origin, [cid = '']) => {
-      // Nothing but what the reader asks for and what is read ahead of it.
-      const none = { prefetch: 'none' };
-      const trials = [
-        mountTrial(throughGateway(origin), cid, origin, none),
-        mountTrial(throughKubo(origin), cid, origin, none),
-        catTrial(cid, origin),
-        { ...mountTrial(kuboMount(origin), cid, origin), rounds: SLOW_ROUNDS },
-        { ...mountTrial(rcloneMount(origin), cid, origin), rounds: SLOW_ROUNDS },
-      ];
-      return interleave(trials, options);
+      const mount = (contender: RemoteContender): Trial =>
+        remoteTrial(contender, cid, (seen) => measure(seen, origin.measured), NO_PREFETCH);
+      return interleave(
+        [
+          mount(throughGateway(origin)),
+          mount(throughKubo(origin)),
+          { ...catTrial(cid, origin), rounds: SLOW_ROUNDS },
+          { ...mount(kuboMount(origin)), rounds: SLOW_ROUNDS },
+          { ...mount(rcloneMount(origin)), rounds: SLOW_ROUNDS },
+        ],
+        options,
+      );
     });
   },
 };
@@ -52,25 +63,10 @@ export async function readStream(file: string, limitSeconds: number): Promise<St
   return JSON.parse(await run(process.execPath, [PROGRAM, file, String(limitSeconds)])) as Stream;
 }
 
-function mountTrial(
-  contender: RemoteContender,
-  cid: string,
-  origin: Origin,
-  volumeOptions: Readonly<Record<string, string>> = {},
-): Trial {
-  return {
-    contender: contender.name,
-    async run() {
-      const seen = await contender.open(cid, volumeOptions);
-      try {
-        const before = await processorSeconds(seen.processIds);
-        const read = await readStream(join(seen.directory, 'file'), LIMIT_SECONDS);
-        return [...speeds(read, origin.measured), ...(await costs(read, seen.processIds, before))];
-      } finally {
-        await seen.close();
-      }
-    },
-  };
+async function measure({ directory, processIds }: Seen, link: LinkSpeed): Promise<Measured[]> {
+  const before = await processorSeconds(processIds);
+  const read = await readStream(join(directory, 'file'), LIMIT_SECONDS);
+  return [...speeds(read, link), ...(await costs(read, processIds, before))];
 }
 
 function catTrial(cid: string, origin: Origin): Trial {

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { type Benchmark, dropKernelCaches, interleave, type Trial } from '../benchmark.ts';
 import { seconds } from '../child.ts';
-import { bindfs, type Contender, disk, LocalContent } from '../contenders.ts';
+import { type Contender, localContenders, withMount } from '../contenders.ts';
 import { writeTree } from '../noise.ts';
 
 const DIRECTORY_COUNT = 5000;
@@ -15,14 +15,7 @@ export const tree: Benchmark = {
   async run(options) {
     const source = join(options.workDirectory, 'source');
     await writeTree(source, options.quick ? DIRECTORY_COUNT / 10 : DIRECTORY_COUNT, FILES_A_DIRECTORY);
-    const content = new LocalContent(join(options.workDirectory, 'state'));
-    const cid = await content.add(source);
-    const contenders = [
-      content.contender(cid, join(options.workDirectory, 'kernel'), 'kernel'),
-      content.contender(cid, join(options.workDirectory, 'fuse-native'), 'fuse-native'),
-      bindfs(source, join(options.workDirectory, 'bindfs')),
-      disk(source),
-    ];
+    const contenders = await localContenders(source, options.workDirectory);
     return interleave(contenders.map(findTrial), options);
   },
 };
@@ -30,19 +23,15 @@ export const tree: Benchmark = {
 function findTrial(contender: Contender): Trial {
   return {
     contender: contender.name,
-    async run() {
-      const mounted = await contender.mount();
-      try {
+    run: () =>
+      withMount(contender, async ({ directory }) => {
         // Size and permissions: every file is stat-ed, as `ls -lR` would.
-        const find = (): Promise<number> => seconds('find', [mounted.directory, '-printf', '%s %m %p\\n']);
+        const find = (): Promise<number> => seconds('find', [directory, '-printf', '%s %m %p\\n']);
         dropKernelCaches();
         return [
           { workload: 'find + stat, cold', unit: 's', value: await find() },
           { workload: 'find + stat, warm', unit: 's', value: await find() },
         ];
-      } finally {
-        await mounted.unmount();
-      }
-    },
+      }),
   };
 }
