@@ -53,6 +53,9 @@ export interface BlockReader {
    */
   ends(cid: CID, options: WantOptions): BlockEnds | undefined;
 
+  /** Bytes `start`..`end` of a block on the disk here will be read soon. Never fails, and changes nothing but the wait. */
+  expect(cid: CID, start: number, end: number): void;
+
   /** True where `get` needs no source: identity CIDs, memory, local store, cache. */
   has(cid: CID): boolean;
 

@@ -122,6 +122,12 @@ export class BlockService implements BlockReader {
     return undefined;
   }
 
+  expect(cid: CID, start: number, end: number): void {
+    const key = blockKey(cid);
+    if (this.#memory.has(key)) return;
+    this.#stores.find((store) => store.has(key))?.expect?.(key, start, end);
+  }
+
   has(cid: CID): boolean {
     const key = blockKey(cid);
     if (cid.multihash.code === 0 || this.#memory.has(key)) return true;

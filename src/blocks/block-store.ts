@@ -31,6 +31,9 @@ export interface BlockStore {
   /** Size and ends of a large block, by the index alone; `undefined` where they are not known without reading it. */
   ends?(key: BlockKey): BlockEnds | undefined;
 
+  /** Bytes `start`..`end` of the block will be read soon: may bring them nearer meanwhile. Never fails. */
+  expect?(key: BlockKey, start: number, end: number): void;
+
   /**
    * Bytes `start`..`end` (exclusive) of the block without reading all of it; only the checksummed pages that hold the
    * range are read and checked. `undefined` as in `get`, and where the block is shorter than `end`. What is answered in

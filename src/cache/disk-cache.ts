@@ -106,6 +106,10 @@ export class DiskCache implements BlockStore, BlockSink {
     return chain(this.#open?.disk.getRange(key, start, end, scratch), (bytes) => this.#counted(key, bytes));
   }
 
+  expect(key: BlockKey, start: number, end: number): void {
+    if (!this.#queue.has(key)) this.#open?.disk.expect(key, start, end);
+  }
+
   admit(cid: CID, bytes: Uint8Array, priority?: Priority): void {
     if (this.#full || spaceOf(bytes.length) > this.#roomBytes) return;
     if (!this.#queue.add(blockKey(cid), bytes, { used: priority === 'demand', few: this.#failing })) return;

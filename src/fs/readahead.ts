@@ -202,7 +202,11 @@ export class Readahead implements ReadObserver {
     want: WantOptions,
     window: Window | undefined,
   ): Promise<void> {
-    const absent = extents.filter(({ cid }) => !this.#blocks.has(cid));
+    const absent = extents.filter(({ cid, offsetInBlock, length }) => {
+      if (!this.#blocks.has(cid)) return true;
+      this.#blocks.expect(cid, offsetInBlock, offsetInBlock + length);
+      return false;
+    });
     if (absent.length === 0) return;
     // What a file claims of a block, but no more than a block can be: the bound is everybody's.
     const sizes = absent.map(({ blockBytes, length }) => Math.min(blockBytes ?? length, MAX_BLOCK_BYTES));

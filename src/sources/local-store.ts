@@ -100,6 +100,10 @@ export class LocalStore implements BlockStore {
     return this.#disk.ends(key);
   }
 
+  expect(key: BlockKey, start: number, end: number): void {
+    this.#disk.expect(key, start, end);
+  }
+
   getRange(key: BlockKey, start: number, end: number, scratch?: Scratch): MaybePromise<Uint8Array | undefined> {
     return this.#disk.getRange(key, start, end, scratch);
   }

@@ -65,6 +65,18 @@ describe('sequential readers', () => {
     expect(readahead.outstandingBytes).toBeLessThanOrEqual(2 * 1024 * 1024);
   });
 
+  test('have the disk read on before they come, where the blocks are here', async () => {
+    const { blocks, parts, read, settle } = await setUp(64);
+    for (const { cid } of parts) await blocks.get(cid, { priority: 'demand' });
+    blocks.fetched.length = 0;
+    for (let at = 0; at < 3; at++) await read(at * LEAF, LEAF);
+    await settle();
+    expect(blocks.fetched).toEqual([]);
+    const expected = new Set(blocks.expected.map(String));
+    expect(parts.slice(3, 16).every(({ cid }) => expected.has(`${cid}`))).toBe(true);
+    expect(expected.has(`${parts[60]?.cid}`)).toBe(false);
+  });
+
   test('several in one file are told apart', async () => {
     const { read } = await setUp(900);
     let waits = 0;

@@ -411,6 +411,16 @@ describe('a store that this program cannot use is left as it is, and says what t
   });
 });
 
+test('bytes that are expected are read as ever, and a file that is gone meanwhile is nobody’s failure', async () => {
+  const large = Array.from({ length: 6 }, (_, seed) => noise(100_000, seed));
+  await take(carV1([(large[0] as Block).cid], large));
+  for (const name of files().slice(0, 2)) rmSync(scratch.at('store', name));
+  for (const { cid, bytes } of large) store.expect(blockKey(cid), 10, bytes.length + 10);
+  store.expect(blockKey(FIRST.cid), 0, 10);
+  const read = await Promise.all(large.map(({ cid }) => store.get(blockKey(cid))));
+  expect(read.filter(Boolean)).toHaveLength(4);
+});
+
 describe('the ends of a large block', () => {
   const large = noise(100_000, 7);
   const ends = () => store.ends(blockKey(large.cid));

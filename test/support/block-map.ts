@@ -23,6 +23,8 @@ export class BlockMap implements BlockReader {
   readonly fetched: { cid: CID; priority: string }[] = [];
   readonly ranges: { root: CID; from: number; to: number }[] = [];
   readonly rangeReads: { cid: CID; start: number; end: number }[] = [];
+  /** Blocks that a reader was said to come to. */
+  readonly expected: CID[] = [];
   readonly #remote = new Set<BlockKey>();
   readonly #silent = new Set<BlockKey>();
   #waiting: Silent[] = [];
@@ -98,6 +100,10 @@ export class BlockMap implements BlockReader {
 
   ends(): undefined {
     return undefined;
+  }
+
+  expect(cid: CID): void {
+    this.expected.push(cid);
   }
 
   has(cid: CID): boolean {

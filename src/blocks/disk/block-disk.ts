@@ -116,6 +116,12 @@ export class BlockDisk {
     return row?.ends ? unpackEnds(key, row.size, row.ends) : undefined;
   }
 
+  /** Bytes `start`..`end` will be read soon. */
+  expect(key: BlockKey, start: number, end: number): void {
+    const row = this.#row(key);
+    if (row && !row.data) this.#files.expect(row.id, start, Math.min(end, row.size));
+  }
+
   getRange(key: BlockKey, start: number, end: number, scratch?: Scratch): MaybePromise<Uint8Array | undefined> {
     const row = this.#row(key);
     if (!row || row.size < end) return undefined;

@@ -7,12 +7,13 @@
  * who read from it and nobody else.
  */
 import { closeSync, mkdirSync, openSync, read, readdirSync, readSync, rmSync, writeFileSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { LRUCache } from 'lru-cache';
 import type { MaybePromise } from '../../base/maybe-promise.ts';
 import type { Scratch } from '../../base/scratch.ts';
+import { MAX_BLOCK_BYTES } from '../block.ts';
 
 const readLater = promisify(read);
 
@@ -27,6 +28,11 @@ const SLOW_READ_MS = 15;
 /** So many reads that took less than a fifth of that make the disk a fast one again. */
 const FAST_READS = 64;
 
+/** Files that other threads bring to the page cache at once; beyond it whoever reads them waits for the disk himself. */
+const EXPECTED_FILES = 4;
+/** Where bytes go that are only to be in the page cache. Nobody reads it. */
+const VOID = Buffer.allocUnsafeSlow(MAX_BLOCK_BYTES);
+
 /** An open file, and how many are reading it in another thread: it is closed when it is not kept and nobody reads. */
 interface OpenFile {
   readonly descriptor: number;
@@ -39,6 +45,7 @@ export class BlockFiles {
   readonly #open = new LRUCache<number, OpenFile>({ max: OPEN_FILES, dispose: (file) => letGo(file) });
   /** Above 0 the disk is slow, and so many fast reads must follow. */
   #slowFor = 0;
+  #expecting = 0;
 
   constructor(directory: string) {
     this.#directory = join(directory, 'files');
@@ -60,6 +67,18 @@ export class BlockFiles {
     const length = readSync(this.#file(id).descriptor, bytes, 0, bytes.length, from);
     this.#took(performance.now() - begun);
     return bytes.subarray(0, length);
+  }
+
+  /** Has the system bring bytes `from`..`to` to its page cache meanwhile, unless the disk has enough to do. */
+  expect(id: number, from: number, to: number): void {
+    if (this.#slowFor > 0 || this.#expecting >= EXPECTED_FILES) return;
+    this.#expecting++;
+    this.#bring(id, from, to)
+      // Whoever reads it will be told.
+      .catch(() => undefined)
+      .finally(() => {
+        this.#expecting--;
+      });
   }
 
   /** @throws the file system's error; then nothing of it is left. */
@@ -123,6 +142,15 @@ export class BlockFiles {
 
   path(id: number): string {
     return join(this.#directoryOf(id), String(id));
+  }
+
+  async #bring(id: number, from: number, to: number): Promise<void> {
+    const file = await open(this.path(id), 'r');
+    try {
+      await file.read(VOID, 0, to - from, from);
+    } finally {
+      await file.close();
+    }
   }
 
   async #readLater(id: number, bytes: Buffer, from: number, begun: number): Promise<Uint8Array> {
