@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- --only NAME] [--rounds N] [--seconds N] [--quick] [--json FILE] [--list]`: the benchmarks, beside
- * their peers.
+ * `npm run bench [-- --only NAME] [--rounds N] [--seconds N] [--quick] [--touched] [--json FILE] [--list]`: the
+ * benchmarks, beside their peers.
  *
  * Tables go to stdout, progress to stderr; the JSON file is written after each row, so that a run that is ended leaves what
  * it has. A row that fails is said and the others go on; the exit code is 1 then. Needs root and /dev/fuse; run it on a
@@ -51,6 +51,8 @@ const { values: flags } = parseArgs({
     // Of measuring, for each row: a round that would end later does not begin. What a row sets up comes on top.
     seconds: { type: 'string', default: '150' },
     quick: { type: 'boolean', default: false },
+    // A run before touched the memory already.
+    touched: { type: 'boolean', default: false },
     json: { type: 'string' },
     list: { type: 'boolean', default: false },
   },
@@ -69,7 +71,7 @@ async function runAll(): Promise<void> {
   if (unknown !== undefined) throw new Error(`--only ${unknown}: no such benchmark; --list shows them`);
   if (process.getuid?.() !== 0) throw new Error('benchmarks mount file systems and drop caches: run them as root');
 
-  if (!flags.quick) {
+  if (!flags.quick && !flags.touched) {
     console.error('touching the free memory once');
     // What the page cache holds of the programs may stay.
     await run(process.execPath, [TOUCH_MEMORY, String(2 * 1024 ** 3)]);

@@ -44,6 +44,8 @@ export interface PrefetcherParts {
   readonly pinnerIsOptional?: boolean;
   readonly logger: Logger;
   readonly clock?: Clock;
+  /** After a mount that begins a container, before anything but its profile is looked at or fetched. */
+  readonly settleMs?: number;
 }
 
 export interface PrefetchOptions {
@@ -54,6 +56,8 @@ export interface PrefetchOptions {
 
 /** Of the cache's bound: the rest is for what readers fetch by themselves. */
 const AUTO_SHARE = 0.9;
+/** From the mount to a container's first instruction it is a third of a second, of which a core is the engine's. */
+const SETTLE_MS = 500;
 /** Unpinned in one turn: some milliseconds, at 10 µs each. */
 const UNPINNED_A_TURN = 512;
 
@@ -95,7 +99,7 @@ export class Prefetcher {
     job.volume = volume;
     volume.tally = job.tally;
     if (starting) this.#watch(name, job, volume);
-    void this.#run(name, job, volume);
+    void this.#run(name, job, volume, starting ? (this.#parts.settleMs ?? SETTLE_MS) : 0);
   }
 
   /** It is mounted no more: nothing is fetched for it from here on. */
@@ -216,11 +220,11 @@ export class Prefetcher {
     return holds();
   }
 
-  async #run(name: string, job: Job, volume: MountedVolume): Promise<void> {
+  async #run(name: string, job: Job, volume: MountedVolume, settleMs: number): Promise<void> {
     const { signal } = job.abort;
     const profile = await this.#profile(name, job, volume, signal);
     if (signal.aborted) return;
-    await job.work.run(job.options.prefetch === 'none' ? undefined : profile, signal);
+    await job.work.run(job.options.prefetch === 'none' ? undefined : profile, signal, settleMs);
   }
 
   async #profile(name: string, job: Job, volume: MountedVolume, signal: AbortSignal): Promise<BootProfile | undefined> {

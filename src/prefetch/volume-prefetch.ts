@@ -81,18 +81,29 @@ export class VolumePrefetch {
     await this.#pass(signal, false, false);
   }
 
-  /** Runs until all is here, nothing more is to be fetched, or `signal` aborts. Never rejects. */
-  async run(profile: BootProfile | undefined, signal: AbortSignal): Promise<void> {
+  /**
+   * Runs until all is here, nothing more is to be fetched, or `signal` aborts. The profile comes at once, the rest no
+   * sooner than after `settleMs`. Never rejects.
+   */
+  async run(profile: BootProfile | undefined, signal: AbortSignal, settleMs: number): Promise<void> {
     const { prefetch, logger } = this.#options;
+    const { clock } = this.#parts;
     const whole = prefetch === 'all';
+    const settledMs = clock.nowMs() + settleMs;
+    const settled = async () => {
+      const leftMs = settledMs - clock.nowMs();
+      if (leftMs > 0) await pause(clock, leftMs, signal);
+    };
     try {
       if (prefetch === 'none') {
+        await settled();
         await this.#pass(signal, false, whole);
         return await this.#keepCounted(signal, whole);
       }
       await this.#busy(async () => {
-        if (!profile) return;
-        await fill(this.#parts, new ProfilePlan(profile), this.#fillOptions('profile', signal, true, whole));
+        if (profile)
+          await fill(this.#parts, new ProfilePlan(profile), this.#fillOptions('profile', signal, true, whole));
+        await settled();
       });
       while (!this.#complete) {
         await this.#busy(() => this.#retried(signal, whole));

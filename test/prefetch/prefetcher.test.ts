@@ -60,7 +60,7 @@ describe('the prefetcher', () => {
   afterEach(() => rmSync(directory, { recursive: true }));
 
   /** As a daemon that starts: nothing in memory, everything on disk. */
-  function start(pinner?: Pinner): Prefetcher {
+  function start(pinner?: Pinner, settleMs = 0): Prefetcher {
     const cache = {
       has: (key: BlockKey) => blocks.blocks.has(key),
       pin: (keys: Iterable<BlockKey>) => {
@@ -81,7 +81,7 @@ describe('the prefetcher', () => {
     const profiles = new ProfileStore(directory, logger());
     const unpinList = new UnpinList(join(directory, 'unpinning'), logger());
     const unixfs = new UnixfsReader(blocks);
-    return new Prefetcher({ unixfs, cache, profiles, unpinList, pinner, logger: logger(), clock });
+    return new Prefetcher({ unixfs, cache, profiles, unpinList, pinner, logger: logger(), clock, settleMs });
   }
 
   function logger(context: object = {}): Logger {
@@ -173,6 +173,24 @@ describe('the prefetcher', () => {
     }
     await until(() => prefetcher.progress('v')?.complete === true);
     prefetcher.unmounted('v');
+  });
+
+  it('leaves a container alone that is about to start, but for its profile', async () => {
+    const first = start();
+    await read(mounted(first, { ...AUTO, prefetch: 'none' }), leaves[7] as CID);
+    first.unmounted('v');
+    await settle();
+
+    blocks.makeAllRemote();
+    blocks.fetched.length = 0;
+    const second = start(undefined, 500);
+    mounted(second);
+    await settle();
+    await clock.advance(499);
+    expect(blocks.fetched.map(({ cid }) => cid.toString())).toEqual([`${leaves[7]}`]);
+    await clock.advance(1);
+    await until(() => second.progress('v')?.complete === true);
+    second.unmounted('v');
   });
 
   it('has the background beside a program that reads more than a start does', async () => {
