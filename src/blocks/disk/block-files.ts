@@ -6,7 +6,17 @@
  * network drive, one that is dying), they go through Node's threads until it does again, so that a slow disk delays those
  * who read from it and nobody else.
  */
-import { closeSync, mkdirSync, openSync, read, readdirSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  read,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -17,8 +27,10 @@ import { MAX_BLOCK_BYTES } from '../block.ts';
 
 const readLater = promisify(read);
 
-/** Open files: one is read in eight pieces of 128 KiB, by several readers at once. */
-const OPEN_FILES = 256;
+/** Files kept open, a GiB in blocks of 1 MiB: opening one takes as long as a small read of it. */
+const OPEN_FILES = 1024;
+/** Of what the process may have open: the rest is for sockets, and for the other store. */
+const OPEN_SHARE = 1 / 8;
 /** Directories: a million blocks make a few thousand names in each. */
 const FANOUT = 256;
 /** What a file takes of the disk is counted in these. */
@@ -42,7 +54,7 @@ interface OpenFile {
 
 export class BlockFiles {
   readonly #directory: string;
-  readonly #open = new LRUCache<number, OpenFile>({ max: OPEN_FILES, dispose: (file) => letGo(file) });
+  readonly #open = new LRUCache<number, OpenFile>({ max: openFilesBound(), dispose: (file) => letGo(file) });
   /** Above 0 the disk is slow, and so many fast reads must follow. */
   #slowFor = 0;
   #expecting = 0;
@@ -168,9 +180,21 @@ export class BlockFiles {
   #file(id: number): OpenFile {
     const known = this.#open.get(id);
     if (known) return known;
-    const file = { descriptor: openSync(this.path(id), 'r'), readers: 0, kept: true };
+    const file = { descriptor: this.#openFile(id), readers: 0, kept: true };
     this.#open.set(id, file);
     return file;
+  }
+
+  /** Where the process may open no more, those that are kept make room. */
+  #openFile(id: number): number {
+    try {
+      return openSync(this.path(id), 'r');
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (this.#open.size === 0 || (code !== 'EMFILE' && code !== 'ENFILE')) throw error;
+      this.#open.clear();
+      return openSync(this.path(id), 'r');
+    }
   }
 
   #took(durationMs: number): void {
@@ -181,6 +205,12 @@ export class BlockFiles {
   #directoryOf(id: number): string {
     return join(this.#directory, (id % FANOUT).toString(16).padStart(2, '0'));
   }
+}
+
+/** By RLIMIT_NOFILE, which Node raises as far as it may when it starts. */
+function openFilesBound(): number {
+  const limit = Number(/^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 1024);
+  return Math.max(1, Math.min(OPEN_FILES, Math.floor(limit * OPEN_SHARE)));
 }
 
 function letGo(file: OpenFile): void {
