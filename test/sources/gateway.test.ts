@@ -9,20 +9,21 @@ import type { RangeSource } from '../../src/blocks/block-source.ts';
 import { verifyBlock } from '../../src/blocks/verify.ts';
 import { gatewaySource } from '../../src/sources/gateway.ts';
 import { DEFAULT_GATEWAYS } from '../../src/sources/gateway-defaults.ts';
+import { BlockMap } from '../support/block-map.ts';
 import {
   type Behaviour,
-  cut,
+  blocksOf,
   drip,
   endless,
   type GatewayServer,
   raw,
   silent,
-  stalled,
   startGatewayServer,
   status,
 } from '../support/gateway-server.ts';
 import { type KuboNode, startKubo } from '../support/kubo.ts';
 import { describeWith } from '../support/machine.ts';
+import { expectFault, FAULTS, type Fault, misbehavingServer } from './misbehaving-server.ts';
 import { demand, failureCode, rawBlock, type SourceUnderTest, sourceContract } from './source-contract.ts';
 
 const block = rawBlock(randomBytes(3000));
@@ -52,23 +53,14 @@ const endlessBlocks: Behaviour = async (_request, response) => {
   send();
 };
 
-/** A gateway as the specification has it, over a map. */
-function serveBlocks(blocks: ReadonlyMap<string, Uint8Array>): Behaviour {
-  return (request, response) => {
-    const cid = /^\/ipfs\/(\w+)\?format=raw$/.exec(request.url ?? '')?.[1];
-    const bytes = blocks.get(cid ?? '');
-    (bytes === undefined ? status(404) : raw(bytes))(request, response);
-  };
-}
-
 describe('a well-behaved gateway', () => {
-  const blocks = new Map<string, Uint8Array>();
+  const blocks = new BlockMap();
   let server: GatewayServer;
   let subject: SourceUnderTest;
   beforeAll(async () => {
-    server = await startGatewayServer(serveBlocks(blocks));
+    server = await startGatewayServer(blocksOf(blocks));
     const open = () => gatewaySource({ url: server.url });
-    subject = { source: open(), open, put: async ({ cid, bytes }) => void blocks.set(cid.toString(), bytes) };
+    subject = { source: open(), open, put: async ({ cid, bytes }) => void blocks.put(cid, bytes) };
   });
   afterAll(async () => {
     await subject.source.close();
@@ -78,18 +70,10 @@ describe('a well-behaved gateway', () => {
 });
 
 describe('a gateway that misbehaves', () => {
-  let server: GatewayServer;
-  let source: RangeSource;
-  beforeEach(async () => {
-    server = await startGatewayServer();
-    source = gatewaySource({ url: server.url, timeouts: { answerMs: 200, stallMs: 200 } });
-  });
-  afterEach(async () => {
-    await source.close();
-    await server.close();
-  });
+  const subject = misbehavingServer((url, timeouts) => gatewaySource({ url, timeouts }));
 
-  const cases: [string, Behaviour, string, RegExp][] = [
+  const faults: Fault[] = [
+    ...FAULTS,
     ['404', status(404), 'BLOCK_UNAVAILABLE', /has no block \w+ \(404\): status 404/],
     ['410', status(410), 'BLOCK_UNAVAILABLE', /410/],
     ['451', status(451), 'BLOCK_UNAVAILABLE', /451/],
@@ -100,10 +84,6 @@ describe('a gateway that misbehaves', () => {
     ['HTML as 200', status(200, { 'content-type': 'text/html' }, '<html>'), 'SOURCE_FAILED', /200 with text\/html/],
     ['JSON as 200', status(200, { 'content-type': 'application/json' }, '{}'), 'SOURCE_FAILED', /application\/json/],
     ['an empty body', raw(new Uint8Array()), 'SOURCE_FAILED', /empty body/],
-    ['no answer', silent, 'SOURCE_FAILED', /said nothing for 0.2 s/],
-    ['a stalled body', stalled, 'SOURCE_FAILED', /stopped sending for 0.2 s/],
-    ['a body cut off', cut, 'SOURCE_FAILED', /cut the connection/],
-    ['an endless body', endless(), 'BLOCK_TOO_LARGE', /more than 2097152 bytes/],
     ['a body announced too large', raw(Buffer.alloc(2097153)), 'BLOCK_TOO_LARGE', /more than 2097152 bytes/],
     [
       'a redirect to another host',
@@ -119,42 +99,34 @@ describe('a gateway that misbehaves', () => {
     ],
     ['a redirect to nowhere', status(301), 'SOURCE_FAILED', /redirects to nowhere/],
   ];
-  test.each(cases)('%s', async (_name, behaviour, code, message) => {
-    server.behave(behaviour);
-    const answer = source.getBlock(block.cid, demand());
-    await expect(answer).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
-    await expect(answer).rejects.toThrow(server.url);
-    // Trouble leaves nothing behind: the next request is answered.
-    server.behave(raw(block.bytes));
-    expect(await source.getBlock(block.cid, demand())).toHaveLength(3000);
-  });
+  test.each(faults)('%s', (...fault) => expectFault(subject, block, fault));
 
   test('the empty block has as many names as there are hash functions, and comes through by each', async () => {
-    server.behave(raw(new Uint8Array()));
+    subject.server.behave(raw(new Uint8Array()));
     const cid = CID.createV1(0x55, Digest.create(0x13, createHash('sha512').digest()));
-    expect(await source.getBlock(cid, demand())).toHaveLength(0);
+    expect(await subject.source.getBlock(cid, demand())).toHaveLength(0);
   });
 
   test('refusing the connection', async () => {
-    await server.close();
-    await expect(source.getBlock(block.cid, demand())).rejects.toThrow(/refused the connection/);
-    server = await startGatewayServer();
+    await subject.server.close();
+    await expect(subject.source.getBlock(block.cid, demand())).rejects.toThrow(/refused the connection/);
+    subject.server = await startGatewayServer();
   });
 
   test('wrong bytes are delivered as they came: verifying is for the want queue', async () => {
-    server.behave(raw(Buffer.from('something else')));
-    expect(Buffer.from(await source.getBlock(block.cid, demand())).toString()).toBe('something else');
+    subject.server.behave(raw(Buffer.from('something else')));
+    expect(Buffer.from(await subject.source.getBlock(block.cid, demand())).toString()).toBe('something else');
   });
 
   test.each([
     ['says nothing', silent],
     ['drips', drip],
   ])('an abort ends the request on the wire while the server %s', async (_name, behaviour) => {
-    const patient = gatewaySource({ url: server.url });
-    server.behave(behaviour);
+    const patient = gatewaySource({ url: subject.server.url });
+    subject.server.behave(behaviour);
     const controller = new AbortController();
     const answer = failureCode(patient.getBlock(block.cid, demand(controller.signal)));
-    const seen = await server.request(0);
+    const seen = await subject.server.request(0);
     controller.abort();
     expect(await answer).toBe('ABORTED');
     expect(await seen.hungUp).toBe(true);
@@ -162,10 +134,10 @@ describe('a gateway that misbehaves', () => {
   });
 
   test('close ends what is in flight', async () => {
-    const patient = gatewaySource({ url: server.url });
-    server.behave(silent);
+    const patient = gatewaySource({ url: subject.server.url });
+    subject.server.behave(silent);
     const answer = failureCode(patient.getBlock(block.cid, demand()));
-    const seen = await server.request(0);
+    const seen = await subject.server.request(0);
     await patient.close();
     expect(await answer).toBe('SOURCE_FAILED');
     expect(await seen.hungUp).toBe(true);
@@ -176,13 +148,13 @@ describe('a gateway that misbehaves', () => {
     ['503', status(503, { 'retry-after': new Date(Date.now() + 30_500).toUTCString() })],
   ])('the Retry-After of a %s is kept: no request until then', async (_name, behaviour) => {
     let nowMs = 0;
-    const polite = gatewaySource({ url: server.url, clock: { nowMs: () => nowMs } });
-    server.behave(behaviour);
+    const polite = gatewaySource({ url: subject.server.url, clock: { nowMs: () => nowMs } });
+    subject.server.behave(behaviour);
     expect(await failureCode(polite.getBlock(block.cid, demand()))).toBe('SOURCE_FAILED');
-    server.behave(raw(block.bytes));
+    subject.server.behave(raw(block.bytes));
     nowMs = 20_000;
     await expect(polite.getBlock(block.cid, demand())).rejects.toThrow(/not to be asked for another \d+ s/);
-    expect(server.requests).toHaveLength(1);
+    expect(subject.server.requests).toHaveLength(1);
     nowMs = 31_000;
     expect(await polite.getBlock(block.cid, demand())).toHaveLength(3000);
     await polite.close();
@@ -190,53 +162,53 @@ describe('a gateway that misbehaves', () => {
 
   test('a Retry-After of a day is kept for a minute', async () => {
     let nowMs = 0;
-    const polite = gatewaySource({ url: server.url, clock: { nowMs: () => nowMs } });
-    server.behave(status(429, { 'retry-after': '86400' }));
+    const polite = gatewaySource({ url: subject.server.url, clock: { nowMs: () => nowMs } });
+    subject.server.behave(status(429, { 'retry-after': '86400' }));
     expect(await failureCode(polite.getBlock(block.cid, demand()))).toBe('SOURCE_FAILED');
-    server.behave(raw(block.bytes));
+    subject.server.behave(raw(block.bytes));
     nowMs = 60_001;
     expect(await polite.getBlock(block.cid, demand())).toHaveLength(3000);
     await polite.close();
   });
 
   test('close gives all sockets back', async () => {
-    server.behave(raw(block.bytes));
-    await Promise.all(Array.from({ length: 8 }, () => source.getBlock(block.cid, demand())));
-    expect(await server.connections()).toBe(8);
-    await source.close();
-    await server.disconnected();
-    expect(await server.connections()).toBe(0);
+    subject.server.behave(raw(block.bytes));
+    await Promise.all(Array.from({ length: 8 }, () => subject.source.getBlock(block.cid, demand())));
+    expect(await subject.server.connections()).toBe(8);
+    await subject.source.close();
+    await subject.server.disconnected();
+    expect(await subject.server.connections()).toBe(0);
   });
 
   test('sockets are reused, also after a 404', async () => {
-    for (let count = 0; count < 20; count++) await failureCode(source.getBlock(block.cid, demand()));
+    for (let count = 0; count < 20; count++) await failureCode(subject.source.getBlock(block.cid, demand()));
     // A second one where a request comes in the instant before the first socket is free again.
-    expect(await server.connections()).toBeLessThanOrEqual(2);
+    expect(await subject.server.connections()).toBeLessThanOrEqual(2);
   });
 
   describe('CARs', () => {
     const inCar = [rawBlock(randomBytes(1000)), rawBlock(randomBytes(2000)), rawBlock(randomBytes(10))];
     const collect = async () => {
       const received: Block[] = [];
-      for await (const each of source.getRange(block.cid, 5, 20, demand())) received.push(each);
+      for await (const each of subject.source.getRange(block.cid, 5, 20, demand())) received.push(each);
       return received;
     };
 
     test('all blocks in order, from one request for the range', async () => {
-      server.behave(status(200, CAR_HEADERS, await carOf(inCar)));
+      subject.server.behave(status(200, CAR_HEADERS, await carOf(inCar)));
       expect((await collect()).map(({ cid }) => cid.toString())).toEqual(inCar.map(({ cid }) => cid.toString()));
-      expect(server.requests).toHaveLength(1);
-      const { url, headers } = await server.request(0);
+      expect(subject.server.requests).toHaveLength(1);
+      const { url, headers } = await subject.server.request(0);
       expect(`${url.pathname}${url.search}`).toBe(`/ipfs/${block.cid}?format=car&dag-scope=entity&entity-bytes=5%3A20`);
       expect(headers.accept).toBe('application/vnd.ipld.car;version=1;order=dfs;dups=n');
     });
 
     test('one that ends in the middle of a block gives the blocks before it, then fails', async () => {
       const bytes = await carOf(inCar);
-      server.behave(status(200, CAR_HEADERS, bytes.subarray(0, bytes.length - 500)));
+      subject.server.behave(status(200, CAR_HEADERS, bytes.subarray(0, bytes.length - 500)));
       const received: Block[] = [];
       const reading = (async () => {
-        for await (const each of source.getRange(block.cid, 0, 20, demand())) received.push(each);
+        for await (const each of subject.source.getRange(block.cid, 0, 20, demand())) received.push(each);
       })();
       await expect(reading).rejects.toThrow(/sends a bad CAR: the CAR is truncated/);
       expect(received).toHaveLength(1);
@@ -252,39 +224,39 @@ describe('a gateway that misbehaves', () => {
       ['404', status(404), 'BLOCK_UNAVAILABLE'],
       ['no answer', silent, 'SOURCE_FAILED'],
     ] as [string, Behaviour, string][])('%s fails with a code', async (_name, behaviour, code) => {
-      server.behave(behaviour);
+      subject.server.behave(behaviour);
       expect(await failureCode(collect())).toBe(code);
     });
 
     test('a gateway that refuses the format is not asked for CARs again for ten minutes, only for blocks', async () => {
       let nowMs = 1000;
-      const plain = gatewaySource({ url: server.url, clock: { nowMs: () => nowMs } });
+      const plain = gatewaySource({ url: subject.server.url, clock: { nowMs: () => nowMs } });
       const range = async () => {
         const received: Block[] = [];
         for await (const each of plain.getRange(block.cid, 0, 20, demand())) received.push(each);
         return received;
       };
-      server.behave(status(406));
+      subject.server.behave(status(406));
       await expect(range()).rejects.toMatchObject({ code: 'BLOCK_UNAVAILABLE', message: expect.stringMatching(/406/) });
       expect(await range()).toEqual([]);
-      expect(server.requests).toHaveLength(1);
-      server.behave(raw(block.bytes));
+      expect(subject.server.requests).toHaveLength(1);
+      subject.server.behave(raw(block.bytes));
       expect(await plain.getBlock(block.cid, demand())).toEqual(block.bytes);
       nowMs += 600_000;
-      server.behave(status(200, CAR_HEADERS, await carOf(inCar)));
+      subject.server.behave(status(200, CAR_HEADERS, await carOf(inCar)));
       expect(await range()).toHaveLength(3);
       await plain.close();
     });
 
     test('who leaves early ends the request on the wire', async () => {
-      const patient = gatewaySource({ url: server.url });
+      const patient = gatewaySource({ url: subject.server.url });
       const bytes = await carOf(inCar);
-      server.behave((_request, response) => void response.writeHead(200, CAR_HEADERS).write(bytes));
+      subject.server.behave((_request, response) => void response.writeHead(200, CAR_HEADERS).write(bytes));
       for await (const each of patient.getRange(block.cid, 0, 20, demand())) {
         expect(each.cid.equals(inCar[0]?.cid)).toBe(true);
         break;
       }
-      expect(await (await server.request(0)).hungUp).toBe(true);
+      expect(await (await subject.server.request(0)).hungUp).toBe(true);
       await patient.close();
     });
   });

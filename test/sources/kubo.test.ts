@@ -2,25 +2,15 @@
 import { randomBytes } from 'node:crypto';
 import { CID } from 'multiformats/cid';
 import * as Digest from 'multiformats/hashes/digest';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Block } from '../../src/blocks/block.ts';
 import type { BlockSource } from '../../src/blocks/block-source.ts';
 import { verifyBlock } from '../../src/blocks/verify.ts';
 import { kuboSource } from '../../src/sources/kubo.ts';
-import {
-  type Behaviour,
-  cut,
-  drip,
-  endless,
-  type GatewayServer,
-  raw,
-  silent,
-  stalled,
-  startGatewayServer,
-  status,
-} from '../support/gateway-server.ts';
+import { drip, endless, silent, status } from '../support/gateway-server.ts';
 import { type KuboNode, startKubo } from '../support/kubo.ts';
 import { describeWith } from '../support/machine.ts';
+import { expectFault, FAULTS, type Fault, misbehavingServer } from './misbehaving-server.ts';
 import { demand, failureCode, rawBlock, sourceContract } from './source-contract.ts';
 
 const block = rawBlock(randomBytes(3000));
@@ -145,20 +135,12 @@ describeWith(['kubo'], 'a Kubo RPC with authorization', () => {
 });
 
 describe('an RPC address that misbehaves, or is no Kubo', () => {
-  let server: GatewayServer;
-  let source: BlockSource;
-  beforeEach(async () => {
-    server = await startGatewayServer();
-    source = kuboSource({ rpc: server.url, timeouts: { answerMs: 200, stallMs: 200 } });
-  });
-  afterEach(async () => {
-    await source.close();
-    await server.close();
-  });
+  const subject = misbehavingServer((rpc, timeouts) => kuboSource({ rpc, timeouts }));
 
   const json = (code: number, value: unknown) =>
     status(code, { 'content-type': 'application/json' }, JSON.stringify(value));
-  const cases: [string, Behaviour, string, RegExp][] = [
+  const faults: Fault[] = [
+    ...FAULTS,
     [
       'not found',
       json(500, { Message: 'routing: not found', Code: 0, Type: 'error' }),
@@ -182,30 +164,22 @@ describe('an RPC address that misbehaves, or is no Kubo', () => {
     ],
     ['401', status(401), 'SOURCE_FAILED', /refuses the authorization \(401\)/],
     ['a redirect, even to itself', status(307, { location: '/' }), 'SOURCE_FAILED', /not followed/],
-    ['no answer', silent, 'SOURCE_FAILED', /said nothing for 0.2 s/],
-    ['a stalled body', stalled, 'SOURCE_FAILED', /stopped sending/],
-    ['a body cut off', cut, 'SOURCE_FAILED', /cut the connection/],
-    ['an endless body', endless(), 'BLOCK_TOO_LARGE', /more than 2097152 bytes/],
     ['an endless error', endless({ server: 'kubo/0.43.1' }, 500), 'SOURCE_FAILED', /answers 500/],
   ];
-  test.each(cases)('%s', async (_name, behaviour, code, message) => {
-    server.behave(behaviour);
-    const answer = source.getBlock(block.cid, demand());
-    await expect(answer).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
-    server.behave(raw(block.bytes));
-    expect(await source.getBlock(block.cid, demand())).toHaveLength(3000);
-    expect((await server.request(0)).method).toBe('POST');
+  test.each(faults)('%s', async (...fault) => {
+    await expectFault(subject, block, fault);
+    expect((await subject.server.request(0)).method).toBe('POST');
   });
 
   test.each([
     ['says nothing', silent],
     ['drips', drip],
   ])('an abort ends the request on the wire while the server %s', async (_name, behaviour) => {
-    const patient = kuboSource({ rpc: server.url });
-    server.behave(behaviour);
+    const patient = kuboSource({ rpc: subject.server.url });
+    subject.server.behave(behaviour);
     const controller = new AbortController();
     const answer = failureCode(patient.getBlock(block.cid, demand(controller.signal)));
-    const seen = await server.request(0);
+    const seen = await subject.server.request(0);
     controller.abort();
     expect(await answer).toBe('ABORTED');
     expect(await seen.hungUp).toBe(true);

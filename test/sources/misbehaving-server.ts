@@ -1,0 +1,61 @@
+/** For suites of sources over HTTP: a server that does as each test says, a hasty source that asks it, and what befalls any of them. */
+import { afterEach, beforeEach, expect } from 'vitest';
+import type { Block } from '../../src/blocks/block.ts';
+import type { BlockSource } from '../../src/blocks/block-source.ts';
+import {
+  type Behaviour,
+  cut,
+  endless,
+  type GatewayServer,
+  raw,
+  silent,
+  stalled,
+  startGatewayServer,
+} from '../support/gateway-server.ts';
+import { demand } from './source-contract.ts';
+
+/** What the server does, and the code and the message that come of it. */
+export type Fault = readonly [name: string, behaviour: Behaviour, code: string, message: RegExp];
+
+export const FAULTS: readonly Fault[] = [
+  ['no answer', silent, 'SOURCE_FAILED', /said nothing for 0.2 s/],
+  ['a stalled body', stalled, 'SOURCE_FAILED', /stopped sending for 0.2 s/],
+  ['a body cut off', cut, 'SOURCE_FAILED', /cut the connection/],
+  ['an endless body', endless(), 'BLOCK_TOO_LARGE', /more than 2097152 bytes/],
+];
+
+const HASTY = { answerMs: 200, stallMs: 200 };
+
+/** Whoever closes the server puts another one in its place. */
+interface Subject<S extends BlockSource> {
+  server: GatewayServer;
+  source: S;
+}
+
+/** New for each test of the suite that calls it. */
+export function misbehavingServer<S extends BlockSource>(open: (url: string, timeouts: typeof HASTY) => S): Subject<S> {
+  const subject = {} as Subject<S>;
+  beforeEach(async () => {
+    subject.server = await startGatewayServer();
+    subject.source = open(subject.server.url, HASTY);
+  });
+  afterEach(async () => {
+    await subject.source.close();
+    await subject.server.close();
+  });
+  return subject;
+}
+
+/** The fault is told as it should, with the server's address, and leaves nothing behind: the next request is answered. */
+export async function expectFault(
+  { server, source }: Readonly<Subject<BlockSource>>,
+  { cid, bytes }: Block,
+  [, behaviour, code, message]: Fault,
+): Promise<void> {
+  server.behave(behaviour);
+  const answer = source.getBlock(cid, demand());
+  await expect(answer).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+  await expect(answer).rejects.toThrow(server.url);
+  server.behave(raw(bytes));
+  expect(await source.getBlock(cid, demand())).toHaveLength(bytes.length);
+}
