@@ -18,6 +18,7 @@ import type { BlockTally } from '../blocks/block-tally.ts';
 import type { Clock } from '../blocks/clock.ts';
 import { spaceOf } from '../blocks/disk/disk-total.ts';
 import { cidOf, isInline } from '../unixfs/content-key.ts';
+import { leafOnDisk } from '../unixfs/leaf-ends.ts';
 import { decodeUnixfsEntry, type UnixfsEntry } from '../unixfs/unixfs-entry.ts';
 import type { BlockPlan, PlannedBlock } from './plan.ts';
 
@@ -145,6 +146,8 @@ class Pass {
     const here = this.#parts.blocks.isKept(cid);
     if (here) {
       if (!block.inner) return this.#here(block, cid, block.claimedBytes);
+      const leaf = leafOnDisk(this.#parts.blocks, block.key, this.#want);
+      if (leaf) return this.#opened(block, cid, leaf.blockBytes, leaf.entry);
       const bytes = this.#parts.blocks.get(cid, this.#want);
       // From memory or disk, in this turn; otherwise it was evicted just now.
       if (!(bytes instanceof Promise)) return this.#came(block, cid, bytes);
@@ -185,10 +188,14 @@ class Pass {
   }
 
   #came(block: PlannedBlock, cid: CID, bytes: Uint8Array): void {
-    this.#here(block, cid, bytes.length);
-    if (!block.inner) return;
-    this.#innerBytes += isInline(block.key) ? 0 : bytes.length;
-    this.#plan.open(block, decoded(block, bytes));
+    if (block.inner) this.#opened(block, cid, bytes.length, decoded(block, bytes));
+    else this.#here(block, cid, bytes.length);
+  }
+
+  #opened(block: PlannedBlock, cid: CID, sizeBytes: number, entry: UnixfsEntry | undefined): void {
+    this.#here(block, cid, sizeBytes);
+    this.#innerBytes += isInline(block.key) ? 0 : sizeBytes;
+    this.#plan.open(block, entry);
   }
 
   #here(block: PlannedBlock, cid: CID, sizeBytes: number): void {

@@ -10,12 +10,12 @@ import { CodedError, codeOf } from '../base/errors.ts';
 import { chain, type MaybePromise } from '../base/maybe-promise.ts';
 import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
 import { type Clock, systemClock } from '../blocks/clock.ts';
-import { CODEC_DAG_PB, type ContentKey, cidOf, codecOf } from './content-key.ts';
+import { type ContentKey, cidOf } from './content-key.ts';
 import { isEntryName } from './entry-name.ts';
 import { FileIndex } from './file-index.ts';
 import { type FoundLink, findInShards, type LoadShard, listShards } from './hamt-directory.ts';
 import type { HamtShard } from './hamt-shard.ts';
-import { decodeLeafEnds } from './leaf-ends.ts';
+import { leafOnDisk } from './leaf-ends.ts';
 import type { LinkTable } from './link-table.ts';
 import { SharedListings } from './shared-listings.ts';
 import { decodeUnixfsEntry, entryMemoryBytes, type UnixfsEntry } from './unixfs-entry.ts';
@@ -72,11 +72,9 @@ export class UnixfsReader {
   entry(key: ContentKey, options: WantOptions): MaybePromise<UnixfsEntry> {
     const known = this.#entries.get(key);
     if (known) return known;
-    const cid = cidOf(key);
-    const ends = codecOf(key) === CODEC_DAG_PB ? this.blocks.ends(cid, options) : undefined;
-    const leaf = ends && decodeLeafEnds(ends);
-    if (leaf) return this.#remember(key, leaf);
-    return chain(this.blocks.get(cid, options), (bytes) => this.#remember(key, decode(key, bytes)));
+    const leaf = leafOnDisk(this.blocks, key, options);
+    if (leaf) return this.#remember(key, leaf.entry);
+    return chain(this.blocks.get(cidOf(key), options), (bytes) => this.#remember(key, decode(key, bytes)));
   }
 
   /**

@@ -2,7 +2,10 @@
 import fc from 'fast-check';
 import type { CID } from 'multiformats/cid';
 import { expect, test } from 'vitest';
+import type { MaybePromise } from '../../src/base/maybe-promise.ts';
 import { type BlockKey, blockKey } from '../../src/blocks/block.ts';
+import type { WantOptions } from '../../src/blocks/block-reader.ts';
+import type { BlockEnds } from '../../src/blocks/block-store.ts';
 import { BlockTally } from '../../src/blocks/block-tally.ts';
 import { systemClock } from '../../src/blocks/clock.ts';
 import { type FillOptions, fill } from '../../src/prefetch/fill.ts';
@@ -102,6 +105,19 @@ test('each block exactly once, stage by stage; what is here is not asked for', a
   );
 });
 
+test('leaves on the disk are counted by their ends, and not read', async () => {
+  const blocks = new BlocksWithEnds();
+  const dag = new DagBuilder(blocks);
+  const leaves = [1, 2, 3].map((fill) => dag.part([], Buffer.alloc(5000, fill)));
+  const root = dag.directory([{ name: 'file', cid: dag.part(leaves).cid }]);
+  const tally = new BlockTally();
+  const parts = { blocks, cache: { has: () => true, waitingBytes: 0 }, clock: systemClock };
+  const result = await fill(parts, new Plan(contentKey(root)), background(tally));
+  expect(result.missing).toBe(0);
+  expect(tally.bytesHere).toBe([...blocks.blocks.values()].reduce((sum, block) => sum + block.length, 0));
+  expect(blocks.read.filter((cid) => leaves.some((leaf) => leaf.cid.equals(cid)))).toEqual([]);
+});
+
 function background(tally: BlockTally): FillOptions {
   return { priority: 'background', tally, signal: new AbortController().signal, fetch: true };
 }
@@ -112,5 +128,21 @@ class NamedBlocks extends BlockMap {
   override put(cid: CID, bytes: Uint8Array): CID {
     this.cids.set(blockKey(cid), cid);
     return super.put(cid, bytes);
+  }
+}
+
+/** As on a disk, where the ends of large blocks are known without reading them. */
+class BlocksWithEnds extends BlockMap {
+  readonly read: CID[] = [];
+
+  override get(cid: CID, options: WantOptions): MaybePromise<Uint8Array> {
+    this.read.push(cid);
+    return super.get(cid, options);
+  }
+
+  override ends(cid: CID): BlockEnds | undefined {
+    const bytes = this.blocks.get(blockKey(cid));
+    if (!bytes || bytes.length < 1000) return undefined;
+    return { sizeBytes: bytes.length, head: bytes.subarray(0, 128), tail: bytes.subarray(-128) };
   }
 }

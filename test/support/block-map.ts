@@ -9,6 +9,7 @@ import { CodedError } from '../../src/base/errors.ts';
 import { chain, type MaybePromise } from '../../src/base/maybe-promise.ts';
 import { type Block, type BlockKey, blockKey } from '../../src/blocks/block.ts';
 import type { BlockReader, WantOptions } from '../../src/blocks/block-reader.ts';
+import type { BlockEnds } from '../../src/blocks/block-store.ts';
 
 interface Silent {
   readonly cid: CID;
@@ -98,7 +99,7 @@ export class BlockMap implements BlockReader {
     });
   }
 
-  ends(): undefined {
+  ends(_cid: CID): BlockEnds | undefined {
     return undefined;
   }
 
