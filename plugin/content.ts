@@ -93,8 +93,7 @@ export async function openContent(config: Config, logger: Logger, recorder?: Nod
     profiles,
     prefetcher,
     async [Symbol.asyncDispose]() {
-      prefetcher.close();
-      await Promise.all([blocks.close(), names.close(), kubo?.control.close()]);
+      await Promise.all([prefetcher.close(), blocks.close(), names.close(), kubo?.control.close()]);
       await Promise.all([cache.close(), store.close()]);
     },
   };

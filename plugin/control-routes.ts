@@ -77,9 +77,11 @@ export function controlRoutes(collaborators: ControlCollaborators): Router {
   router.post(
     CONTROL_PATHS.profileImport,
     express.text({ type: () => true, limit: MAX_PROFILE_BYTES }),
-    (request, response) => {
+    async (request, response) => {
       const { name } = request.query;
-      response.json(collaborators.importProfile(String(request.body), typeof name === 'string' ? name : undefined));
+      response.json(
+        await collaborators.importProfile(String(request.body), typeof name === 'string' ? name : undefined),
+      );
     },
   );
   router.use(answerError);

@@ -18,7 +18,7 @@ export interface VolumeCommands {
   /** By root, by name, or by volume. @throws NOT_IN_STORE */
   profile(name: string): BootProfile;
   /** @throws INPUT_INVALID, OPTION_INVALID */
-  importProfile(text: string, name: string | undefined): ProfileSummary;
+  importProfile(text: string, name: string | undefined): Promise<ProfileSummary>;
 }
 
 export function volumeCommands(
@@ -50,8 +50,8 @@ export function volumeCommands(
       if (profile) return profile;
       throw new CodedError('NOT_IN_STORE', `there is no boot profile of "${name}"`);
     },
-    importProfile(text, name) {
-      const { root, blocks, runs } = profiles.import(decodeProfile(text), name);
+    async importProfile(text, name) {
+      const { root, blocks, runs } = await profiles.import(decodeProfile(text), name);
       return { name: name ?? root, root, blocks: blocks.length, runs };
     },
   };

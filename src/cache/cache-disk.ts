@@ -44,8 +44,8 @@ export function removeCache(directory: string): void {
   for (const name of NAMES) rmSync(join(directory, name), { recursive: true, force: true });
 }
 
-function open(directory: string, { onDamage, onTrouble, now }: CacheDiskOptions): CacheDisk {
-  const disk = new BlockDisk(directory, { durable: false, onDamage, onTrouble });
+function open(directory: string, { onDamage, onTrouble, patienceMs, now }: CacheDiskOptions): CacheDisk {
+  const disk = new BlockDisk(directory, { durable: false, onDamage, onTrouble, patienceMs });
   try {
     return { disk, usage: new CacheUsage(disk.database, now) };
   } catch (error) {

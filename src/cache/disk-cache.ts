@@ -8,7 +8,11 @@
  * - `admit` returns at once. Blocks are written between other work; what waits is bounded, and beyond it not kept.
  * - Trouble with the disk costs the caching, never a read: it is said once, and tried again after a while. Damage costs the
  *   block, or where it is the index that is damaged, what is cached.
+ * - A disk that is slow, or does not answer, is trouble as well: it is asked from another thread before it is written to, and
+ *   one that held up the thread that answers readers is left alone for a while, as if nothing were cached.
  */
+import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CID } from 'multiformats/cid';
 import { hasCode, messageChain } from '../base/errors.ts';
@@ -18,9 +22,11 @@ import type { Scratch } from '../base/scratch.ts';
 import { type BlockKey, blockKey } from '../blocks/block.ts';
 import type { BlockEnds, BlockSink, BlockStore } from '../blocks/block-store.ts';
 import { isDamaged } from '../blocks/disk/block-database.ts';
+import type { BlockDisk } from '../blocks/disk/block-disk.ts';
 import { spaceOf } from '../blocks/disk/disk-total.ts';
 import type { Priority } from '../blocks/priority.ts';
 import { type CacheDisk, openCacheDisk, removeCache } from './cache-disk.ts';
+import { DiskTurns, timed } from './disk-turns.ts';
 import { WriteQueue } from './write-queue.ts';
 
 export interface DiskCacheOptions {
@@ -49,6 +55,10 @@ const EVICTED_A_TURN = 256;
 const FLUSH_DELAY_MS = 20;
 /** After the disk refused a write. */
 const RETRY_DELAY_MS = 30_000;
+/** The block can be fetched: a source that is asked twice costs less than a reader who waits longer. */
+const PATIENCE_MS = 1000;
+/** A start waits so long for a disk that has to spin up. */
+const OPEN_LIMIT_MS = 5000;
 
 export class DiskCache implements BlockStore, BlockSink {
   readonly name = 'disk cache';
@@ -61,8 +71,13 @@ export class DiskCache implements BlockStore, BlockSink {
   #open: CacheDisk | undefined;
   /** Set by a read that found the index damaged. */
   #spoilt: unknown;
+  /** True where the disk holds up everybody: then it is not read either. */
+  #aside = false;
+  #quietUntilMs = 0;
+  /** Of the directory that holds the cache's: where its disk was taken away, another one is there. */
+  #parentInode: number | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #writing: Promise<void> = Promise.resolve();
+  readonly #turns: DiskTurns;
   #refusal: string | undefined;
   #closed = false;
   /** Pinned blocks leave no room. */
@@ -71,10 +86,28 @@ export class DiskCache implements BlockStore, BlockSink {
   #misses = 0;
   #evictions = 0;
 
-  /** Opens or makes the cache, smaller at once where the bound has become so; without one where the disk refuses. @throws STATE_LOCKED */
+  /**
+   * Opens or makes the cache, smaller at once where the bound has become so; without one where the disk refuses, or does not
+   * answer: then it is opened when it does. @throws STATE_LOCKED
+   */
   static async open(directory: string, options: DiskCacheOptions): Promise<DiskCache> {
     const cache = new DiskCache(directory, options);
-    cache.#start();
+    let refused: unknown;
+    const starting = cache.#turns.take(() => {
+      try {
+        cache.#start();
+      } catch (error) {
+        refused = error;
+      }
+    });
+    const { promise: silent, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(() => {
+      cache.#turns.fallSilent();
+      resolve();
+    }, OPEN_LIMIT_MS);
+    await Promise.race([starting, silent]);
+    clearTimeout(timer);
+    if (refused) throw refused;
     return cache;
   }
 
@@ -83,19 +116,27 @@ export class DiskCache implements BlockStore, BlockSink {
     this.#limitBytes = limitBytes;
     this.#logger = logger;
     this.#now = now;
+    this.#turns = new DiskTurns(directory, {
+      onSilent: () =>
+        this.#refuse(
+          new Error('the disk does not answer'),
+          'the disk cache cannot be written: going on without it until it can',
+        ),
+      onFailure: (error) => this.#fail(error),
+    });
   }
 
   has(key: BlockKey): boolean {
-    return this.#queue.has(key) || (this.#open?.disk.has(key) ?? false);
+    return this.#queue.has(key) || (this.#ask((disk) => disk.has(key)) ?? false);
   }
 
   get(key: BlockKey): MaybePromise<Uint8Array | undefined> {
     const waiting = this.#queue.get(key);
-    return chain(waiting ?? this.#open?.disk.get(key), (bytes) => this.#counted(key, bytes));
+    return chain(waiting ?? this.#ask((disk) => disk.get(key)), (bytes) => this.#counted(key, bytes));
   }
 
   ends(key: BlockKey): BlockEnds | undefined {
-    const ends = this.#queue.has(key) ? undefined : this.#open?.disk.ends(key);
+    const ends = this.#queue.has(key) ? undefined : this.#ask((disk) => disk.ends(key));
     if (ends) this.#hit(key);
     return ends;
   }
@@ -103,11 +144,14 @@ export class DiskCache implements BlockStore, BlockSink {
   getRange(key: BlockKey, start: number, end: number, scratch?: Scratch): MaybePromise<Uint8Array | undefined> {
     const waiting = this.#queue.get(key);
     if (waiting) return this.#counted(key, waiting.length >= end ? waiting.subarray(start, end) : undefined);
-    return chain(this.#open?.disk.getRange(key, start, end, scratch), (bytes) => this.#counted(key, bytes));
+    return chain(
+      this.#ask((disk) => disk.getRange(key, start, end, scratch)),
+      (bytes) => this.#counted(key, bytes),
+    );
   }
 
   expect(key: BlockKey, start: number, end: number): void {
-    if (!this.#queue.has(key)) this.#open?.disk.expect(key, start, end);
+    if (!this.#queue.has(key)) this.#ask((disk) => disk.expect(key, start, end));
   }
 
   admit(cid: CID, bytes: Uint8Array, priority?: Priority): void {
@@ -118,12 +162,15 @@ export class DiskCache implements BlockStore, BlockSink {
 
   /** Keeps blocks from eviction, whether they are here already or will be. */
   pin(keys: Iterable<BlockKey>): void {
-    this.#change(({ usage }) => usage.pin(keys));
+    const pinned = [...keys];
+    void this.#change(({ usage }) => usage.pin(pinned));
   }
 
-  unpin(keys: Iterable<BlockKey>): void {
+  /** Resolves once it is so. */
+  unpin(keys: Iterable<BlockKey>): Promise<void> {
+    const unpinned = [...keys];
     this.#full = false;
-    this.#change(({ usage }) => usage.unpin(keys));
+    return this.#change(({ usage }) => usage.unpin(unpinned));
   }
 
   /** Deletes blocks, some in each turn; gives the bytes that became free. Pinned ones stay. */
@@ -132,7 +179,7 @@ export class DiskCache implements BlockStore, BlockSink {
     this.#full = false;
     for (let from = 0; from < keys.length && !this.#closed; from += EVICTED_A_TURN) {
       const before = this.statistics().bytes;
-      this.#change(({ disk, usage }) => {
+      await this.#change(({ disk, usage }) => {
         for (const key of keys.slice(from, from + EVICTED_A_TURN)) {
           if (usage.isPinned(key)) continue;
           this.#queue.remove(key);
@@ -143,7 +190,7 @@ export class DiskCache implements BlockStore, BlockSink {
       freedBytes += before - this.statistics().bytes;
       await nextTurn();
     }
-    if (this.#open) this.#attempt(() => this.#open?.disk.shrink(this.#spareBytes));
+    await this.#change(({ disk }) => disk.shrink(this.#spareBytes), false);
     return freedBytes;
   }
 
@@ -178,6 +225,7 @@ export class DiskCache implements BlockStore, BlockSink {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
+    if (this.#turns.silent) return;
     do await this.#write();
     while (this.#queue.size > 0 && !this.#failing);
     this.#open?.disk.close();
@@ -200,15 +248,20 @@ export class DiskCache implements BlockStore, BlockSink {
   #start(): void {
     const logger = this.#logger;
     try {
+      const parent = statSync(dirname(this.#directory), { throwIfNoEntry: false })?.ino;
+      if (this.#parentInode !== undefined && parent !== this.#parentInode) throw new Error('its disk is not there');
       this.#open = openCacheDisk(this.#directory, {
         logger,
         now: this.#now,
+        patienceMs: PATIENCE_MS,
         onDamage: () =>
           logger.error({ directory: this.#directory }, 'a cached block is damaged on the disk: forgetting it'),
         onTrouble: (error) => this.#readFailed(error),
       });
+      this.#parentInode ??= statSync(dirname(this.#directory)).ino;
       this.#makeRoom(0);
       this.#open.disk.commit();
+      this.#worksAgain();
     } catch (error) {
       if (hasCode(error, 'STATE_LOCKED')) throw error;
       this.#fail(error);
@@ -239,10 +292,9 @@ export class DiskCache implements BlockStore, BlockSink {
     }, delayMs).unref();
   }
 
-  /** One turn after the other; never rejects. */
+  /** Never rejects. */
   #write(): Promise<void> {
-    this.#writing = this.#writing.then(() => this.#writeSome()).catch((error) => this.#fail(error));
-    return this.#writing;
+    return this.#turns.take(() => this.#writeSome());
   }
 
   async #writeSome(): Promise<void> {
@@ -252,15 +304,19 @@ export class DiskCache implements BlockStore, BlockSink {
     if (!disk || !usage) return;
     if (!disk.isThere) throw new Error('its directory is gone');
     const { batch, spaceBytes } = this.#queue.next(this.#roomBytes / 4, (key) => !disk.has(key));
-    disk.begin();
-    usage.flush();
-    this.#full = !this.#makeRoom(spaceBytes);
-    disk.commit();
-    disk.shrink(this.#spareBytes);
+    timed(() => {
+      disk.begin();
+      usage.flush();
+      this.#full = !this.#makeRoom(spaceBytes);
+      disk.commit();
+      disk.shrink(this.#spareBytes);
+    }, fail);
     if (!this.#full) {
       await disk.putAll(batch);
-      for (const [key, { bytes, used }] of batch) usage.add(key, bytes.length, used);
-      disk.commit();
+      timed(() => {
+        for (const [key, { bytes, used }] of batch) usage.add(key, bytes.length, used);
+        disk.commit();
+      }, fail);
     } else if (batch.size > 0) {
       this.#logger.warn(
         { directory: this.#directory },
@@ -268,8 +324,36 @@ export class DiskCache implements BlockStore, BlockSink {
       );
     }
     this.#queue.done(batch.keys());
+    this.#worksAgain();
+  }
+
+  #worksAgain(): void {
     if (this.#failing) this.#logger.info({ directory: this.#directory }, 'the disk cache works again');
     this.#refusal = undefined;
+    this.#aside = false;
+  }
+
+  /** What the open disk says, where it is to be asked; one that takes too long over it is not asked again for a while. */
+  #ask<T>(question: (disk: BlockDisk) => T): T | undefined {
+    const disk = this.#open?.disk;
+    if (!disk || this.#aside) return undefined;
+    return timed(
+      () => question(disk),
+      (error) => this.#setAside(error),
+    );
+  }
+
+  #setAside(error: Error): void {
+    this.#aside = true;
+    this.#refuse(error, 'the disk cache is too slow: going on without it, and trying again every 30 s');
+    this.#schedule(RETRY_DELAY_MS);
+  }
+
+  /** Drops what waits, and says why. */
+  #refuse(error: unknown, message: string): void {
+    this.#queue.clear();
+    if (!this.#failing) this.#say(error, message);
+    this.#refusal = messageChain(error);
   }
 
   /** Evicts until `bytes` more have room; false where only pinned blocks are left. */
@@ -292,28 +376,27 @@ export class DiskCache implements BlockStore, BlockSink {
     return true;
   }
 
-  #change(work: (open: CacheDisk) => void): void {
-    const open = this.#open;
-    if (!open) return;
-    this.#attempt(() => {
-      open.disk.begin();
+  #change(work: (open: CacheDisk) => void, commits = true): Promise<void> {
+    return this.#turns.take(() => {
+      const open = this.#open;
+      if (!open) return;
+      if (commits) open.disk.begin();
       work(open);
-      open.disk.commit();
+      if (commits) open.disk.commit();
     });
-  }
-
-  #attempt(work: () => void): void {
-    try {
-      work();
-    } catch (error) {
-      this.#fail(error);
-    }
   }
 
   /** In the middle of a read: what is to be done about it waits for the next turn. */
   #readFailed(error: unknown): void {
-    if (isDamaged(error)) this.#spoilt ??= error;
-    else if (!this.#failing) this.#say(error, 'the disk cache cannot be read: what is not read is fetched');
+    if (isDamaged(error)) {
+      this.#spoilt ??= error;
+      this.#schedule(0);
+      return;
+    }
+    const nowMs = performance.now();
+    if (this.#failing || nowMs < this.#quietUntilMs) return;
+    this.#quietUntilMs = nowMs + RETRY_DELAY_MS;
+    this.#say(error, 'the disk cache cannot be read: what is not read is fetched');
     this.#schedule(0);
   }
 
@@ -336,13 +419,14 @@ export class DiskCache implements BlockStore, BlockSink {
     } catch {
       // A disk that is gone can take nothing back; the next start sweeps.
     }
-    this.#queue.clear();
-    if (!this.#failing)
-      this.#say(error, 'the disk cache cannot be written: going on without it, and trying again every 30 s');
-    this.#refusal = messageChain(error);
+    this.#refuse(error, 'the disk cache cannot be written: going on without it, and trying again every 30 s');
   }
 
   #say(error: unknown, message: string): void {
     this.#logger.error({ directory: this.#directory, error: messageChain(error) }, message);
   }
+}
+
+function fail(error: Error): never {
+  throw error;
 }

@@ -9,7 +9,7 @@ import { type BlockKey, blockKey } from '../blocks/block.ts';
 export interface PinnableCache {
   has(key: BlockKey): boolean;
   pin(keys: Iterable<BlockKey>): void;
-  unpin(keys: Iterable<BlockKey>): void;
+  unpin(keys: Iterable<BlockKey>): Promise<void>;
 }
 
 /** A Kubo node. */

@@ -172,7 +172,7 @@ export class Prefetcher {
     job?.removed.abort();
     this.#jobs.delete(name);
     if (!pinned || !root) return;
-    this.#parts.unpinList.add(root);
+    await this.#parts.unpinList.add(root);
     await this.#unpin(root, pinnedRoots, job?.pins?.atKubo ?? !this.#parts.pinnerIsOptional, name);
   }
 
@@ -184,9 +184,10 @@ export class Prefetcher {
   }
 
   /** Ends all work and keeps what was recorded. */
-  close(): void {
+  async close(): Promise<void> {
     this.#closed.abort();
     for (const name of this.#jobs.keys()) this.unmounted(name);
+    await this.#parts.profiles.settled();
   }
 
   /** `atKubo`: false where there may be no Kubo at all, and what fails there is no trouble. */
@@ -201,7 +202,7 @@ export class Prefetcher {
         keys = await ownKeys(this.#fillParts, root, others, signal);
       } while (!(await this.#unpinKeys(keys, () => pinnedRoots().every((now) => includes(others, now)))));
       if (!includes(others, root)) await pinner?.unpin(root, { signal });
-      unpinList.delete(root);
+      await unpinList.delete(root);
     } catch (error) {
       // What is left is the next daemon's.
       if (signal.aborted) return;
@@ -214,7 +215,7 @@ export class Prefetcher {
   async #unpinKeys(keys: readonly BlockKey[], holds: () => boolean): Promise<boolean> {
     for (let end = keys.length; end > 0 && holds(); end -= UNPINNED_A_TURN) {
       this.#closed.signal.throwIfAborted();
-      this.#parts.cache.unpin(keys.slice(Math.max(0, end - UNPINNED_A_TURN), end));
+      await this.#parts.cache.unpin(keys.slice(Math.max(0, end - UNPINNED_A_TURN), end));
       await nextTurn();
     }
     return holds();
@@ -257,7 +258,7 @@ export class Prefetcher {
         job.tally.listener = undefined;
         job.watch = undefined;
         // A profile that came from elsewhere is kept along with what this run adds to it.
-        if (run) profiles.merge(run, job.profile?.profile);
+        if (run) profiles.mergeLater(run, job.profile?.profile);
         logger.info({ volume: name, ...summary }, 'start-up complete');
       },
     });

@@ -1,10 +1,12 @@
 /**
  * Boot profiles in the state directory: one JSON file for each root they were recorded on, and one for each name that an
  * import gave. Replaced whole; a file that does not parse is set aside, said, and costs nothing but its profile.
- * One that the disk does not give (too many open files, a failing disk) stays as it is.
+ * One that the disk does not give (too many open files, a failing disk) stays as it is. What a run adds is written when the
+ * disk has answered: it may not, and nobody waits for a profile.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { diskAnswers } from '../base/disk-answers.ts';
 import { CodedError, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { type BootProfile, decodeProfile, encodeProfile, MAX_PROFILE_BYTES, mergeProfiles } from './boot-profile.ts';
@@ -22,6 +24,7 @@ export interface KeptProfile {
 export class ProfileStore {
   readonly #directory: string;
   readonly #logger: Logger;
+  #merging: Promise<unknown> = Promise.resolve();
 
   /** In `directory`, made where it is missing. */
   constructor(directory: string, logger: Logger) {
@@ -62,8 +65,19 @@ export class ProfileStore {
     return merged;
   }
 
+  /** `merge`, as soon as the disk answers. */
+  mergeLater(run: BootProfile, other?: BootProfile): void {
+    this.#merging = this.#merging.then(() => diskAnswers(this.#directory)).then(() => this.merge(run, other));
+  }
+
+  /** Resolves once all that was to be merged is. */
+  async settled(): Promise<void> {
+    await this.#merging;
+  }
+
   /** Keeps an imported profile for its root, and under `name` too where one is given. @throws OPTION_INVALID, INTERNAL */
-  import(profile: BootProfile, name?: string): BootProfile {
+  async import(profile: BootProfile, name?: string): Promise<BootProfile> {
+    await diskAnswers(this.#directory);
     if (name !== undefined) {
       if (!NAME.test(name)) throw new CodedError('OPTION_INVALID', `"${name}" cannot be the name of a profile`);
       this.#write(name, profile);

@@ -10,7 +10,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CID } from 'multiformats/cid';
-import { CodedError } from '../base/errors.ts';
+import { CodedError, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { Scratch } from '../base/scratch.ts';
@@ -38,8 +38,12 @@ export interface Imported {
   readonly bytes: number;
 }
 
-/** A commit costs a sync of SQLite's log, which must not grow beyond what the ballast has room for. */
-const BLOCKS_PER_COMMIT = 2000;
+/** Its blocks may be nowhere else: a disk that has to spin up takes as long as this. */
+const PATIENCE_MS = 10_000;
+/** A disk that fails does so at each read: said no more often than this. */
+const SAY_AGAIN_MS = 30_000;
+/** Small blocks are rows, some ten microseconds each, in one turn; SQLite's log must not outgrow what the ballast has room for. */
+const BLOCKS_PER_COMMIT = 500;
 const BYTES_PER_COMMIT = 8 * 1024 * 1024;
 /** Numbers looked at for blocks to delete between two turns: some ten milliseconds where all of them go. */
 const NUMBERS_PER_TURN = 500;
@@ -53,6 +57,7 @@ export class LocalStore implements BlockStore {
   #turn: Promise<unknown> = Promise.resolve();
   /** How often the disk or the database could not be read. */
   #troubles = 0;
+  #quietUntilMs = 0;
 
   /**
    * Opens or makes the store. What an import that died left behind is removed.
@@ -74,6 +79,7 @@ export class LocalStore implements BlockStore {
     this.#directory = directory;
     this.#disk = new BlockDisk(directory, {
       durable: true,
+      patienceMs: PATIENCE_MS,
       onDamage: (key) =>
         logger.error(
           { directory, multihash: Buffer.from(key, 'latin1').toString('hex') },
@@ -81,7 +87,10 @@ export class LocalStore implements BlockStore {
         ),
       onTrouble: (error) => {
         this.#troubles++;
-        logger.error({ directory, error: String(error) }, 'the local store cannot be read');
+        const nowMs = performance.now();
+        if (nowMs < this.#quietUntilMs) return;
+        this.#quietUntilMs = nowMs + SAY_AGAIN_MS;
+        logger.error({ directory, error: messageChain(error) }, 'the local store cannot be read');
       },
     });
     this.#roots = new StoredRoots(this.#disk);
@@ -156,19 +165,25 @@ export class LocalStore implements BlockStore {
   async #import(chunks: AsyncIterable<Uint8Array>, { root, signal }: ImportOptions): Promise<Imported> {
     let first: number | undefined;
     try {
+      await this.#disk.answers();
       if (!this.#disk.isThere) throw new CodedError('INTERNAL', 'its directory was deleted; restart the daemon');
       this.#ballast.take();
       first = this.#roots.beginImport();
+      // Until all of it is synced at once: a sync for each commit would hold up whoever reads.
+      this.#disk.durable = false;
       const car = await readCar(chunks);
       const { blocks, bytes, last } = await this.#putAll(car.blocks, signal);
       const roots = this.#rootsOf(car, root, last);
       await syncFileSystem(this.#directory);
       if (!this.#disk.isThere) throw new CodedError('INTERNAL', 'its directory was deleted; restart the daemon');
+      this.#disk.durable = true;
       this.#roots.endImport(first, roots, { blocks, bytes });
       return { roots: roots.map((cid) => cid.toString()), blocks, bytes };
     } catch (error) {
       await this.#giveBack(first).catch(() => undefined);
       throw storeFailure(error, this.#directory, 'written');
+    } finally {
+      this.#durableAgain();
     }
   }
 
@@ -189,35 +204,46 @@ export class LocalStore implements BlockStore {
     signal: AbortSignal | undefined,
   ): Promise<{ blocks: number; bytes: number; last: CID | undefined }> {
     const total = { blocks: 0, bytes: 0, last: undefined as CID | undefined };
-    const sinceCommit = { blocks: 0, bytes: 0 };
+    const batch = new Map<BlockKey, { readonly bytes: Uint8Array }>();
+    let batchBytes = 0;
+    const putBatch = async (): Promise<void> => {
+      await this.#disk.answers(true);
+      await this.#disk.putAll(batch);
+      this.#disk.commit();
+      batch.clear();
+      batchBytes = 0;
+    };
     for await (const { cid, bytes } of blocks) {
       if (signal?.aborted) throw new CodedError('ABORTED', 'the sender went away', { cause: signal.reason });
       verifyBlock(cid, bytes);
-      if (!identityBytes(cid)) await this.#put(blockKey(cid), bytes);
       total.blocks++;
       total.bytes += bytes.length;
       total.last = cid;
-      sinceCommit.blocks++;
-      sinceCommit.bytes += bytes.length;
-      if (sinceCommit.blocks >= BLOCKS_PER_COMMIT || sinceCommit.bytes >= BYTES_PER_COMMIT) {
-        sinceCommit.blocks = 0;
-        sinceCommit.bytes = 0;
-        this.#disk.commit();
-        await nextTurn();
-      }
+      if (identityBytes(cid) || (await this.#isHere(blockKey(cid)))) continue;
+      batch.set(blockKey(cid), { bytes });
+      batchBytes += bytes.length;
+      if (batch.size >= BLOCKS_PER_COMMIT || batchBytes >= BYTES_PER_COMMIT) await putBatch();
     }
-    this.#disk.commit();
+    await putBatch();
     return total;
   }
 
-  /** A block that is here already is read once: one that is damaged is forgotten by that, and kept anew. */
-  async #put(key: BlockKey, bytes: Uint8Array): Promise<void> {
-    if (this.#disk.has(key) && (await this.#disk.get(key))) return;
-    this.#disk.put(key, bytes);
+  /** It is read once: one that is damaged is forgotten by that, and kept anew. */
+  async #isHere(key: BlockKey): Promise<boolean> {
+    return this.#disk.has(key) && (await this.#disk.get(key)) !== undefined;
+  }
+
+  #durableAgain(): void {
+    try {
+      this.#disk.durable = true;
+    } catch {
+      // In the middle of what a dead disk does not let go of; nothing is committed there any more.
+    }
   }
 
   /** What a failed import put here. On a full disk the ballast makes the room that deleting takes. */
   async #giveBack(first: number | undefined): Promise<void> {
+    await this.#disk.answers();
     this.#ballast.drop();
     this.#disk.abandon();
     if (first === undefined) return;
@@ -231,6 +257,7 @@ export class LocalStore implements BlockStore {
     const total = { blocks: 0, bytes: 0 };
     this.#disk.checkpoint();
     for (let first = from; first < this.#disk.nextId; first += NUMBERS_PER_TURN) {
+      await this.#disk.answers();
       const { blocks, bytes } = this.#disk.deleteRange(first, first + NUMBERS_PER_TURN, condition);
       total.blocks += blocks;
       total.bytes += bytes;
@@ -264,6 +291,7 @@ export class LocalStore implements BlockStore {
   #cleaning<T>(work: () => Promise<T>): Promise<T> {
     return this.#inTurn(async () => {
       try {
+        await this.#disk.answers();
         this.#ballast.drop();
         return await work();
       } catch (error) {

@@ -68,6 +68,8 @@ export class VolumeRegistry {
   readonly #resolving = new Map<VolumeRecord, Promise<ResolvedContent>>();
   readonly #mountErrors = new WeakMap<VolumeRecord, string>();
   readonly #changes: StateChanges;
+  /** On its way to the disk. */
+  #created: VolumeRecord | undefined;
 
   /**
    * Loads the state, and shows what was mounted on this connection. A disk that is full keeps nobody from that: what was
@@ -103,8 +105,14 @@ export class VolumeRegistry {
     }
     parseVolumeOptions(name, options, this.#options.defaults);
     const createdAt = (this.#options.now?.() ?? new Date()).toISOString();
-    this.#records.set(name, { name, options: { ...options }, createdAt, resolved: null, mounts: {} });
-    await this.#changes.saveOr(() => this.#records.delete(name));
+    // Nobody may be told of it before it is kept: Docker would not create it again.
+    this.#created = { name, options: { ...options }, createdAt, resolved: null, mounts: {} };
+    try {
+      await this.#changes.save();
+      this.#records.set(name, this.#created);
+    } finally {
+      this.#created = undefined;
+    }
   }
 
   /** @throws VOLUME_NOT_FOUND, VOLUME_IN_USE */
@@ -316,7 +324,8 @@ export class VolumeRegistry {
   }
 
   #write(calls: readonly string[]): Promise<void> {
-    return this.#options.state.save({ connection: this.#options.connection, volumes: this.list(), calls });
+    const volumes = this.#created ? [...this.list(), this.#created] : this.list();
+    return this.#options.state.save({ connection: this.#options.connection, volumes, calls });
   }
 }
 

@@ -12,8 +12,8 @@ const PROGRAM = `
   import { openSync, readdirSync } from 'node:fs';
   import { BlockFiles } from '${MODULE}';
   const [directory, hog] = process.argv.slice(1);
-  const files = new BlockFiles(directory);
-  for (let id = 0; id < 100; id++) files.writeSync(id, Buffer.alloc(40_000, id));
+  const files = new BlockFiles(directory, 1000);
+  for (let id = 0; id < 100; id++) await files.write(id, Buffer.alloc(40_000, id));
   let right = 0;
   for (let id = 0; id < 100; id++) {
     if (id === 50 && hog) try { for (;;) openSync('/dev/null'); } catch {}

@@ -89,11 +89,11 @@ describe('profiles on disk', () => {
   });
   afterEach(() => rmSync(directory, { recursive: true }));
 
-  it('are kept by root, merged over runs, and found by a later store', () => {
+  it('are kept by root, merged over runs, and found by a later store', async () => {
     const first = new ProfileStore(directory, silentLogger());
     first.merge({ root: ROOT, runs: 1, blocks: [TEXTS[1] as string] });
     first.merge({ root: ROOT, runs: 1, blocks: [TEXTS[2] as string] });
-    first.import({ root: ROOT, runs: 1, blocks: [TEXTS[3] as string] }, 'mine');
+    await first.import({ root: ROOT, runs: 1, blocks: [TEXTS[3] as string] }, 'mine');
     const later = new ProfileStore(directory, silentLogger());
     // The import brought a block, and a run that may be one of those two.
     expect(later.get(ROOT)?.runs).toBe(2);
@@ -108,10 +108,10 @@ describe('profiles on disk', () => {
     expect(later.get('../x')).toBeUndefined();
   });
 
-  it('are the same after the same import again, and count no run of their own twice', () => {
+  it('are the same after the same import again, and count no run of their own twice', async () => {
     const store = new ProfileStore(directory, silentLogger());
     const profile = { root: ROOT, runs: 2, blocks: TEXTS.slice(0, 3) };
-    for (let time = 0; time < 3; time++) store.import(profile, 'mine');
+    for (let time = 0; time < 3; time++) await store.import(profile, 'mine');
     expect([store.get(ROOT), store.get('mine')]).toEqual([profile, profile]);
     expect([store.has('mine'), store.has('yours'), store.has('../mine')]).toEqual([true, false, false]);
   });

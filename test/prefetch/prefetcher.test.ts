@@ -66,7 +66,7 @@ describe('the prefetcher', () => {
       pin: (keys: Iterable<BlockKey>) => {
         for (const key of keys) pinned.add(key);
       },
-      unpin: (keys: Iterable<BlockKey>) => {
+      unpin: async (keys: Iterable<BlockKey>) => {
         for (const key of keys) {
           pinned.delete(key);
           unpinned.push(key);
@@ -234,6 +234,7 @@ describe('the prefetcher', () => {
     await clock.advance(200_000);
     next.unmounted('v');
     expect(startLines()).toHaveLength(1);
+    await Promise.all([prefetcher.close(), next.close()]);
     expect(new ProfileStore(directory, logger()).get(root.toString())?.blocks).toHaveLength(12);
   });
 
@@ -355,10 +356,9 @@ describe('the prefetcher', () => {
     for (const key of keys) pinned.add(key);
     pinnedRoots.length = 0;
     const ended = new Error('the daemon was killed');
-    void start().removed('v', many, true, () => {
+    await start().removed('v', many, true, () => {
       throw ended;
     });
-    await settle();
     expect(pinned.size).toBe(keys.length);
     await start().resumeUnpinning(() => []);
     expect(pinned.size).toBe(0);
@@ -455,6 +455,7 @@ describe('the prefetcher', () => {
     await read(volume, leaves[5] as CID);
     prefetcher.unmounted('v');
     expect(startLines()).toMatchObject([{ profileHitShare: 0 }]);
+    await prefetcher.close();
     const kept = new ProfileStore(directory, logger()).get(shipped.toString());
     expect(kept).toMatchObject({ root: shipped.toString(), runs: 5 });
     expect(new Set(kept?.blocks)).toEqual(new Set([leaves[5], leaves[9], leaves[2]].map(String)));
@@ -470,7 +471,7 @@ describe('the prefetcher', () => {
   it('ignores a named profile that is of another root or cannot be had, says so, and uses what it has', async () => {
     const profiles = new ProfileStore(directory, logger());
     const stranger = makeBlock('another root').cid.toString();
-    profiles.import({ root: stranger, runs: 1, blocks: [String(leaves[1])] }, 'elsewhere');
+    await profiles.import({ root: stranger, runs: 1, blocks: [String(leaves[1])] }, 'elsewhere');
     profiles.merge({ root: root.toString(), runs: 2, blocks: [String(leaves[4])] });
     for (const named of ['elsewhere', 'nobody', makeBlock('no such profile').cid.toString()]) {
       said = [];

@@ -11,7 +11,9 @@
  *   that is not durable it may lose the latest commits). A torn file is found by its checksums.
  */
 import { statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { diskAnswers } from '../../base/disk-answers.ts';
 import type { MaybePromise } from '../../base/maybe-promise.ts';
 import type { Scratch } from '../../base/scratch.ts';
 import type { BlockKey } from '../block.ts';
@@ -33,6 +35,8 @@ export interface BlockDiskOptions {
   readonly durable: boolean;
   /** A block was damaged, and is forgotten. */
   readonly onDamage: (key: BlockKey) => void;
+  /** How long a reader waits for a slow disk. */
+  readonly patienceMs: number;
   /** The disk, or the database, could not be read. Called in the middle of a read: nothing may be closed. */
   readonly onTrouble: (error: unknown) => void;
 }
@@ -59,7 +63,7 @@ export class BlockDisk {
     this.#options = options;
     const database = openBlockDatabase(directory, options.durable);
     this.#database = database;
-    this.#files = new BlockFiles(directory);
+    this.#files = new BlockFiles(directory, options.patienceMs);
     this.#inode = statSync(databasePath(directory)).ino;
     this.#rows = new BlockRows(database);
     this.#doom = database.prepare('INSERT OR IGNORE INTO doomed (id) VALUES (?)');
@@ -129,21 +133,32 @@ export class BlockDisk {
   }
 
   /**
-   * Keeps a block that was verified. False where it was there already.
-   * @throws the file system's error (ENOSPC, EROFS), or SQLite's; then nothing of it is left.
+   * False: until it is true again, commits survive a crash, and a power cut may take the latest of them, but never the order
+   * of any. For what is synced at its end. To be set between commits.
    */
-  put(key: BlockKey, bytes: Uint8Array): boolean {
-    if (this.has(key)) return false;
-    const id = this.#total.nextId++;
-    if (bytes.length > INLINE_BYTES) {
-      this.#files.writeSync(id, bytes);
-      this.#written.push(id);
-    }
-    this.#insertRow(id, key, bytes);
-    return true;
+  set durable(durable: boolean) {
+    this.#database.exec(`PRAGMA synchronous = ${durable ? 'FULL' : 'NORMAL'}`);
   }
 
-  /** `put` of several blocks that are not there, their files written in other threads. Needs a `commit` as it does. */
+  /**
+   * Resolves once the disk has answered, which may be never. With `written`, once all that was committed is on it: then the
+   * next commits find it idle. To be awaited before anything here is written in the thread that answers readers.
+   */
+  async answers(written = false): Promise<void> {
+    await diskAnswers(databasePath(this.#directory));
+    if (!written) return;
+    try {
+      await using journal = await open(`${databasePath(this.#directory)}-wal`, 'r');
+      await journal.datasync();
+    } catch {
+      // An answer too: the commit that follows is told.
+    }
+  }
+
+  /**
+   * Keeps blocks that were verified and are not there, their files written in other threads. Needs a `commit`.
+   * @throws the file system's error (ENOSPC, EROFS), or SQLite's; `abandon` must follow then.
+   */
   async putAll(blocks: ReadonlyMap<BlockKey, { readonly bytes: Uint8Array }>): Promise<void> {
     const numbered = [...blocks].map(([key, { bytes }]) => ({ id: this.#total.nextId++, key, bytes }));
     const large = numbered.filter(({ bytes }) => bytes.length > INLINE_BYTES);

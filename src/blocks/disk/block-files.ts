@@ -4,19 +4,11 @@
  *
  * Reads are answered in the same turn as long as the disk does so in a blink; once it does not (a disk that spins up, a
  * network drive, one that is dying), they go through Node's threads until it does again, so that a slow disk delays those
- * who read from it and nobody else.
+ * who read from it and nobody else. A read that takes longer than its reader has patience fails, and while it hangs so do
+ * all others, at once: the block may be had elsewhere. Few threads are taken, so that a disk that hangs leaves the others
+ * to whoever else needs one.
  */
-import {
-  closeSync,
-  mkdirSync,
-  openSync,
-  read,
-  readdirSync,
-  readFileSync,
-  readSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, open as openCallback, openSync, read, readdirSync, readFileSync, readSync, rmSync } from 'node:fs';
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -26,6 +18,7 @@ import type { Scratch } from '../../base/scratch.ts';
 import { MAX_BLOCK_BYTES } from '../block.ts';
 
 const readLater = promisify(read);
+const openLater = promisify(openCallback);
 
 /** Files kept open, a GiB in blocks of 1 MiB: opening one takes as long as a small read of it. */
 const OPEN_FILES = 1024;
@@ -37,8 +30,13 @@ const FANOUT = 256;
 const FILE_UNIT_BYTES = 4096;
 /** A seek of a spinning disk takes 10 ms; what takes longer holds up the readers of other volumes. */
 const SLOW_READ_MS = 15;
+/** A disk that has not been read for this long is asked in another thread first: it may have gone meanwhile. */
+const PROVEN_MS = 100;
 /** So many reads that took less than a fifth of that make the disk a fast one again. */
 const FAST_READS = 64;
+/** Threads that reads of a slow disk take at once, and writes: a few keep any disk busy. */
+const READERS = 4;
+const WRITERS = 3;
 
 /** Files that other threads bring to the page cache at once; beyond it whoever reads them waits for the disk himself. */
 const EXPECTED_FILES = 4;
@@ -57,10 +55,18 @@ export class BlockFiles {
   readonly #open = new LRUCache<number, OpenFile>({ max: openFilesBound(), dispose: (file) => letGo(file) });
   /** Above 0 the disk is slow, and so many fast reads must follow. */
   #slowFor = 0;
+  #provenUntilMs = 0;
   #expecting = 0;
+  /** Reads that nobody waits for any more, and that have not ended. */
+  #overdue = 0;
+  readonly #patienceMs: number;
+  readonly #readers = new Places(READERS);
+  readonly #writers = new Places(WRITERS);
 
-  constructor(directory: string) {
+  /** `patienceMs`: how long a reader waits for a slow disk. */
+  constructor(directory: string, patienceMs: number) {
     this.#directory = join(directory, 'files');
+    this.#patienceMs = patienceMs;
   }
 
   /** What a block of that size takes on the disk. */
@@ -74,16 +80,17 @@ export class BlockFiles {
    */
   read(id: number, from: number, to: number, scratch?: Scratch): MaybePromise<Uint8Array> {
     const begun = performance.now();
-    if (this.#slowFor > 0) return this.#readLater(id, Buffer.allocUnsafeSlow(to - from), from, begun);
+    if (this.#slowFor > 0 || begun > this.#provenUntilMs)
+      return this.#readLater(id, Buffer.allocUnsafeSlow(to - from), from);
     const bytes = scratch?.take(to - from) ?? Buffer.allocUnsafeSlow(to - from);
     const length = readSync(this.#file(id).descriptor, bytes, 0, bytes.length, from);
-    this.#took(performance.now() - begun);
+    this.#took(begun);
     return bytes.subarray(0, length);
   }
 
   /** Has the system bring bytes `from`..`to` to its page cache meanwhile, unless the disk has enough to do. */
   expect(id: number, from: number, to: number): void {
-    if (this.#slowFor > 0 || this.#expecting >= EXPECTED_FILES) return;
+    if (this.#slowFor > 0 || this.#overdue > 0 || this.#expecting >= EXPECTED_FILES) return;
     this.#expecting++;
     this.#bring(id, from, to)
       // Whoever reads it will be told.
@@ -93,24 +100,9 @@ export class BlockFiles {
       });
   }
 
-  /** @throws the file system's error; then nothing of it is left. */
-  writeSync(id: number, bytes: Uint8Array): void {
-    try {
-      try {
-        writeFileSync(this.path(id), bytes, { mode: 0o600 });
-      } catch (error) {
-        if (!isAbsent(error)) throw error;
-        mkdirSync(this.#directoryOf(id), { recursive: true, mode: 0o700 });
-        writeFileSync(this.path(id), bytes, { mode: 0o600 });
-      }
-    } catch (error) {
-      this.remove(id);
-      throw error;
-    }
-  }
-
-  /** `writeSync` in another thread. */
+  /** In another thread. @throws the file system's error; then nothing of it is left. */
   async write(id: number, bytes: Uint8Array): Promise<void> {
+    await this.#writers.take();
     try {
       try {
         await writeFile(this.path(id), bytes, { mode: 0o600 });
@@ -122,6 +114,8 @@ export class BlockFiles {
     } catch (error) {
       this.remove(id);
       throw error;
+    } finally {
+      this.#writers.give();
     }
   }
 
@@ -165,16 +159,55 @@ export class BlockFiles {
     }
   }
 
-  async #readLater(id: number, bytes: Buffer, from: number, begun: number): Promise<Uint8Array> {
-    const file = this.#file(id);
-    file.readers++;
+  async #readLater(id: number, bytes: Buffer, from: number): Promise<Uint8Array> {
+    if (this.#overdue > 0) throw new Error('the disk does not answer');
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const reading = this.#readInThread(id, bytes, from);
+    const timer = setTimeout(() => {
+      this.#overdue++;
+      const ended = () => this.#overdue--;
+      reading.then(ended, ended);
+      reject(new Error(`the disk has not answered for ${this.#patienceMs / 1000} s`));
+    }, this.#patienceMs);
     try {
-      const { bytesRead } = await readLater(file.descriptor, bytes, 0, bytes.length, from);
-      return bytes.subarray(0, bytesRead);
+      return await Promise.race([reading, late]);
     } finally {
-      this.#took(performance.now() - begun);
-      if (--file.readers === 0 && !file.kept) closeSync(file.descriptor);
+      clearTimeout(timer);
     }
+  }
+
+  async #readInThread(id: number, bytes: Buffer, from: number): Promise<Uint8Array> {
+    await this.#readers.take();
+    const begun = performance.now();
+    try {
+      const file = await this.#beginReading(id);
+      try {
+        const { bytesRead } = await readLater(file.descriptor, bytes, 0, bytes.length, from);
+        return bytes.subarray(0, bytesRead);
+      } finally {
+        if (--file.readers === 0 && !file.kept) closeSync(file.descriptor);
+      }
+    } finally {
+      this.#took(begun);
+      this.#readers.give();
+    }
+  }
+
+  /** `#file`, opened in another thread, with one reader more. */
+  async #beginReading(id: number): Promise<OpenFile> {
+    let file = this.#open.get(id);
+    if (!file) {
+      const descriptor = await this.#openLater(id);
+      file = this.#open.get(id);
+      // Another may have opened it meanwhile.
+      if (file) closeSync(descriptor);
+      else {
+        file = { descriptor, readers: 0, kept: true };
+        this.#open.set(id, file);
+      }
+    }
+    file.readers++;
+    return file;
   }
 
   #file(id: number): OpenFile {
@@ -190,20 +223,58 @@ export class BlockFiles {
     try {
       return openSync(this.path(id), 'r');
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (this.#open.size === 0 || (code !== 'EMFILE' && code !== 'ENFILE')) throw error;
-      this.#open.clear();
+      this.#makeRoom(error);
       return openSync(this.path(id), 'r');
     }
   }
 
-  #took(durationMs: number): void {
+  async #openLater(id: number): Promise<number> {
+    try {
+      return await openLater(this.path(id), 'r');
+    } catch (error) {
+      this.#makeRoom(error);
+      return await openLater(this.path(id), 'r');
+    }
+  }
+
+  /** @throws `error` where another try is of no use */
+  #makeRoom(error: unknown): void {
+    const { code } = error as NodeJS.ErrnoException;
+    if (this.#open.size === 0 || (code !== 'EMFILE' && code !== 'ENFILE')) throw error;
+    this.#open.clear();
+  }
+
+  #took(begunMs: number): void {
+    const endMs = performance.now();
+    const durationMs = endMs - begunMs;
+    this.#provenUntilMs = endMs + PROVEN_MS;
     if (durationMs > SLOW_READ_MS) this.#slowFor = FAST_READS;
     else if (durationMs < SLOW_READ_MS / 5 && this.#slowFor > 0) this.#slowFor--;
   }
 
   #directoryOf(id: number): string {
     return join(this.#directory, (id % FANOUT).toString(16).padStart(2, '0'));
+  }
+}
+
+/** So many at once; whoever comes beyond that waits in line. */
+class Places {
+  readonly #waiting: (() => void)[] = [];
+  #free: number;
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  async take(): Promise<void> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  give(): void {
+    const next = this.#waiting.shift();
+    if (next) next();
+    else this.#free++;
   }
 }
 

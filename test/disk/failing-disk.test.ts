@@ -1,0 +1,200 @@
+/**
+ * A daemon whose disk fails under it, as real disks do: read-only after an error, EIO for everything, taken away, silent.
+ * Readers go on from the source, Docker's calls answer or say what is wrong, the daemon stays the same one, and works again
+ * with its disk.
+ */
+import { spawn } from 'node:child_process';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import type { CID } from 'multiformats/cid';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { detach } from '../../src/fuse/run-program.ts';
+import { Scratch } from '../cli/support/scratch.ts';
+import { shell } from '../fuse/outside.ts';
+import { type BlockGateway, startBlockGateway } from '../support/block-gateway.ts';
+import { BlockMap } from '../support/block-map.ts';
+import { startDaemon, type TestDaemon, until } from '../support/daemon.ts';
+import { DagBuilder } from '../support/dag-builder.ts';
+import { logged } from '../support/logged.ts';
+import { describeWith } from '../support/machine.ts';
+import { carV1 } from '../support/make-car.ts';
+import { read, sha256 } from '../support/reading.ts';
+import { numbered } from './support/numbered.ts';
+import { RealDisk } from './support/real-disk.ts';
+
+const DISK_BYTES = 128 * 1024 ** 2;
+/** Of both kinds that the cache keeps: rows of its table, and files. */
+const FILE_BYTES = [20_000, 300_000];
+const FILES = 60;
+/** What Docker's calls are promised to take; the machine may be busy. */
+const WITHIN_MS = 1000;
+
+describeWith(['root', 'fuse'], 'a disk that fails under a daemon', () => {
+  const sums: string[] = [];
+  let root: CID;
+  let gateway: BlockGateway;
+
+  beforeAll(async () => {
+    const blocks = new BlockMap();
+    const dag = new DagBuilder(blocks);
+    const files = Array.from({ length: FILES }, (_, index) => {
+      const bytes = Buffer.alloc(FILE_BYTES[index % FILE_BYTES.length] as number, `file ${index} `);
+      sums.push(sha256(bytes));
+      return { name: `f${index}`, cid: dag.raw(bytes), tsize: bytes.length };
+    });
+    root = dag.directory(files);
+    gateway = await startBlockGateway(blocks);
+  });
+  afterAll(() => gateway[Symbol.asyncDispose]());
+
+  async function serve(stateDirectory: string) {
+    const daemon = await startDaemon({ gateways: [gateway.url], stateDirectory, settings: { PREFETCH: 'none' } });
+    const mountpoint = await daemon.mount('data', root);
+    await importBlocks(daemon, 1);
+    let next = 0;
+    /** Reads files that nobody has read yet, and again what was read; each with the right bytes. */
+    const readSome = async () => {
+      await shell('echo 1 > /proc/sys/vm/drop_caches');
+      for (const index of [next, next + 1, 0, 1]) {
+        expect((await read(join(mountpoint, `f${index}`))).result).toBe(sums[index]);
+      }
+      next += 2;
+    };
+    await readSome();
+    await until('what was read is cached', async () => (await daemon.daemonStatus()).cache.blocks >= 2);
+    return { daemon, readSome };
+  }
+
+  async function importBlocks(daemon: TestDaemon, first: number) {
+    const blocks = Array.from({ length: 5 }, (_, index) => numbered(first * 10 + index));
+    await using client = daemon.client();
+    return await client.import(Readable.from([carV1([(blocks[0] as { cid: CID }).cid], blocks)]));
+  }
+
+  /** Get and List answer at once, whatever the disk does; the volume is as it was. */
+  async function answers(daemon: TestDaemon) {
+    const begun = performance.now();
+    expect((await daemon.status('data')).mounts).toBe(1);
+    const { Volumes } = await daemon.call<{ Volumes: object[] }>('List', {});
+    expect(Volumes).toHaveLength(1);
+    expect(performance.now() - begun).toBeLessThan(2 * WITHIN_MS);
+  }
+
+  async function worksAgain(daemon: TestDaemon) {
+    await daemon.mount('afterwards', root);
+    await daemon.remove('afterwards');
+    await importBlocks(daemon, 3);
+  }
+
+  test.each<[string, (disk: RealDisk) => Promise<void>, RegExp]>([
+    ['read-only after an error of its file system', (disk) => disk.turnReadOnly(), /EROFS|[Rr]ead-?only/],
+    ['EIO for everything', (disk) => disk.die(), /EIO|I\/O error/],
+  ])('%s: readers go on, changes are refused by name, and what was mounted is given back', async (_how, fail, why) => {
+    await using disk = await RealDisk.make(DISK_BYTES);
+    const { daemon: served, readSome } = await serve(disk.at('state'));
+    await using daemon = served;
+    const pid = daemon.daemonPid;
+    await fail(disk);
+    for (let times = 0; times < 3; times++) {
+      await readSome();
+      await answers(daemon);
+    }
+    const refused = new RegExp(`the state cannot be saved in ${disk.at('state')}: .*(${why.source})`);
+    await expect(daemon.create('new', root)).rejects.toThrow(refused);
+    await expect(daemon.call('Mount', { Name: 'data', ID: 'another' })).rejects.toThrow(refused);
+    await expect(importBlocks(daemon, 2)).rejects.toThrow(/the local store in .* cannot be written/);
+    await logged(daemon, 'the disk cache cannot be written: going on without it, and trying again every 30 s');
+    // A container that ends is not held by the disk.
+    await daemon.call('Unmount', { Name: 'data', ID: 'data' });
+    expect((await daemon.status('data')).mounts).toBe(0);
+    await logged(daemon, 'the state cannot be saved now, and will be later');
+    expect(daemon.daemonPid).toBe(pid);
+  });
+
+  test('taken away and brought back: nothing is written in its place, and it is used again', async () => {
+    await using disk = await RealDisk.make(DISK_BYTES);
+    const { daemon: served, readSome } = await serve(disk.at('state'));
+    await using daemon = served;
+    const pid = daemon.daemonPid;
+    await disk.detach();
+    await readSome();
+    await answers(daemon);
+    await expect(daemon.create('new', root)).rejects.toThrow(
+      `the state cannot be saved in ${disk.at('state')}: ENOENT`,
+    );
+    await logged(daemon, 'the disk cache cannot be written: going on without it, and trying again every 30 s');
+    await readSome();
+    expect(readdirSync(disk.path)).toEqual([]);
+    await disk.attach();
+    await worksAgain(daemon);
+    await readSome();
+    expect(daemon.daemonPid).toBe(pid);
+  });
+
+  test('silent for writers: nobody who reads or asks waits for it, who changes something is told, and it goes on', async () => {
+    await using disk = await RealDisk.make(DISK_BYTES);
+    const { daemon: served, readSome } = await serve(disk.at('state'));
+    await using daemon = served;
+    const pid = daemon.daemonPid;
+    await disk.freeze();
+    const silent = /the state cannot be saved in .*: the disk has not answered for \d+ s/;
+    const creating = daemon.create('new', root).then(
+      () => 'created',
+      ({ message }) => message,
+    );
+    const importing = importBlocks(daemon, 2);
+    const done = importing.then(
+      () => true,
+      () => true,
+    );
+    for (let times = 0; times < 4; times++) {
+      await readSome();
+      await answers(daemon);
+    }
+    expect(await creating).toMatch(silent);
+    const begun = performance.now();
+    await expect(daemon.create('new', root)).rejects.toThrow(silent);
+    expect(performance.now() - begun).toBeLessThan(WITHIN_MS);
+    await logged(daemon, 'the disk cache cannot be written: going on without it until it can');
+    expect(await Promise.race([done, answers(daemon)])).not.toBe(true);
+    await disk.thaw();
+    await importing;
+    await logged(daemon, 'the disk cache works again');
+    await until('the state can be saved', () =>
+      daemon.create('afterwards', root).then(
+        () => true,
+        () => false,
+      ),
+    );
+    expect(daemon.daemonPid).toBe(pid);
+  });
+
+  test('silent under the cache alone: readers of what is cached go on from the source', async () => {
+    using scratch = new Scratch();
+    for (const name of ['state', 'state/cache', 'behind']) mkdirSync(scratch.at(name));
+    const disk = spawn('bindfs', ['-f', scratch.at('behind'), scratch.at('state', 'cache')], { stdio: 'inherit' });
+    try {
+      await until('the disk is there', async () => (await shell('mount')).includes(scratch.at('state', 'cache')));
+      const { daemon: served, readSome } = await serve(scratch.at('state'));
+      await using daemon = served;
+      const pid = daemon.daemonPid;
+      disk.kill('SIGSTOP');
+      for (let times = 0; times < 3; times++) {
+        await readSome();
+        await answers(daemon);
+      }
+      await daemon.mount('meanwhile', root);
+      await daemon.remove('meanwhile');
+      await logged(daemon, 'the disk cache cannot be written: going on without it until it can');
+      disk.kill('SIGCONT');
+      await logged(daemon, 'the disk cache works again');
+      await readSome();
+      expect(daemon.daemonPid).toBe(pid);
+    } finally {
+      disk.kill('SIGCONT');
+      await detach(scratch.at('state', 'cache'));
+      disk.kill('SIGTERM');
+    }
+  });
+});
