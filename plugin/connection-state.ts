@@ -1,7 +1,7 @@
 /**
  * What of a FUSE connection must outlive the process that serves it, in the supervisor's run directory: what was
- * negotiated, once, in INIT; what node numbers mean; which requests are in flight, and of which a daemon
- * crashed. All of it ends with the connection.
+ * negotiated, once, in INIT; what node numbers mean; which requests are in flight, and of which daemons
+ * ended. All of it ends with the connection.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ export function connectionFiles(directory: string): ConnectionFiles {
     negotiated: join(directory, 'negotiated.json'),
     nodes: join(directory, 'nodes'),
     inFlight: join(directory, 'in-flight'),
-    suspects: join(directory, 'suspects.json'),
+    suspects: join(directory, 'suspects'),
   };
 }
 

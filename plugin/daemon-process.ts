@@ -9,6 +9,7 @@
  * The process ends by SIGKILL in the end, always: a thread that is blocked reading /dev/fuse keeps a process from exiting.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import type { Logger } from '../src/base/log.ts';
 
 /** What the daemon reads to find its connection. The descriptor's number is fixed by the position in stdio. */
@@ -25,6 +26,8 @@ export interface DaemonEnvironment {
   readonly IPFS_VOLUME_TAKE_OVER: '0' | '1';
   /** How many daemons the supervisor had before this one. */
   readonly IPFS_VOLUME_RESTARTS: string;
+  /** `silent` where the daemon before ended by itself and could not say of what; see `DaemonDeath.silent`. */
+  readonly IPFS_VOLUME_LAST_DEATH: 'silent' | 'other';
 }
 
 export type MessageUp = { readonly type: 'ready' | 'answered' | 'lost' | 'draining' | 'pong' };
@@ -40,6 +43,9 @@ const START_LIMIT_MS = 120_000;
  * once; store and cache take twelve each at the most (see `BlockFiles`), and leave the rest to names and the state.
  */
 const WAITING_THREADS = '32';
+/** What ends a process that is aborted (out of its heap, a failed assertion) or crashes in native code; nobody else sends these. */
+const CRASHES: ReadonlySet<string> = new Set(['SIGABRT', 'SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGTRAP', 'SIGSYS']);
+
 /** How much of what the daemon wrote to stderr is kept for the log when it dies. */
 const LAST_WORDS_BYTES = 4096;
 /** After its end, whatever else may hold its stderr open. */
@@ -54,6 +60,11 @@ export interface DaemonDeath {
   readonly answered: boolean;
   /** True where it found that the FUSE connection has ended. */
   readonly lost: boolean;
+  /**
+   * True where it ended by itself, of something that it did, and had no chance to write down what: a crash, a hang that it
+   * was killed for, the machine's memory at an end. False for an exception, which it writes down, and for whoever kills it.
+   */
+  readonly silent: boolean;
 }
 
 export interface Patience {
@@ -72,6 +83,7 @@ export class DaemonProcess {
   #isReady = false;
   #lost = false;
   #unansweredPings = 0;
+  #stuck = false;
   #lastWords = '';
   #onDraining: (() => void) | undefined;
 
@@ -111,11 +123,13 @@ export class DaemonProcess {
         becomeReady();
       } else this.#answered = true;
     });
+    const oomKillsBefore = oomKills();
     this.died = new Promise((resolve) => {
       const end = (how: string): void => {
         clearInterval(heartbeat);
         clearTimeout(startTimer);
-        resolve({ how, lastWords: this.#lastWords.trim(), answered: this.#answered, lost: this.#lost });
+        const silent = this.#stuck || CRASHES.has(how) || (how === 'SIGKILL' && oomKills() > oomKillsBefore);
+        resolve({ how, lastWords: this.#lastWords.trim(), answered: this.#answered, lost: this.#lost, silent });
       };
       this.#child.once('error', (error) => {
         // Also said of a signal that could not be sent to one that runs.
@@ -166,6 +180,16 @@ export class DaemonProcess {
 
   #killStuck(how: string): void {
     this.#logger.error({ pid: this.pid }, `the daemon ${how}: killing it`);
+    this.#stuck = true;
     this.kill('SIGKILL');
+  }
+}
+
+/** How many processes the kernel has killed for want of memory since the machine started (proc_vmstat(5)). */
+function oomKills(): number {
+  try {
+    return Number(/^oom_kill (\d+)$/m.exec(readFileSync('/proc/vmstat', 'utf8'))?.[1] ?? 0);
+  } catch {
+    return 0;
   }
 }

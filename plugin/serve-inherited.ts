@@ -70,6 +70,7 @@ export function serveInherited(
           onNegotiated: (agreed) => saveNegotiated(files.negotiated, agreed),
           journalPath: files.inFlight,
           suspectsPath: files.suspects,
+          suspectAll: inherited.IPFS_VOLUME_LAST_DEATH === 'silent',
           withoutResend: !config.resend,
           beforeAnswer: journal.keep,
           onFirstAnswer: onAnswer,

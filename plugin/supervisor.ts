@@ -69,6 +69,8 @@ export class Supervisor implements RelayTarget {
   #leaving: DaemonProcess | undefined;
   #readySocket: string | undefined;
   #generation = 0;
+  /** The daemon before. */
+  #diedSilently = false;
   #stopping = false;
 
   constructor(options: SupervisorOptions) {
@@ -146,13 +148,14 @@ export class Supervisor implements RelayTarget {
           IPFS_VOLUME_CONNECTION_DIRECTORY: runDirectory,
           IPFS_VOLUME_TAKE_OVER: this.#generation > 1 ? '1' : '0',
           IPFS_VOLUME_RESTARTS: String(this.#generation - 1),
+          IPFS_VOLUME_LAST_DEATH: this.#diedSilently ? 'silent' : 'other',
         },
         logger,
         patience,
       );
     } catch (error) {
       const how = `it could not be started: ${messageChain(error)}`;
-      this.#afterDeath(undefined, { how, lastWords: '', answered: false, lost: false });
+      this.#afterDeath(undefined, { how, lastWords: '', answered: false, lost: false, silent: this.#diedSilently });
       return;
     }
     this.#current = daemon;
@@ -175,6 +178,7 @@ export class Supervisor implements RelayTarget {
     this.#readySocket = undefined;
     this.#current = undefined;
     this.#leaving = undefined;
+    this.#diedSilently = death.silent;
     if (this.#stopping) return;
     if (asked) logger.info({ pid: daemon.pid }, 'the daemon has made room for another');
     else logger.error({ pid: daemon?.pid, how, lastWords }, 'the daemon died');

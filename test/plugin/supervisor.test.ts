@@ -15,6 +15,7 @@ interface Start {
   readonly atMs: number;
   readonly pid: number;
   readonly takeOver: string;
+  readonly lastDeath: string;
 }
 
 let directory: string;
@@ -156,6 +157,20 @@ describe('a daemon that served', () => {
     if (play === 'serves') process.kill(starts()[0]?.pid ?? 0, 'SIGSTOP');
     expect(await next(socket)).not.toBe(socket);
     expect(said.join('\n')).toContain('the daemon has not moved for 0.2 s: killing it');
+  });
+
+  test.each([
+    ['aborts', 'silent'],
+    ['stuck', 'silent'],
+    ['killed', 'other'],
+    ['dies', 'other'],
+  ])('tells the next daemon how the one before ended: %s is %s', async (play, lastDeath) => {
+    const policy = new RestartPolicy({ firstPauseMs: 1, longestPauseMs: 1, maxFruitlessStarts: 100 });
+    supervise(play, { policy });
+    await until('three have started', () => starts().length > 2);
+    expect(starts().map((start) => start.lastDeath)).toEqual(
+      starts().map((_, index) => (index === 0 ? 'other' : lastDeath)),
+    );
   });
 
   test('makes room when it is asked to, which is no death; calls wait meanwhile', async () => {

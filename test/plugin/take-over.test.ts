@@ -296,9 +296,16 @@ print(len(names), len(set(names)))`;
     expect(await rest(lister.stdout)).toBe(`${SHARDED} ${SHARDED}\n`);
   });
 
-  it('a request that was waiting at three crashes is EIO, and the supervisor goes on', async () => {
-    const crashes = encodeURIComponent('process.on("SIGUSR2", () => { throw new Error("a defect") })');
-    await serve({ READ_TIMEOUT: '60s' }, { NODE_OPTIONS: `--import=data:text/javascript,${crashes}` });
+  it.each([
+    ['an exception', 'throw new Error("a defect")'],
+    ['running out of memory, without a word', 'for (const kept = []; ; ) kept.push(new Array(1e6).fill(kept.length))'],
+  ])('a request that was waiting at three crashes by %s is EIO, and the supervisor goes on', async (_how, crash) => {
+    const preload = encodeURIComponent(`process.on("SIGUSR2", () => { ${crash} })`);
+    const options = `--max-old-space-size=96 --import=data:text/javascript,${preload}`;
+    await serve({ READ_TIMEOUT: '60s' }, { NODE_OPTIONS: options });
+    await shell('ls "$1/tree/d4"', mountpoint);
+    // Whoever else reads meanwhile keeps each daemon from being one that died before it answered.
+    const others = loop('[ $(ls "$1/tree/d4" | wc -l) = 25 ] && sleep 0.1');
     const { hold } = gateway;
     gateway.hold = () => new Promise(() => undefined);
     let seen = gateway.asked.length;
@@ -312,6 +319,7 @@ print(len(names), len(set(names)))`;
     }
     expect((await waiting.outcome).stderr).toContain('Input/output error');
     gateway.hold = hold;
+    await allWell([others]);
     expect(await shell('ls "$1/tree/d2" | wc -l', mountpoint)).toBe(`${FILES_A_DIRECTORY}\n`);
     const said = daemon.log.filter((line) => line.includes('a request that daemons crash of is answered EIO'));
     expect(said.map((line) => JSON.parse(line).crashes)).toContain(3);

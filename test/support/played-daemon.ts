@@ -4,6 +4,8 @@
  *
  *   serves     is ready, answers calls and pings, makes room when it is asked to
  *   dies       with last words, before it is ready
+ *   aborts     is ready, and ends as by an assertion that failed
+ *   killed     is ready, and ends as by somebody's kill -9
  *   stuck      is ready, then answers nothing any more
  *   unready    never gets so far
  *   lost       finds that its connection has ended
@@ -14,7 +16,8 @@ import { createServer } from 'node:http';
 
 const [play = '', log = ''] = process.argv.slice(2);
 const { IPFS_VOLUME_DAEMON_SOCKET: socket, IPFS_VOLUME_TAKE_OVER: takeOver } = process.env;
-appendFileSync(log, `${JSON.stringify({ atMs: Date.now(), pid: process.pid, takeOver })}\n`);
+const { IPFS_VOLUME_LAST_DEATH: lastDeath } = process.env;
+appendFileSync(log, `${JSON.stringify({ atMs: Date.now(), pid: process.pid, takeOver, lastDeath })}\n`);
 
 const tell = (type: string) => process.send?.({ type });
 process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
@@ -40,5 +43,9 @@ if (play === 'dies') {
       process.exit(0);
     }
   });
-  createServer((_request, response) => response.end(String(process.pid))).listen(socket, () => tell('ready'));
+  createServer((_request, response) => response.end(String(process.pid))).listen(socket, () => {
+    tell('ready');
+    if (play === 'aborts') process.abort();
+    if (play === 'killed') process.kill(process.pid, 'SIGKILL');
+  });
 }

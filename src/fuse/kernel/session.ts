@@ -43,8 +43,10 @@ export interface Connection {
   readonly inherited?: boolean;
   /** A file that is written where the kernel cannot send requests again; the same one for every process in turn. */
   readonly journalPath?: string;
-  /** A file for what the process worked on when it crashed; the same one for every process in turn. */
+  /** A file for what processes worked on when they ended by themselves; the same one for every process in turn. */
   readonly suspectsPath?: string;
+  /** True where the process before ended by itself without saying of what: whatever comes again is suspected. */
+  readonly suspectAll?: boolean;
   /** True to do as if the kernel could not send requests again. */
   readonly withoutResend?: boolean;
   /** Called before the answer to INIT leaves, so that what was agreed outlives this process. */
@@ -89,10 +91,10 @@ export class FuseSession {
     const memory = createRingMemory();
     this.#ring = new RingReader(memory);
     this.#journal = connection.journalPath === undefined ? undefined : openJournal(connection.journalPath);
-    const { suspectsPath, inherited = false } = connection;
+    const { suspectsPath, suspectAll = false, inherited = false } = connection;
     if (suspectsPath !== undefined) {
       // An exception in the turn of a request is its own; one out of turn may be that of any that waits.
-      this.#suspects = new SuspectRequests(suspectsPath, inherited, () =>
+      this.#suspects = new SuspectRequests(suspectsPath, { inherited, suspectAll }, () =>
         this.#handling ? [this.#handling.unique] : this.#inFlight.uniques(),
       );
     }
