@@ -17,6 +17,7 @@ import { lockMountRoot } from './mount-root-lock.ts';
 import { relay } from './relay.ts';
 import { makeRunDirectory } from './run-directory.ts';
 import { listenOnSocket } from './server.ts';
+import { notifyReady } from './service-manager.ts';
 import { type SupervisedConnection, Supervisor } from './supervisor.ts';
 import { VERSION } from './version.ts';
 
@@ -63,6 +64,11 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   handleSignals(supervisor, logger);
   serving = true;
   supervisor.start();
+  // Where no daemon ever is, the end says why.
+  void supervisor.nextDaemon(new AbortController().signal).then(
+    () => notifyReady(logger),
+    () => undefined,
+  );
   const end = await supervisor.ended;
   return end === 'stopped' ? 0 : 1;
 }

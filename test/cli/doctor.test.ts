@@ -14,6 +14,7 @@ import {
   checkStateDirectory,
 } from '../../src/cli/doctor/machine-checks.ts';
 import { checkPrivacy } from '../../src/cli/doctor/privacy-check.ts';
+import { checkVisibleMount } from '../../src/cli/doctor/visible-mount-check.ts';
 import type { Diagnosis } from '../../src/volumes/control-api.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
 import { ControlServer, json } from './support/control-server.ts';
@@ -170,6 +171,15 @@ test('doctor shows what the daemon found, and fails with the names of what faile
   expect(text.stderr).toMatch(/^ipfs-volume: [^\n]*disk cache[^\n]*failed\n$/);
   const machine = await runCommand(['doctor', '--json', '--socket', server.socketPath]);
   expect(JSON.parse(machine.stdout)).toContainEqual(found);
+});
+
+test('a daemon whose mount is in a namespace of its own is a warning that says what to take out of its unit', async () => {
+  expect(await checkVisibleMount('/somewhere/mnt', async () => false)).toMatchObject({
+    outcome: 'warning',
+    detail: expect.stringContaining('/somewhere/mnt'),
+    advice: expect.stringMatching(/PrivateTmp/),
+  });
+  expect(await checkVisibleMount('/somewhere/mnt', async () => true)).toMatchObject({ outcome: 'ok' });
 });
 
 test('beside a daemon that answers, what this shell has in its environment is no matter', async () => {

@@ -23,6 +23,7 @@ import {
   diagnosis,
 } from '../doctor/machine-checks.ts';
 import { checkPrivacy } from '../doctor/privacy-check.ts';
+import { checkVisibleMount } from '../doctor/visible-mount-check.ts';
 import { formatTable } from '../table.ts';
 
 export function registerDoctor(program: Command, context: CliContext): void {
@@ -62,6 +63,7 @@ async function checkDaemon(options: DaemonOptions, context: CliContext): Promise
       status = await daemon.status();
       results.push(
         diagnosis('daemon', 'ok', `version ${status.version} on ${daemon.socketPath}`),
+        await checkVisibleMount(status.mountRoot),
         ...(await daemon.doctor()),
       );
     });
