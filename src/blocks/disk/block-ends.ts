@@ -9,7 +9,7 @@ import type { BlockKey } from '../block.ts';
 import type { BlockEnds } from '../block-store.ts';
 
 /** At each end. The fields around a UnixFS file's bytes take up to about 60, with mode and time. */
-export const END_BYTES = 128;
+const END_BYTES = 128;
 
 /** Checksum, head and tail, of a block of at least two ends. */
 export function packEnds(key: BlockKey, bytes: Uint8Array): Uint8Array {
