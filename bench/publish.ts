@@ -11,6 +11,15 @@ import { type Chart, chartSvg } from './svg.ts';
 const DOCUMENT = new URL('../docs/BENCHMARKS.md', import.meta.url);
 const PICTURES = new URL('../docs/benchmarks/', import.meta.url);
 
+/** As the legend has them. */
+const PRIORITY_NAMES: Readonly<Record<string, string>> = {
+  demand: 'demand: a reader waits',
+  readahead: 'ahead of a reader',
+  metadata: 'metadata: what listings need',
+  profile: 'profile: what the last run needed',
+  background: 'background: the rest',
+};
+
 const [path] = process.argv.slice(2);
 if (path === undefined) throw new Error('usage: node bench/publish.ts FILE, of npm run bench -- --json FILE');
 const { machine, reports } = JSON.parse(readFileSync(path, 'utf8')) as { machine: Machine; reports: Report[] };
@@ -46,10 +55,16 @@ function between(text: string, name: string, content: string): string {
 }
 
 function chartOf(picture: string, series: readonly Series[]): Chart {
-  const lines = series.filter(({ points }) => points.some(([, y]) => y > 0));
+  // Each keeps its look where others have nothing to show.
+  const lines = series
+    .map(({ name, points }, look) => ({ name: PRIORITY_NAMES[name] ?? name, points, look }))
+    .filter(({ points }) => points.some(([, y]) => y > 0));
   if (picture.startsWith('start')) {
     const title = `${picture.replace('start, ', '')}: what came, until ready`;
-    return { title, xLabel: 'seconds since the mount', yLabel: 'MiB', lines, steps: true };
+    const readySeconds = Math.max(...lines.flatMap(({ points }) => points.map(([x]) => x)));
+    const marks = [{ name: 'ready', x: readySeconds }];
+    const maxX = 1.02 * readySeconds;
+    return { title, xLabel: 'seconds since the mount', yLabel: 'MiB', lines, marks, maxX, steps: true };
   }
   if (picture === 'fairness') {
     const title = 'Reads beside a background fill, 1 Gbit/s and 50 ms';

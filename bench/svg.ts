@@ -7,6 +7,8 @@
 interface Line {
   readonly name: string;
   readonly points: readonly (readonly [number, number])[];
+  /** Which colour and pattern. */
+  readonly look: number;
 }
 
 export interface Chart {
@@ -38,7 +40,7 @@ const DASHES = ['', '7 3', '2 3', '9 3 2 3', '12 4', '4 4'];
 const MAX_POINTS = 300;
 
 export function chartSvg(chart: Chart): string {
-  const lines = chart.lines.map(({ name, points }) => ({ name, points: thinned(points) }));
+  const lines = chart.lines.map(({ points, ...line }) => ({ ...line, points: thinned(points) }));
   const all = lines.flatMap(({ points }) => points);
   const minX = chart.logarithmicX ? Math.min(...all.map(([x]) => x)) : 0;
   const maxX = chart.maxX ?? Math.max(...all.map(([x]) => x));
@@ -68,7 +70,7 @@ export function chartSvg(chart: Chart): string {
       ? rule(LEFT, toY(y ?? 0), WIDTH - RIGHT, toY(y ?? 0), 'mark') + text(WIDTH - RIGHT, toY(y ?? 0) - 5, name, 'end')
       : rule(toX(x), TOP, toX(x), bottom, 'mark') + text(toX(x) - 5, TOP + 12, name, 'end'),
   );
-  const drawn = lines.map(({ points }, index) => {
+  const drawn = lines.map(({ points, look }) => {
     const inside = points.filter(([x]) => x <= maxX * 1.001);
     const path = inside
       .map(([x, y], at) => {
@@ -79,26 +81,28 @@ export function chartSvg(chart: Chart): string {
       .join('');
     const dots = chart.dots
       ? inside.map(
-          ([x, y]) => `<circle cx="${toX(x).toFixed(1)}" cy="${toY(y).toFixed(1)}" r="3.5" fill="${colour(index)}"/>`,
+          ([x, y]) => `<circle cx="${toX(x).toFixed(1)}" cy="${toY(y).toFixed(1)}" r="3.5" fill="${colour(look)}"/>`,
         )
       : [];
-    return `<path d="${path}" ${stroke(index)}/>${dots.join('')}`;
+    return `<path d="${path}" ${stroke(look)}/>${dots.join('')}`;
   });
-  const legend = lines.map(({ name }, index) => {
+  const legend = lines.map(({ name, look }, index) => {
     const x = LEFT + (index % columns) * ((WIDTH - LEFT) / columns);
     const y = HEIGHT + 16 + Math.floor(index / columns) * LEGEND_LINE;
-    return `<path d="M${x} ${y - 4}h26" ${stroke(index)}/>${text(x + 32, y, name, 'start')}`;
+    return `<path d="M${x} ${y - 4}h26" ${stroke(look)}/>${text(x + 32, y, name, 'start')}`;
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escaped(chart.title)}">
 <style>
-  svg { font: 13px system-ui, sans-serif; background: #fff; color: #24292f }
+  svg { font: 13px system-ui, sans-serif; color: #24292f }
+  .ground { fill: #fff }
   text { fill: currentColor }
   .title { font-weight: 600; font-size: 15px }
   .grid { stroke: currentColor; stroke-opacity: .12 }
   .axis { stroke: currentColor; stroke-opacity: .6 }
   .mark { stroke: currentColor; stroke-opacity: .6; stroke-dasharray: 3 3 }
-  @media (prefers-color-scheme: dark) { svg { background: #0d1117; color: #e6edf3 } }
+  @media (prefers-color-scheme: dark) { svg { color: #e6edf3 } .ground { fill: #0d1117 } }
 </style>
+<rect width="100%" height="100%" class="ground"/>
 ${[...axes, ...marks, ...drawn, ...legend].join('\n')}
 </svg>
 `;
