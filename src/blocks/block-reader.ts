@@ -29,6 +29,8 @@ export interface WantOptions {
   readonly timeoutMs?: number | undefined;
   /** What the caller was given in all, where `timeoutMs` is what is left of it: the error of a time-out says this. */
   readonly limitMs?: number | undefined;
+  /** What the block measures, as far as the caller knows: many small ones may be under way at once before a path is known. */
+  readonly expectedBytes?: number | undefined;
   /** On whose account the block is. Must not throw. */
   readonly account?: OnBlock | undefined;
 }

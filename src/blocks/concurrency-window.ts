@@ -92,6 +92,11 @@ export class ConcurrencyWindow {
     return this.#phase === 'double' ? Math.max(MIN_WINDOW, Math.floor(this.#window / 2)) : this.#window;
   }
 
+  /** False until it has found where more requests bring no more. */
+  get isKnown(): boolean {
+    return this.#phase !== 'double';
+  }
+
   /** All that was answered so far, to be noted when a request is sent. */
   get receivedBytes(): number {
     return this.#received;

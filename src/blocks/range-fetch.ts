@@ -57,6 +57,11 @@ class Range extends Job implements LaneJob {
     this.rank = rank;
   }
 
+  /** The blocks that reach over its ends, and the way there, not counted. */
+  get expectedBytes(): number {
+    return this.to - this.from + 1;
+  }
+
   /**
    * More than this is not an answer to the question: twice the range, for the blocks that reach over its ends and the
    * inner nodes (under 1 % of what they lead to), and four blocks' worth for ranges of a few bytes in a deep DAG.
@@ -145,7 +150,7 @@ export class RangeFetch {
 
   async #run(range: Range, lane: SourceLane): Promise<void> {
     const { signal } = range.controller;
-    const flight = lane.begin(PRIORITIES[range.rank] ?? 'demand');
+    const flight = lane.begin(PRIORITIES[range.rank] ?? 'demand', range.expectedBytes);
     let idle = false;
     const watch = (limitMs: number) =>
       this.#options.clock.schedule(limitMs, () => {

@@ -24,6 +24,8 @@ import { verifyBlock } from './verify.ts';
 /** A job that can wait at a lane; 0 is demand. */
 export interface LaneJob extends Job {
   readonly rank: number;
+  /** What it will bring, where that is known. */
+  readonly expectedBytes: number | undefined;
 }
 
 /**
@@ -64,6 +66,14 @@ const MAX_IN_FLIGHT_BY_RANK = [2048, 512, 512, 256, 256] as const;
 const MAX_READING = 512;
 /** For the estimate of what a request will bring, before the first came: UnixFS's old chunk size. */
 const GUESSED_BLOCK_BYTES = 256 * 1024;
+/** Answers that the estimate rests on. */
+const MEAN_OF_ANSWERS = 16;
+/**
+ * Until a path is known, requests for small blocks may be under way up to this many bytes, whatever the window of requests:
+ * a start wants a thousand of 3 KB, and the window would take ten round trips to grow to that. 170 ms of 100 Mbit/s.
+ */
+const FIRST_BYTES = 2 * 1024 * 1024;
+const MAX_FIRST_REQUESTS = 256;
 
 export class SourceLane {
   readonly source: BlockSource;
@@ -81,6 +91,8 @@ export class SourceLane {
   #bytes = 0;
   #errors = 0;
   #meanBlockBytes = GUESSED_BLOCK_BYTES;
+  /** Of all that is in flight. */
+  #expectedBytes = 0;
 
   constructor(source: BlockSource, clock: Clock, random: () => number, attemptTimeoutMs: number) {
     this.source = source;
@@ -143,18 +155,21 @@ export class SourceLane {
     return true;
   }
 
-  /** Whether a job of `rank` may start now. What may not at one rank may not at a later one. */
-  admits(rank: number): boolean {
+  /** Whether a job of `rank` may start now. What may not at one rank may not at a later one, as far as anybody looks. */
+  admits(rank: number, expectedBytes = this.#meanBlockBytes): boolean {
     if (this.health.failing) return this.#probes === 0 && this.health.probeInMs === 0;
     if (this.#inFlight >= (MAX_IN_FLIGHT_BY_RANK[rank] ?? 0)) return false;
     if (rank === 0) return this.#filling < MAX_READING;
-    return this.#filling < (rank >= PRIORITY_RANK.background ? this.#window.spareSize : this.#window.size);
+    if (rank >= PRIORITY_RANK.background) return this.#filling < this.#window.spareSize;
+    if (this.#filling < this.#window.size) return true;
+    const isBeginning = !this.#window.isKnown && this.#filling < MAX_FIRST_REQUESTS;
+    return isBeginning && this.#expectedBytes + expectedBytes <= FIRST_BYTES;
   }
 
   /** Asks for one block, and verifies it. */
-  fetch(cid: CID, priority: Priority, events: AttemptEvents): Attempt {
+  fetch(cid: CID, priority: Priority, expectedBytes: number, events: AttemptEvents): Attempt {
     const controller = new AbortController();
-    const flight = this.begin(priority, () => events.slow());
+    const flight = this.begin(priority, expectedBytes, () => events.slow());
     let over = false;
     const end = (outcome: Outcome) => {
       if (over) return;
@@ -191,12 +206,13 @@ export class SourceLane {
    * Counts a request of any form as in flight until `end`, which takes the bytes of an answer that says something about
    * the path (`undefined` for others). Without `onSlow` it never counts as slow: a range takes as long as it is large.
    */
-  begin(priority: Priority, onSlow?: () => void): Flight {
+  begin(priority: Priority, expectedBytes: number, onSlow?: () => void): Flight {
     const startedAtMs = this.#clock.nowMs();
     const receivedBefore = this.#window.receivedBytes;
     let probe = this.health.failing;
     let slow = false;
     this.#inFlight++;
+    this.#expectedBytes += expectedBytes;
     if (probe) this.#probes++;
     const stopProbe = () => {
       if (probe) this.#probes--;
@@ -229,6 +245,7 @@ export class SourceLane {
           this.#window.answered({ nowMs, bytes, delayMs, receivedBefore, inFlight, saturated, forReader });
         }
         this.#inFlight--;
+        this.#expectedBytes -= expectedBytes;
         if (slow) this.#slow--;
         stopProbe();
       },
@@ -239,7 +256,8 @@ export class SourceLane {
   received(bytes: number): void {
     this.#blocks++;
     this.#bytes += bytes;
-    this.#meanBlockBytes += (bytes - this.#meanBlockBytes) / 16;
+    // The guess counts as one of them, so that the first answers outweigh it.
+    this.#meanBlockBytes += (bytes - this.#meanBlockBytes) / Math.min(MEAN_OF_ANSWERS, this.#blocks + 1);
     this.health.good();
   }
 

@@ -127,6 +127,7 @@ export class WantQueue {
       this.#wants.set(key, want);
     }
     const rank = PRIORITY_RANK[options.priority];
+    want.expectedBytes ??= options.expectedBytes;
     this.#stats.wanted(rank);
     this.#addWaiter(want, rank, options, { resolve, reject });
     this.#reprioritise(want);
@@ -250,9 +251,9 @@ export class WantQueue {
 
   #next(lane: SourceLane): LaneJob | undefined {
     for (let rank = 0; rank < PRIORITIES.length; rank++) {
-      if (!lane.admits(rank)) return undefined;
-      if (rank === FIRST_PREFETCH_RANK && (this.#bucket?.readyInMs() ?? 0) > 0) return undefined;
       const job = lane.lists[rank]?.first;
+      if (!lane.admits(rank, job?.expectedBytes)) return undefined;
+      if (rank === FIRST_PREFETCH_RANK && (this.#bucket?.readyInMs() ?? 0) > 0) return undefined;
       if (job) return job;
     }
     return undefined;
@@ -277,9 +278,9 @@ export class WantQueue {
   #send(want: Want, lane: SourceLane): void {
     const priority = PRIORITIES[want.rank] ?? 'demand';
     const bucket = want.rank >= FIRST_PREFETCH_RANK ? this.#bucket : undefined;
-    const estimate = lane.meanBlockBytes;
+    const estimate = want.expectedBytes ?? lane.meanBlockBytes;
     bucket?.charge(estimate);
-    const attempt = lane.fetch(want.cid, priority, {
+    const attempt = lane.fetch(want.cid, priority, estimate, {
       slow: () => {
         this.#advance(want);
         this.#pump(lane);

@@ -41,6 +41,8 @@ export class Want extends Job implements LaneJob {
   attempts: ReadonlyMap<SourceLane, Attempt> = NO_ATTEMPTS;
   answers: ReadonlyMap<SourceLane, Answer> = NO_ANSWERS;
   rank = Number.POSITIVE_INFINITY;
+  /** As the first who knew it said. */
+  expectedBytes: number | undefined;
   /** Requests that failed, over all sources; sources that failed already are asked again no earlier than `retryAtMs`. */
   failures = 0;
   retryAtMs = 0;
