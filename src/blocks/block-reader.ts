@@ -69,4 +69,7 @@ export interface BlockReader {
    * where a source can; resolves with how many came, 0 where no source can. Never throws for what did not come.
    */
   fetchRange(root: CID, from: number, to: number, options: WantOptions): Promise<number>;
+
+  /** The same of `root` and all blocks below it, which claim to measure `treeBytes` together. */
+  fetchTree(root: CID, treeBytes: number, options: WantOptions): Promise<number>;
 }

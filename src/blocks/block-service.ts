@@ -12,6 +12,7 @@ import type { Scratch } from '../base/scratch.ts';
 import { type BlockKey, blockKey } from './block.ts';
 import type { BlockReader, WantOptions } from './block-reader.ts';
 import type { BlockEnds, BlockSink, BlockStore } from './block-store.ts';
+import type { RangeOptions } from './range-fetch.ts';
 import { checkCid, identityBytes } from './verify.ts';
 import { WantQueue, type WantQueueOptions } from './want-queue.ts';
 
@@ -140,14 +141,11 @@ export class BlockService implements BlockReader {
   }
 
   fetchRange(root: CID, from: number, to: number, options: WantOptions): Promise<number> {
-    // Field by field: a caller's options may be getters, which a spread would not see.
-    const { priority, signal, timeoutMs } = options;
-    return this.#queue.wantRange(root, from, to, {
-      priority,
-      signal,
-      timeoutMs,
-      onBlock: (cid, bytes, origin) => account(options, cid, { bytes, origin }, true),
-    });
+    return this.#queue.wantRange(root, from, to, rangeOptions(options));
+  }
+
+  fetchTree(root: CID, treeBytes: number, options: WantOptions): Promise<number> {
+    return this.#queue.wantTree(root, treeBytes, rangeOptions(options));
   }
 
   /** Ends all waits with ABORTED and closes the sources; stores and sinks are their maker's to close. Idempotent. */
@@ -180,6 +178,17 @@ export class BlockService implements BlockReader {
     account(options, cid, found, true);
     return found.bytes;
   }
+}
+
+/** Field by field: a caller's options may be getters, which a spread would not see. */
+function rangeOptions(options: WantOptions): RangeOptions {
+  const { priority, signal, timeoutMs } = options;
+  return {
+    priority,
+    signal,
+    timeoutMs,
+    onBlock: (cid, bytes, origin) => account(options, cid, { bytes, origin }, true),
+  };
 }
 
 function account(options: WantOptions, cid: CID, { bytes, origin }: Found, fetched: boolean): void {

@@ -38,13 +38,16 @@ export interface BlockSource {
   close(): Promise<void>;
 }
 
-/** A source that can send the blocks of a range of a file in one answer (a CAR of a trustless gateway). */
+/** A source that can send the blocks of a range of a file, or of a whole tree, in one answer (a CAR of a trustless gateway). */
 export interface RangeSource extends BlockSource {
   /**
    * The blocks on the way from `root` to bytes `from`..`to` (inclusive) of its file, in the DAG's order and unverified.
    * May end early without an error: count what came.
    */
   getRange(root: CID, from: number, to: number, options: FetchOptions): AsyncIterable<Block>;
+
+  /** `root` and all blocks below it, which are thought to measure `sizeBytes`; as for the rest like `getRange`. */
+  getTree(root: CID, sizeBytes: number, options: FetchOptions): AsyncIterable<Block>;
 }
 
 export function isRangeSource(source: BlockSource): source is RangeSource {

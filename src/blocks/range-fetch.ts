@@ -1,5 +1,5 @@
 /**
- * Ranges of files in one answer each, from sources that can (`RangeSource`).
+ * Ranges of files, and small trees, in one answer each, from sources that can (`RangeSource`).
  *
  * A range brings along what it brings: each block is verified and delivered as it comes, and nothing is ever missing for
  * good, since whoever needs a block that did not come wants it by itself. So a range is not retried, and its failure is
@@ -7,9 +7,9 @@
  */
 import type { CID } from 'multiformats/cid';
 import { codeOf, messageChain } from '../base/errors.ts';
-import { blockKey, MAX_BLOCK_BYTES } from './block.ts';
+import { type Block, blockKey, MAX_BLOCK_BYTES } from './block.ts';
 import type { WantOptions } from './block-reader.ts';
-import { isRangeSource } from './block-source.ts';
+import { type FetchOptions, isRangeSource, type RangeSource } from './block-source.ts';
 import type { Clock } from './clock.ts';
 import { Job } from './job-list.ts';
 import { PRIORITIES, PRIORITY_RANK } from './priority.ts';
@@ -37,37 +37,45 @@ interface RangeFetchOptions {
   readonly deliver: (cid: CID, bytes: Uint8Array, rank: number, origin: string) => void;
 }
 
+/** What is asked for: bytes `from`..`to` (inclusive) of a file, or all below a block, which claims to measure so much. */
+export type RangeOf = { readonly from: number; readonly to: number } | { readonly treeBytes: number };
+
 /** A range someone waits for: at a lane's list until `begin`, then on the wire. */
 class Range extends Job implements LaneJob {
   readonly key: string;
   readonly root: CID;
-  readonly from: number;
-  readonly to: number;
+  readonly of: RangeOf;
   rank: number;
   count = 0;
   readonly controller = new AbortController();
   readonly callers = new Set<{ options: RangeOptions; done: (count: number) => void }>();
 
-  constructor(key: string, root: CID, from: number, to: number, rank: number) {
+  constructor(key: string, root: CID, of: RangeOf, rank: number) {
     super();
     this.key = key;
     this.root = root;
-    this.from = from;
-    this.to = to;
+    this.of = of;
     this.rank = rank;
   }
 
   /** The blocks that reach over its ends, and the way there, not counted. */
   get expectedBytes(): number {
-    return this.to - this.from + 1;
+    return 'treeBytes' in this.of ? this.of.treeBytes : this.of.to - this.of.from + 1;
   }
 
   /**
-   * More than this is not an answer to the question: twice the range, for the blocks that reach over its ends and the
-   * inner nodes (under 1 % of what they lead to), and four blocks' worth for ranges of a few bytes in a deep DAG.
+   * More than this is not an answer to the question. Of a tree that is what it claims, and a block more. Of a range it is
+   * twice the range, for the blocks that reach over its ends and the inner nodes (under 1 % of what they lead to), and four
+   * blocks' worth for ranges of a few bytes in a deep DAG.
    */
   get maxBytes(): number {
-    return 2 * (this.to - this.from + 1) + 4 * MAX_BLOCK_BYTES;
+    if ('treeBytes' in this.of) return this.of.treeBytes + MAX_BLOCK_BYTES;
+    return 2 * this.expectedBytes + 4 * MAX_BLOCK_BYTES;
+  }
+
+  blocks(source: RangeSource, options: FetchOptions): AsyncIterable<Block> {
+    if ('treeBytes' in this.of) return source.getTree(this.root, this.of.treeBytes, options);
+    return source.getRange(this.root, this.of.from, this.of.to, options);
   }
 }
 
@@ -84,14 +92,15 @@ export class RangeFetch {
   }
 
   /** As `WantQueue.wantRange`. */
-  fetch(root: CID, from: number, to: number, options: RangeOptions): Promise<number> {
-    const key = `${from}:${to}:${blockKey(root)}`;
+  fetch(root: CID, of: RangeOf, options: RangeOptions): Promise<number> {
+    const what = 'treeBytes' in of ? 'tree' : `${of.from}:${of.to}`;
+    const key = `${what}:${blockKey(root)}`;
     const rank = PRIORITY_RANK[options.priority];
     const former = this.#ranges.get(key);
     if (former) return this.#lift(former, rank, options);
     const lane = preferred(this.#options.lanes);
     if (lane === undefined || !isRangeSource(lane.source)) return Promise.resolve(0);
-    const range = new Range(key, root, from, to, rank);
+    const range = new Range(key, root, of, rank);
     this.#ranges.set(key, range);
     const promise = this.#join(range, options);
     lane.enqueue(range);
@@ -184,7 +193,7 @@ export class RangeFetch {
     if (!isRangeSource(source)) return;
     const priority = PRIORITIES[range.rank] ?? 'demand';
     let bytesLeft = range.maxBytes;
-    for await (const { cid, bytes } of source.getRange(range.root, range.from, range.to, { signal, priority })) {
+    for await (const { cid, bytes } of range.blocks(source, { signal, priority })) {
       if (signal.aborted) return;
       verifyBlock(cid, bytes);
       bytesLeft -= bytes.length;

@@ -142,7 +142,13 @@ export class WantQueue {
    */
   wantRange(root: CID, from: number, to: number, options: RangeOptions): Promise<number> {
     if (this.#refusal(root, options.signal)) return Promise.resolve(0);
-    return this.#ranges.fetch(root, from, to, options);
+    return this.#ranges.fetch(root, { from, to }, options);
+  }
+
+  /** The same of all blocks below `root`, which claims to measure `treeBytes`: what is much more is not taken. */
+  wantTree(root: CID, treeBytes: number, options: RangeOptions): Promise<number> {
+    if (this.#refusal(root, options.signal)) return Promise.resolve(0);
+    return this.#ranges.fetch(root, { treeBytes }, options);
   }
 
   /** Rejects whoever waits with ABORTED, ends all requests, closes the sources. Idempotent. */

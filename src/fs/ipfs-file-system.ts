@@ -75,7 +75,7 @@ export class IpfsFileSystem implements FileSystem {
     this.#nodes = new NodeTable(recorder);
     this.#root = new RootDirectory(recorder);
     this.#children = new ChildNodes(unixfs, this.#nodes);
-    this.#siblingsAhead = new SiblingsAhead(unixfs.blocks);
+    this.#siblingsAhead = new SiblingsAhead(unixfs);
     this.#lister = new DirectoryLister(unixfs, this.#nodes, this.#children, this.#siblingsAhead, now);
     this.#reads = new FileReads(unixfs, now, options.observers ?? []);
   }
@@ -130,13 +130,15 @@ export class IpfsFileSystem implements FileSystem {
   lookup(parent: NodeId, name: Uint8Array, context: RequestContext): MaybePromise<Entry> {
     if (name.length > MAX_NAME_BYTES) throw new CodedError('NAME_TOO_LONG', 'a name of more than 255 bytes');
     if (parent === ROOT_NODE) return this.#lookupVolume(name, context);
-    const { volume, key } = this.#directory(parent);
+    const directory = this.#directory(parent);
+    const { volume, key } = directory;
     const want = new NodeWant('demand', volume.spec.timeoutMs, context, this.#now, volume.account);
     return this.#noting(volume, lookingUp(name, key), () =>
       chain(this.#unixfs.find(key, name, want), (found) => {
         if (!found) throw NO_ENTRY;
         const { table, link } = found;
         this.#siblingsAhead.onDirectory(volume, table);
+        this.#siblingsAhead.onLookup(directory, table, link);
         const node = this.#children.lookup({ parent, name, volume }, table.key(link), table.size(link), want);
         return chain(node, (child) => entryOf(this.#nodes, child, false));
       }),

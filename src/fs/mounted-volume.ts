@@ -61,10 +61,10 @@ export class MountedVolume {
   /** To be given along with every want on this volume's account. */
   readonly account: OnBlock = (cid, sizeBytes, how) => {
     this.tally.add(cid, sizeBytes, how);
-    if (how.fetched && how.priority === 'demand') this.onWait?.(cid);
+    if (how.priority === 'demand') this.onNeed?.(cid, sizeBytes, how.fetched);
   };
-  /** Told of each block that a reader had to wait for. Must not throw. */
-  onWait: ((cid: CID) => void) | undefined;
+  /** Told of each block, or part of one, that a reader was given, and whether it `waited`. Must not throw. */
+  onNeed: ((cid: CID, sizeBytes: number, waited: boolean) => void) | undefined;
   #lastError: string | null = null;
 
   constructor(spec: VolumeSpec, owner: Owner, serial: number) {

@@ -9,17 +9,27 @@
  * reads many has all of it. Each wait also pays for directories that are looked into next: the first files there whose
  * ending was waited for elsewhere are wanted at once, since a package's first file is a round trip, too. Where everything
  * is here nothing of this runs.
+ *
+ * A directory is brought whole where it is small, as one request where a source can: when it is looked into, and beside
+ * one that was, the smallest first. How large that may be grows with the volume's waits, and all of it is bounded by what
+ * is read in the end (`AheadAllowance`).
  */
 import type { CID } from 'multiformats/cid';
 import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
 import { type ContentKey, cidOf, contentKey } from '../unixfs/content-key.ts';
 import type { LinkTable } from '../unixfs/link-table.ts';
+import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
+import { AheadAllowance } from './ahead-allowance.ts';
+import { alikeFirst, blockBytes, endingOf, SMALL_FILE_BYTES, smallestFirst, totalBytes, upTo } from './link-order.ts';
 import type { MountedVolume } from './mounted-volume.ts';
+import type { DirectoryNode } from './node-table.ts';
+import { WholeDirectories } from './whole-directories.ts';
 
-/** What is larger is read in parts, if at all: libraries, archives, images. */
-const SMALL_FILE_BYTES = 256 * 1024;
-/** What the root block of a directory, or of a file that is not a raw block, is taken for at the most. */
-const INNER_BYTES = 32 * 1024;
+/** A directory of no more is brought whole from the first; and, once a reader waited often, one of so much. */
+const TREE_BYTES = 256 * 1024;
+const MAX_TREE_BYTES = 4 * 1024 * 1024;
+/** The largest block of today's importers. */
+const BLOCK_BYTES = 1024 * 1024;
 /** For the first wait in a directory. */
 const FIRST_BYTES = 256 * 1024;
 /** For one directory in all. */
@@ -42,6 +52,8 @@ interface Directory {
   waits: number;
   askedBytes: number;
   readonly asked: Set<number>;
+  /** False where it was only listed. */
+  lookedInto: boolean;
 }
 
 interface Reader {
@@ -52,14 +64,19 @@ interface Reader {
   /** Most recently waited for last. */
   readonly endings: Set<string>;
   paidDirectories: number;
+  waits: number;
+  readonly allowance: AheadAllowance;
+  readonly whole: WholeDirectories;
 }
 
 export class SiblingsAhead {
+  readonly #unixfs: UnixfsReader;
   readonly #blocks: BlockReader;
   readonly #readers = new WeakMap<MountedVolume, Reader>();
 
-  constructor(blocks: BlockReader) {
-    this.#blocks = blocks;
+  constructor(unixfs: UnixfsReader) {
+    this.#unixfs = unixfs;
+    this.#blocks = unixfs.blocks;
   }
 
   /** To be told of each directory that is listed or looked into. Waits for nothing. */
@@ -68,7 +85,14 @@ export class SiblingsAhead {
     const reader = this.#reader(volume);
     const { directories, endings } = reader;
     const known = directories.get(table);
-    const directory = known ?? { table, files: undefined, waits: 0, askedBytes: 0, asked: new Set() };
+    const directory = known ?? {
+      table,
+      files: undefined,
+      waits: 0,
+      askedBytes: 0,
+      asked: new Set(),
+      lookedInto: false,
+    };
     if (known) directories.delete(table);
     else reader.entries += table.count;
     directories.set(table, directory);
@@ -78,30 +102,44 @@ export class SiblingsAhead {
       reader.entries -= oldest.count;
     }
     if (known || reader.paidDirectories === 0) return;
-    const links = small(table, 0).filter((link) => endings.has(endingOf(table, link)));
+    const links = upTo(SMALL_FILE_BYTES, table, 0).filter((link) => endings.has(endingOf(table, link)));
     if (this.#ahead(volume, directory, links, FIRST_BYTES)) reader.paidDirectories--;
+  }
+
+  /** To be told of each entry that is looked up, before its block is wanted. */
+  onLookup({ volume, key }: DirectoryNode, table: LinkTable, link: number): void {
+    const reader = this.#reader(volume);
+    const directory = reader.directories.get(table);
+    if (!directory) return;
+    const limitBytes = Math.min(MAX_TREE_BYTES, TREE_BYTES * Math.max(1, reader.waits));
+    const { asked } = directory;
+    if (!asked.has(link) && this.#isTree(reader, table, link, limitBytes)) {
+      if (reader.whole.bring(table.key(link), table.size(link) ?? 0, reader.waits > 0)) asked.add(link);
+    }
+    // One that came by a listing of its parent was not looked up itself.
+    if (directory.lookedInto || reader.waits === 0) return;
+    directory.lookedInto = true;
+    const sizeBytes = totalBytes(table, limitBytes);
+    if (sizeBytes <= limitBytes) reader.whole.bring(key, sizeBytes, true);
   }
 
   #onWait(volume: MountedVolume, reader: Reader, cid: CID): void {
     const key = contentKey(cid);
+    reader.waits++;
     for (const directory of [...reader.directories.values()].reverse()) {
       const { table, asked } = directory;
-      directory.files ??= new Map(small(table, 0).map((link) => [table.key(link), link]));
+      directory.files ??= new Map(upTo(BLOCK_BYTES, table, 0).map((link) => [table.key(link), link]));
       const from = directory.files.get(key);
       if (from === undefined) continue;
       const ending = endingOf(table, from);
-      reader.endings.delete(ending);
-      reader.endings.add(ending);
-      if (reader.endings.size > ENDINGS_KEPT) reader.endings.delete(first(reader.endings));
+      const isDirectory = this.#isTree(reader, table, from, Number.POSITIVE_INFINITY);
+      if (!isDirectory) remember(reader.endings, ending, ENDINGS_KEPT);
       reader.paidDirectories = Math.min(MAX_PAID_DIRECTORIES, reader.paidDirectories + DIRECTORIES_A_WAIT);
       directory.waits++;
       asked.add(from);
       const budget = Math.min(MAX_BYTES, FIRST_BYTES * directory.waits ** 2);
       if (directory.askedBytes >= budget) return;
-      // From the link that was waited for to the end, and then from the start.
-      const alike = Map.groupBy(small(table, from + 1), (link) => endingOf(table, link) === ending);
-      const links = [...(alike.get(true) ?? []), ...(alike.get(false) ?? [])];
-      this.#ahead(volume, directory, links, budget);
+      this.#ahead(volume, directory, isDirectory ? smallestFirst(table) : alikeFirst(table, from), budget);
       return;
     }
   }
@@ -109,26 +147,54 @@ export class SiblingsAhead {
   /** Wants the first of `links` that are not here, up to `budget` bytes of that directory in all; true where it wants any. */
   #ahead(volume: MountedVolume, directory: Directory, links: readonly number[], budget: number): boolean {
     const { table, asked } = directory;
-    const want: WantOptions = { priority: 'readahead', timeoutMs: volume.spec.timeoutMs, account: volume.account };
+    const reader = this.#reader(volume);
+    const want = wantOf(volume);
     let wanted = false;
     for (const link of links) {
       if (directory.askedBytes >= budget || !volume.mounted) break;
       if (asked.has(link)) continue;
+      const isTree = this.#isTree(reader, table, link, TREE_BYTES);
+      const sizeBytes = isTree ? (table.size(link) ?? 0) : blockBytes(table, link);
+      const key = table.key(link);
+      if (isTree) {
+        if (!reader.whole.bring(key, sizeBytes, true, true)) continue;
+      } else if (this.#blocks.has(cidOf(key))) continue;
+      else if (!reader.allowance.take(sizeBytes)) break;
+      else void this.#fetch(cidOf(key), { ...want, expectedBytes: sizeBytes });
       asked.add(link);
-      const cid = cidOf(table.key(link));
-      if (this.#blocks.has(cid)) continue;
-      directory.askedBytes += blockBytes(table, link);
+      directory.askedBytes += sizeBytes;
       wanted = true;
-      void this.#fetch(cid, want);
     }
     return wanted;
+  }
+
+  /** Whether a link leads to a directory of no more than `limitBytes` in all, as far as can be told without its block. */
+  #isTree({ endings }: Reader, table: LinkTable, link: number, limitBytes: number): boolean {
+    // Files have blocks of this kind, too, where they have a mode or a time: those are called as other files are.
+    return (
+      !table.isRaw(link) &&
+      (table.size(link) ?? Number.POSITIVE_INFINITY) <= limitBytes &&
+      !endings.has(endingOf(table, link))
+    );
   }
 
   #reader(volume: MountedVolume): Reader {
     let reader = this.#readers.get(volume);
     if (!reader) {
-      const made: Reader = { directories: new Map(), entries: 0, endings: new Set(), paidDirectories: 0 };
-      volume.onWait = (cid) => this.#onWait(volume, made, cid);
+      const allowance = new AheadAllowance();
+      const made: Reader = {
+        directories: new Map(),
+        entries: 0,
+        endings: new Set(),
+        paidDirectories: 0,
+        waits: 0,
+        allowance,
+        whole: new WholeDirectories(this.#unixfs, allowance, wantOf(volume)),
+      };
+      volume.onNeed = (cid, sizeBytes, waited) => {
+        made.allowance.read(sizeBytes);
+        if (waited) this.#onWait(volume, made, cid);
+      };
       this.#readers.set(volume, made);
       reader = made;
     }
@@ -144,27 +210,15 @@ export class SiblingsAhead {
   }
 }
 
-/** Links of blocks worth bringing ahead: from `start` to the end, and then from the first. */
-function small(table: LinkTable, start: number): number[] {
-  const links: number[] = [];
-  for (let step = 0; step < table.count; step++) {
-    const link = (start + step) % table.count;
-    if (blockBytes(table, link) <= SMALL_FILE_BYTES) links.push(link);
-  }
-  return links;
+function wantOf({ spec, account }: MountedVolume): WantOptions {
+  return { priority: 'readahead', timeoutMs: spec.timeoutMs, account };
 }
 
-/** What the link's own block measures: of a raw one its link says it, of others it says what is below, too. */
-function blockBytes(table: LinkTable, link: number): number {
-  const size = table.size(link) ?? Number.POSITIVE_INFINITY;
-  return table.isRaw(link) ? size : Math.min(size, INNER_BYTES);
-}
-
-/** What follows a name's first dot: `cpython-311.pyc` is not `cpython-311.opt-1.pyc`. */
-function endingOf(table: LinkTable, link: number): string {
-  const name = Buffer.from(table.name(link)).toString('latin1');
-  const dot = name.indexOf('.', 1);
-  return dot < 0 ? '' : name.slice(dot);
+/** As the latest of so many. */
+function remember<T>(latest: Set<T>, item: T, limit: number): void {
+  latest.delete(item);
+  latest.add(item);
+  if (latest.size > limit) latest.delete(first(latest));
 }
 
 function first<T>(items: Iterable<T>): T {

@@ -84,16 +84,23 @@ class GatewaySource implements RangeSource {
   }
 
   async *getRange(root: CID, from: number, to: number, { signal }: FetchOptions): AsyncGenerator<Block> {
-    if (this.#clock.nowMs() < this.#carlessUntilMs) return;
-    const query = { format: 'car', 'dag-scope': 'entity', 'entity-bytes': `${from}:${to}` };
-    // Depth first is the order in which the index needs them; a block that stands twice is sent once.
-    const answer = await this.#ask(root, query, `${CAR};version=1;order=dfs;dups=n`, signal);
-    this.#checkType(answer, CAR_TYPES);
-    yield* gatewayCarBlocks(this.#http, answer.chunks(), to - from + 1);
+    yield* this.#car(root, { 'dag-scope': 'entity', 'entity-bytes': `${from}:${to}` }, to - from + 1, signal);
+  }
+
+  async *getTree(root: CID, sizeBytes: number, { signal }: FetchOptions): AsyncGenerator<Block> {
+    yield* this.#car(root, { 'dag-scope': 'all' }, sizeBytes, signal);
   }
 
   close(): Promise<void> {
     return this.#http.close();
+  }
+
+  async *#car(root: CID, scope: Record<string, string>, sizeBytes: number, signal: AbortSignal): AsyncGenerator<Block> {
+    if (this.#clock.nowMs() < this.#carlessUntilMs) return;
+    // Depth first is the order in which readers need them; a block that stands twice is sent once.
+    const answer = await this.#ask(root, { format: 'car', ...scope }, `${CAR};version=1;order=dfs;dups=n`, signal);
+    this.#checkType(answer, CAR_TYPES);
+    yield* gatewayCarBlocks(this.#http, answer.chunks(), sizeBytes);
   }
 
   /** The answer with status 200 to a request for `cid`. @throws as `getBlock` does for every other. */

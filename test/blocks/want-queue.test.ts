@@ -108,6 +108,27 @@ describe('priority', () => {
     );
   });
 
+  it.each([
+    { bytes: 3000, expected: 256 },
+    { bytes: 64 * 1024, expected: 32 },
+    { bytes: 1024 * 1024, expected: 16 },
+    { bytes: undefined, expected: 16 },
+  ])('sends $expected blocks of $bytes bytes at once while the path is not known', async ({ bytes, expected }) => {
+    const a = source('a', () => ({ answer: 'block', delayMs: 50 }));
+    build([a]);
+    for (let index = 0; index < 400; index++) {
+      void queue.want(cidAt(index), { priority: 'profile', expectedBytes: bytes }).catch(() => {});
+    }
+    await settle();
+    expect(a.calls).toHaveLength(expected);
+    // Whoever waits stands behind none of them, and the background takes no part in it.
+    ask(cidAt(401));
+    for (let index = 402; index < 420; index++) ask(cidAt(index), 'background');
+    await settle();
+    expect(a.calls).toHaveLength(expected + 1);
+    await clock.advance(5000);
+  });
+
   it('lifts a waiting want, and lowers it again when the reader leaves', async () => {
     const a = source('a', () => ({ answer: 'block', delayMs: 50 }));
     build([a]);
@@ -599,6 +620,24 @@ describe('ranges', () => {
     const seen = askRange(0, 99);
     await clock.advance(100);
     expect(seen.count).toBe(8);
+  });
+
+  it('takes no more bytes than a tree claims, and a block', async () => {
+    const a = ranged();
+    a.range = Array.from({ length: 30 }, (_, index) => makeBlock(new Uint8Array(1024 * 1024).fill(index)));
+    build([a]);
+    const tree = queue.wantTree(cidAt(0), 1024 * 1024, { priority: 'readahead' });
+    await clock.advance(100);
+    expect(await tree).toBe(3);
+  });
+
+  it('is one request for a tree, whoever asks, and not the one for a range', async () => {
+    const a = ranged();
+    build([a]);
+    const wants = [1, 1].map((bytes) => queue.wantTree(cidAt(0), bytes, { priority: 'readahead' }));
+    const seen = askRange(0, 0);
+    await clock.advance(10);
+    expect([...(await Promise.all(wants)), seen.count, a.ranges]).toEqual([5, 5, 5, 2]);
   });
 
   it('lets a range go whose source begins to fail while it waits', async () => {

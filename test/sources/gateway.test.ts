@@ -407,6 +407,26 @@ describeWith(['kubo'], "Kubo's own gateway", () => {
     expect(received.map(({ cid }) => cid.toString())).toEqual([root.toString(), leaf(2), leaf(3), leaf(4)]);
   });
 
+  test('the CAR of a tree holds all of it, directories before what stands in them', async () => {
+    const content = [randomBytes(100), randomBytes(200)].map((bytes) => bytes.toString('hex'));
+    await node.run(['files', 'mkdir', '-p', '--cid-version=1', '/tree/below']);
+    const write = ['files', 'write', '--create', '--raw-leaves', '--cid-version=1'];
+    await node.run([...write, '/tree/a'], content[0]);
+    await node.run([...write, '/tree/below/b'], content[1]);
+    const cidAt = async (path: string) => node.line(['files', 'stat', '--hash', path]);
+    const received: Block[] = [];
+    const root = CID.parse(await cidAt('/tree'));
+    for await (const each of source.getTree(root, 2000, demand())) received.push(each);
+    for (const { cid, bytes } of received) verifyBlock(cid, bytes);
+    const expected = [
+      await cidAt('/tree'),
+      await cidAt('/tree/a'),
+      await cidAt('/tree/below'),
+      await cidAt('/tree/below/b'),
+    ];
+    expect(received.map(({ cid }) => cid.toString())).toEqual(expected);
+  });
+
   test('a gateway addressed as localhost answers', async () => {
     const here = gatewaySource({ url: node.gatewayUrl.replace('127.0.0.1', 'localhost') });
     const v1 = await node.line(['add', '-Q', '--cid-version=1'], 'at home');

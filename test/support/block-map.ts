@@ -4,6 +4,7 @@
  * A block that is put is "here": answered in the same turn. `remote` blocks are answered in a later one and counted;
  * `silent` ones only fail, when their caller aborts or `expire` plays the passing of their time-out.
  */
+import { code as DAG_PB, decode } from '@ipld/dag-pb';
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../../src/base/errors.ts';
 import { chain, type MaybePromise } from '../../src/base/maybe-promise.ts';
@@ -23,6 +24,9 @@ export class BlockMap implements BlockReader {
   /** Every block asked for that was not here, in order; with its priority. */
   readonly fetched: { cid: CID; priority: string }[] = [];
   readonly ranges: { root: CID; from: number; to: number }[] = [];
+  readonly trees: { root: CID; treeBytes: number }[] = [];
+  /** True: what `fetchTree` asks for comes, as from a source that can. */
+  sendsTrees = false;
   readonly rangeReads: { cid: CID; start: number; end: number }[] = [];
   /** Blocks that a reader was said to come to. */
   readonly expected: CID[] = [];
@@ -119,6 +123,21 @@ export class BlockMap implements BlockReader {
   async fetchRange(root: CID, from: number, to: number): Promise<number> {
     this.ranges.push({ root, from, to });
     return 0;
+  }
+
+  async fetchTree(root: CID, treeBytes: number): Promise<number> {
+    this.trees.push({ root, treeBytes });
+    if (!this.sendsTrees) return 0;
+    await new Promise(setImmediate);
+    return this.#bring(root);
+  }
+
+  #bring(root: CID): number {
+    const key = blockKey(root);
+    this.#remote.delete(key);
+    const bytes = this.blocks.get(key);
+    if (!bytes || root.code !== DAG_PB) return bytes ? 1 : 0;
+    return decode(bytes).Links.reduce((count, { Hash }) => count + this.#bring(Hash), 1);
   }
 
   #wait(cid: CID, options: WantOptions): Promise<Uint8Array> {

@@ -122,6 +122,10 @@ export class FaultRangeSource extends FaultSource implements RangeSource {
     this.#ownClock = clock;
   }
 
+  getTree(root: CID, sizeBytes: number, options: FetchOptions): AsyncIterable<Block> {
+    return this.getRange(root, 0, sizeBytes, options);
+  }
+
   async *getRange(_root: CID, _from: number, _to: number, { signal }: FetchOptions): AsyncIterable<Block> {
     this.ranges++;
     for (const block of this.range) {

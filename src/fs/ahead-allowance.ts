@@ -1,0 +1,26 @@
+/**
+ * Bounds what is brought ahead of a volume's readers on a guess: so much to begin with, and then some for each byte that
+ * they read. A program that reads what was guessed pays for more guesses; one that looks into a thousand directories and
+ * reads a file of each has little fetched for nothing.
+ */
+
+/** Some three seconds of 100 Mbit/s: a start, of which nothing is known yet, is worth as much. And the most that is saved up. */
+const SAVED_BYTES = 32 * 1024 * 1024;
+/** Of what lies beside what a program reads, a quarter or more is nearly always read as well. */
+const BY_BYTE_READ = 4;
+
+export class AheadAllowance {
+  #bytes = SAVED_BYTES;
+
+  /** A reader was given so much. */
+  read(sizeBytes: number): void {
+    this.#bytes = Math.min(SAVED_BYTES, this.#bytes + sizeBytes * BY_BYTE_READ);
+  }
+
+  /** True, and charged, where so much more may be asked for. */
+  take(sizeBytes: number): boolean {
+    if (sizeBytes > this.#bytes) return false;
+    this.#bytes -= sizeBytes;
+    return true;
+  }
+}
