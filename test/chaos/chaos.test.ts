@@ -29,7 +29,7 @@ import {
 } from '../support/known-volumes.ts';
 import { describeWith } from '../support/machine.ts';
 
-const SECONDS = Number(process.env.CHAOS_SECONDS ?? 180);
+const SECONDS = Number(process.env.CHAOS_SECONDS ?? 300);
 const SEED = Number(process.env.CHAOS_SEED ?? Date.now() % 1_000_000);
 const READERS = 5;
 const CHURNERS = 2;

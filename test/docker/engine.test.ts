@@ -7,6 +7,7 @@ import { describeWith } from '../support/machine.ts';
 import { containers } from './suites/containers.ts';
 import { demo } from './suites/demo.ts';
 import { faults } from './suites/faults.ts';
+import { killedDaemon } from './suites/killed-daemon.ts';
 import { plugin } from './suites/plugin.ts';
 import { refusals } from './suites/refusals.ts';
 import { restarts } from './suites/restarts.ts';
@@ -22,6 +23,7 @@ describeWith(['root', 'fuse', 'docker'], 'a Docker engine with the plugin', () =
   containers(bench);
   refusals(bench);
   faults(bench);
+  killedDaemon(bench);
   plugin(bench);
   restarts(bench);
   demo(bench);
