@@ -258,9 +258,10 @@ export class WantQueue {
   #next(lane: SourceLane): LaneJob | undefined {
     for (let rank = 0; rank < PRIORITIES.length; rank++) {
       const job = lane.lists[rank]?.first;
-      if (!lane.admits(rank, job?.expectedBytes)) return undefined;
-      if (rank === FIRST_PREFETCH_RANK && (this.#bucket?.readyInMs() ?? 0) > 0) return undefined;
-      if (job) return job;
+      if (!job) continue;
+      if (!lane.admits(rank, job.expectedBytes)) return undefined;
+      if (rank >= FIRST_PREFETCH_RANK && (this.#bucket?.readyInMs() ?? 0) > 0) return undefined;
+      return job;
     }
     return undefined;
   }
