@@ -1,5 +1,5 @@
 /** The prefetcher by a clock of the test's and a source that counts: what it fetches, when it stops, what it says of a start. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CID } from 'multiformats/cid';
@@ -109,6 +109,9 @@ describe('the prefetcher', () => {
     volume.delivered(bytes.length, () => clock.nowMs());
   }
 
+  /** Written as soon as the disk answers. */
+  const profileIsKept = () => until(() => readdirSync(directory).some((file) => file.endsWith('.json')));
+
   async function until(holds: () => boolean): Promise<void> {
     for (let turn = 0; !holds(); turn++) {
       if (turn > 10_000) throw new Error('never');
@@ -139,6 +142,7 @@ describe('the prefetcher', () => {
     await settle();
     expect(clock.timers).toBe(0);
 
+    await profileIsKept();
     blocks.makeAllRemote();
     blocks.fetched.length = 0;
     const second = start();
@@ -179,8 +183,7 @@ describe('the prefetcher', () => {
     const first = start();
     await read(mounted(first, { ...AUTO, prefetch: 'none' }), leaves[7] as CID);
     first.unmounted('v');
-    await settle();
-
+    await profileIsKept();
     blocks.makeAllRemote();
     blocks.fetched.length = 0;
     const second = start(undefined, 500);
