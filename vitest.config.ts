@@ -15,6 +15,7 @@ const MACHINE = [
   'test/disk/**/*.test.ts',
   'test/hostile/daemon*.test.ts',
   'test/docker/**/*.test.ts',
+  'test/systemd/**/*.test.ts',
   'test/chaos/**/*.test.ts',
 ];
 

@@ -2,12 +2,12 @@
  * What a suite needs of the machine. Where it lacks something the suite is skipped, with one visible line that says what
  * and why; `REQUIRE=fuse,docker,kubo` (any of them) turns such a skip into a failure, as CI does.
  */
-import { accessSync, closeSync, constants, existsSync, openSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { describe, test } from 'vitest';
 import { KUBO_BINARY } from '../kubo/build.ts';
 
-export type Need = 'root' | 'fuse' | 'docker' | 'compose' | 'registry' | 'kubo' | 'fixtures';
+export type Need = 'root' | 'fuse' | 'docker' | 'compose' | 'registry' | 'kubo' | 'systemd' | 'fixtures';
 
 /** IPFS content by other projects, beside the checkout and not part of it. */
 export const FIXTURES = new URL('../../../shared/fixtures', import.meta.url).pathname;
@@ -31,6 +31,13 @@ const PROBES: Readonly<Record<Need, () => string | undefined>> = {
   compose: () => (onPath('docker-compose') ? undefined : 'there is no docker-compose on the PATH'),
   registry: () => (onPath('docker-registry') ? undefined : 'there is no docker-registry on the PATH'),
   kubo: () => (existsSync(KUBO_BINARY) ? undefined : `${KUBO_BINARY} is not built: run "node test/kubo/build.ts"`),
+  systemd: () => {
+    const missing = ['systemctl', 'systemd-notify', 'unshare', 'nsenter'].find((program) => !onPath(program));
+    if (missing !== undefined) return `there is no ${missing} on the PATH`;
+    const systems = readFileSync('/proc/filesystems', 'utf8');
+    const unknown = ['cgroup2', 'overlay'].find((type) => !systems.includes(`\t${type}\n`));
+    return unknown === undefined ? PROBES.root() : `the kernel has no ${unknown}`;
+  },
   fixtures: () => (existsSync(FIXTURES) ? undefined : `${FIXTURES} is not there`),
 };
 
