@@ -101,7 +101,10 @@ export class BlockService implements BlockReader {
     };
     const identity = identityBytes(cid);
     if (identity) return slice(identity);
-    const local = this.#local(cid, (store) => store.getRange(key, start, end, scratch));
+    // A store that is asked after another took its time answers in a later turn, whatever it takes itself.
+    let isThisTurn = true;
+    const local = this.#local(cid, (store) => store.getRange(key, start, end, isThisTurn ? scratch : undefined));
+    isThisTurn = false;
     return chain(local, (found) => {
       // A store says no both of a block it lacks and of one too short. The latter would be fetched for nothing.
       if (found === undefined && this.has(cid)) return chain(this.get(cid, options), slice);

@@ -1,7 +1,8 @@
 import { CID } from 'multiformats/cid';
 import { create } from 'multiformats/hashes/digest';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, test } from 'vitest';
 import { codeOf } from '../../src/base/errors.ts';
+import { Scratch } from '../../src/base/scratch.ts';
 import { type Block, type BlockKey, blockKey } from '../../src/blocks/block.ts';
 import type { OnBlock } from '../../src/blocks/block-reader.ts';
 import { BlockService } from '../../src/blocks/block-service.ts';
@@ -170,6 +171,25 @@ describe('BlockService.getRange', () => {
       expect(await failure(() => service.getRange(IDENTITY, 0, 4, DEMAND))).toBe('DAG_INVALID');
     },
   );
+});
+
+test('a store that is asked in a later turn, since another took its time, is given no memory that is used again', async () => {
+  const scratch = new Scratch(1000);
+  const reusing = new MapStore('reusing', false, [LOCAL]);
+  reusing.getRange = (_key, start: number, end: number, given?: Scratch) => {
+    const bytes = given?.take(end - start) ?? new Uint8Array(end - start);
+    bytes.set(LOCAL.bytes.subarray(start, end));
+    return bytes;
+  };
+  const stores = [new MapStore('slow', true), reusing];
+  const two = new BlockService({ memory, stores, sinks: [], sources: [], timeoutMs: 1000 });
+  const reading = two.getRange(LOCAL.cid, 100, 200, DEMAND, scratch);
+  expect(reading).toBeInstanceOf(Promise);
+  const bytes = await reading;
+  // As the next reader's does.
+  scratch.reset();
+  scratch.take(1000).fill(0xff);
+  expect(Buffer.from(bytes)).toEqual(Buffer.from(LOCAL.bytes.subarray(100, 200)));
 });
 
 describe('BlockService, the rest', () => {
