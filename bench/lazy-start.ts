@@ -29,8 +29,8 @@ type Points = Series['points'];
 export async function recordStart({ program, cid, origin }: Setting): Promise<Recorded> {
   const daemon = await VolumeDaemon.start({ gatewayUrl: origin.gatewayUrl });
   try {
-    const directory = await daemon.mount('volume', cid, { ...EXECUTABLE, prefetch: 'none' });
-    await ready(program, directory);
+    const mountpoint = await daemon.mount('volume', cid, { ...EXECUTABLE, prefetch: 'none' });
+    await ready(program, await daemon.bind(mountpoint));
     await daemon.unmount('volume');
     const profile = JSON.stringify(await daemon.client.profile('volume'));
     return { profile, bytes: await bytesNamed(profile, origin) };
@@ -58,9 +58,9 @@ export async function lazyStart(
   try {
     if (profile !== undefined) await daemon.client.importProfile(profile);
     const sinceMs = performance.now();
-    const directory = await daemon.mount('volume', cid, EXECUTABLE);
+    const mountpoint = await daemon.mount('volume', cid, EXECUTABLE);
     const watched = draw ? watch(daemon, sinceMs) : undefined;
-    await ready(program, directory);
+    await ready(program, await daemon.bind(mountpoint));
     const seconds = (performance.now() - sinceMs) / 1000;
     for (const [reason, points] of (await watched?.stop()) ?? []) draw?.(reason, points);
     return seconds;

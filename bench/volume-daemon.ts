@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -64,6 +64,17 @@ export class VolumeDaemon {
     return Mountpoint;
   }
 
+  /**
+   * A mountpoint as a container has it: bound elsewhere. By its own path each look at a file would ask the daemon for the
+   * names of the volumes anew, since these come and go.
+   */
+  async bind(mountpoint: string): Promise<string> {
+    const target = join(this.#directory, 'container');
+    await mkdir(target);
+    await run('mount', ['--bind', mountpoint, target]);
+    return target;
+  }
+
   async unmount(name: string): Promise<void> {
     await this.client.volumeDriver('Unmount', { Name: name, ID: 'bench' });
   }
@@ -77,7 +88,9 @@ export class VolumeDaemon {
   async stop(): Promise<void> {
     await this.client[Symbol.asyncDispose]();
     await end(this.#child);
-    await run('umount', ['-l', join(this.#directory, 'mnt')]).catch(() => undefined);
+    for (const name of ['container', 'mnt']) {
+      await run('umount', ['-l', join(this.#directory, name)]).catch(() => undefined);
+    }
     await rm(this.#directory, { recursive: true, force: true });
   }
 }

@@ -33,7 +33,7 @@ const BLOCK_BYTES = 1024 * 1024;
 /** For the first wait in a directory. */
 const FIRST_BYTES = 256 * 1024;
 /** For one directory in all. */
-const MAX_BYTES = 8 * 1024 * 1024;
+const MAX_BYTES = 16 * 1024 * 1024;
 /** Directories looked into lately that are remembered, for each volume; larger ones than this many entries are not. */
 const DIRECTORIES_KEPT = 64;
 const MAX_ENTRIES = 16_384;
