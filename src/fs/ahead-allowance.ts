@@ -17,10 +17,18 @@ export class AheadAllowance {
     this.#bytes = Math.min(SAVED_BYTES, this.#bytes + sizeBytes * BY_BYTE_READ);
   }
 
-  /** True, and charged, where so much more may be asked for. */
-  take(sizeBytes: number): boolean {
-    if (sizeBytes > this.#bytes) return false;
-    this.#bytes -= sizeBytes;
-    return true;
+  /** Whether so much more, as it is claimed, may be asked for. */
+  covers(claimedBytes: number): boolean {
+    return claimedBytes <= this.#bytes;
+  }
+
+  /** Charges what is asked for. */
+  take(claimedBytes: number): void {
+    this.#bytes -= claimedBytes;
+  }
+
+  /** Of what was taken for `claimedBytes` so many came: who claims too little has no more brought than anybody. */
+  settle(claimedBytes: number, cameBytes: number): void {
+    this.#bytes = Math.min(SAVED_BYTES, this.#bytes + claimedBytes - cameBytes);
   }
 }

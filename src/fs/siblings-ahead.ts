@@ -32,6 +32,8 @@ const MAX_TREE_BYTES = 4 * 1024 * 1024;
 const BLOCK_BYTES = 1024 * 1024;
 /** For the first wait in a directory. */
 const FIRST_BYTES = 256 * 1024;
+/** What a link is taken for that claims less: none brings all of a directory at once, whatever its links say. */
+const LEAST_BYTES = 1024;
 /** For one directory in all. */
 const MAX_BYTES = 16 * 1024 * 1024;
 /** Directories looked into lately that are remembered, for each volume; larger ones than this many entries are not. */
@@ -42,6 +44,8 @@ const ENTRIES_KEPT = 32_768;
 /** Directories that a wait pays for, and that are paid for at most: no walk has the files of a whole tree fetched. */
 const DIRECTORIES_A_WAIT = 2;
 const MAX_PAID_DIRECTORIES = 16;
+/** Entries that are here are passed over, and so many of them in one turn: each is a question or a few to the disk's index. */
+const PASSED_OVER = 128;
 /** Endings waited for lately. A program's are few: its modules', compiled and not, and its libraries'. */
 const ENDINGS_KEPT = 8;
 
@@ -150,18 +154,21 @@ export class SiblingsAhead {
     const reader = this.#reader(volume);
     const want = wantOf(volume);
     let wanted = false;
+    let passedOver = 0;
     for (const link of links) {
-      if (directory.askedBytes >= budget || !volume.mounted) break;
+      if (directory.askedBytes >= budget || passedOver >= PASSED_OVER || !volume.mounted) break;
       if (asked.has(link)) continue;
       const isTree = this.#isTree(reader, table, link, TREE_BYTES);
-      const sizeBytes = isTree ? (table.size(link) ?? 0) : blockBytes(table, link);
-      const key = table.key(link);
-      if (isTree) {
-        if (!reader.whole.bring(key, sizeBytes, true, true)) continue;
-      } else if (this.#blocks.has(cidOf(key))) continue;
-      else if (!reader.allowance.take(sizeBytes)) break;
-      else void this.#fetch(cidOf(key), { ...want, expectedBytes: sizeBytes });
+      const claimedBytes = isTree ? (table.size(link) ?? 0) : blockBytes(table, link);
+      const sizeBytes = Math.max(claimedBytes, LEAST_BYTES);
+      if (!reader.allowance.covers(sizeBytes)) break;
       asked.add(link);
+      const key = table.key(link);
+      if (isTree ? !reader.whole.bring(key, sizeBytes, true, true) : this.#blocks.has(cidOf(key))) {
+        passedOver++;
+        continue;
+      }
+      if (!isTree) void this.#fetch(cidOf(key), sizeBytes, reader.allowance, want);
       directory.askedBytes += sizeBytes;
       wanted = true;
     }
@@ -201,9 +208,11 @@ export class SiblingsAhead {
     return reader;
   }
 
-  async #fetch(cid: CID, want: WantOptions): Promise<void> {
+  async #fetch(cid: CID, sizeBytes: number, allowance: AheadAllowance, want: WantOptions): Promise<void> {
+    allowance.take(sizeBytes);
     try {
-      await this.#blocks.get(cid, want);
+      const { length } = await this.#blocks.get(cid, { ...want, expectedBytes: sizeBytes });
+      allowance.settle(sizeBytes, length);
     } catch {
       // Whoever reads it will be told.
     }

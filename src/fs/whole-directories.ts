@@ -32,7 +32,7 @@ export class WholeDirectories {
    * block is wanted with `alone`, and otherwise left to whoever looks.
    */
   bring(key: ContentKey, sizeBytes: number, inDepth: boolean, alone = false): boolean {
-    if (this.#asked.has(key) || this.#isHere(key, inDepth) || !this.#allowance.take(sizeBytes)) return false;
+    if (this.#asked.has(key) || !this.#allowance.covers(sizeBytes) || this.#isHere(key, inDepth)) return false;
     this.#asked.add(key);
     const [oldest] = this.#asked;
     if (oldest !== undefined && this.#asked.size > ASKED_KEPT) this.#asked.delete(oldest);
@@ -42,12 +42,22 @@ export class WholeDirectories {
 
   async #fetch(key: ContentKey, sizeBytes: number, alone: boolean): Promise<void> {
     const cid = cidOf(key);
-    const count = await this.#blocks.fetchTree(cid, sizeBytes, this.#want);
-    if (count > 0 || !alone) return;
+    this.#allowance.take(sizeBytes);
+    let cameBytes = 0;
+    const want: WantOptions = {
+      ...this.#want,
+      account: (block, bytes, how) => {
+        cameBytes += bytes;
+        this.#want.account?.(block, bytes, how);
+      },
+    };
     try {
-      await this.#blocks.get(cid, this.#want);
+      const count = await this.#blocks.fetchTree(cid, sizeBytes, want);
+      if (count === 0 && alone) await this.#blocks.get(cid, want);
     } catch {
       // Whoever looks into it will be told.
+    } finally {
+      this.#allowance.settle(sizeBytes, cameBytes);
     }
   }
 

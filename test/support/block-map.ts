@@ -30,6 +30,8 @@ export class BlockMap implements BlockReader {
   readonly rangeReads: { cid: CID; start: number; end: number }[] = [];
   /** Blocks that a reader was said to come to. */
   readonly expected: CID[] = [];
+  /** How often it was asked whether a block is here. */
+  hasCalls = 0;
   readonly #remote = new Set<BlockKey>();
   readonly #silent = new Set<BlockKey>();
   #waiting: Silent[] = [];
@@ -112,6 +114,7 @@ export class BlockMap implements BlockReader {
   }
 
   has(cid: CID): boolean {
+    this.hasCalls++;
     const key = blockKey(cid);
     return cid.multihash.code === 0 || (this.blocks.has(key) && !this.#remote.has(key) && !this.#silent.has(key));
   }
@@ -125,19 +128,21 @@ export class BlockMap implements BlockReader {
     return 0;
   }
 
-  async fetchTree(root: CID, treeBytes: number): Promise<number> {
+  async fetchTree(root: CID, treeBytes: number, options: WantOptions): Promise<number> {
     this.trees.push({ root, treeBytes });
     if (!this.sendsTrees) return 0;
     await new Promise(setImmediate);
-    return this.#bring(root);
+    return this.#bring(root, options);
   }
 
-  #bring(root: CID): number {
+  #bring(root: CID, options: WantOptions): number {
     const key = blockKey(root);
     this.#remote.delete(key);
     const bytes = this.blocks.get(key);
-    if (!bytes || root.code !== DAG_PB) return bytes ? 1 : 0;
-    return decode(bytes).Links.reduce((count, { Hash }) => count + this.#bring(Hash), 1);
+    if (!bytes) return 0;
+    options.account?.(root, bytes.length, { priority: options.priority, origin: 'map', fetched: true });
+    if (root.code !== DAG_PB) return 1;
+    return decode(bytes).Links.reduce((count, { Hash }) => count + this.#bring(Hash, options), 1);
   }
 
   #wait(cid: CID, options: WantOptions): Promise<Uint8Array> {
