@@ -8,22 +8,18 @@
  * all others, at once: the block may be had elsewhere. Few threads are taken, so that a disk that hangs leaves the others
  * to whoever else needs one.
  */
-import { closeSync, open as openCallback, openSync, read, readdirSync, readFileSync, readSync, rmSync } from 'node:fs';
+import { read, readdirSync, readSync, rmSync } from 'node:fs';
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { LRUCache } from 'lru-cache';
 import type { MaybePromise } from '../../base/maybe-promise.ts';
 import type { Scratch } from '../../base/scratch.ts';
 import { MAX_BLOCK_BYTES } from '../block.ts';
+import { OpenFiles } from './open-files.ts';
+import { Places } from './places.ts';
 
 const readLater = promisify(read);
-const openLater = promisify(openCallback);
 
-/** Files kept open, a GiB in blocks of 1 MiB: opening one takes as long as a small read of it. */
-const OPEN_FILES = 1024;
-/** Of what the process may have open: the rest is for sockets, and for the other store. */
-const OPEN_SHARE = 1 / 8;
 /** Directories: a million blocks make a few thousand names in each. */
 const FANOUT = 256;
 /** What a file takes of the disk is counted in these. */
@@ -37,22 +33,14 @@ const FAST_READS = 64;
 /** Threads that reads of a slow disk take at once, and writes: a few keep any disk busy. */
 const READERS = 4;
 const WRITERS = 3;
-
 /** Files that other threads bring to the page cache at once; beyond it whoever reads them waits for the disk himself. */
 const EXPECTED_FILES = 4;
 /** Where bytes go that are only to be in the page cache. Nobody reads it. */
 const VOID = Buffer.allocUnsafeSlow(MAX_BLOCK_BYTES);
 
-/** An open file, and how many are reading it in another thread: it is closed when it is not kept and nobody reads. */
-interface OpenFile {
-  readonly descriptor: number;
-  readers: number;
-  kept: boolean;
-}
-
 export class BlockFiles {
   readonly #directory: string;
-  readonly #open = new LRUCache<number, OpenFile>({ max: openFilesBound(), dispose: (file) => letGo(file) });
+  readonly #open = new OpenFiles((id) => this.path(id));
   /** Above 0 the disk is slow, and so many fast reads must follow. */
   #slowFor = 0;
   #provenUntilMs = 0;
@@ -83,7 +71,7 @@ export class BlockFiles {
     if (this.#slowFor > 0 || begun > this.#provenUntilMs)
       return this.#readLater(id, Buffer.allocUnsafeSlow(to - from), from);
     const bytes = scratch?.take(to - from) ?? Buffer.allocUnsafeSlow(to - from);
-    const length = readSync(this.#file(id).descriptor, bytes, 0, bytes.length, from);
+    const length = readSync(this.#open.here(id), bytes, 0, bytes.length, from);
     this.#took(begun);
     return bytes.subarray(0, length);
   }
@@ -180,68 +168,17 @@ export class BlockFiles {
     await this.#readers.take();
     const begun = performance.now();
     try {
-      const file = await this.#beginReading(id);
+      const file = await this.#open.borrow(id);
       try {
         const { bytesRead } = await readLater(file.descriptor, bytes, 0, bytes.length, from);
         return bytes.subarray(0, bytesRead);
       } finally {
-        if (--file.readers === 0 && !file.kept) closeSync(file.descriptor);
+        this.#open.giveBack(file);
       }
     } finally {
       this.#took(begun);
       this.#readers.give();
     }
-  }
-
-  /** `#file`, opened in another thread, with one reader more. */
-  async #beginReading(id: number): Promise<OpenFile> {
-    let file = this.#open.get(id);
-    if (!file) {
-      const descriptor = await this.#openLater(id);
-      file = this.#open.get(id);
-      // Another may have opened it meanwhile.
-      if (file) closeSync(descriptor);
-      else {
-        file = { descriptor, readers: 0, kept: true };
-        this.#open.set(id, file);
-      }
-    }
-    file.readers++;
-    return file;
-  }
-
-  #file(id: number): OpenFile {
-    const known = this.#open.get(id);
-    if (known) return known;
-    const file = { descriptor: this.#openFile(id), readers: 0, kept: true };
-    this.#open.set(id, file);
-    return file;
-  }
-
-  /** Where the process may open no more, those that are kept make room. */
-  #openFile(id: number): number {
-    try {
-      return openSync(this.path(id), 'r');
-    } catch (error) {
-      this.#makeRoom(error);
-      return openSync(this.path(id), 'r');
-    }
-  }
-
-  async #openLater(id: number): Promise<number> {
-    try {
-      return await openLater(this.path(id), 'r');
-    } catch (error) {
-      this.#makeRoom(error);
-      return await openLater(this.path(id), 'r');
-    }
-  }
-
-  /** @throws `error` where another try is of no use */
-  #makeRoom(error: unknown): void {
-    const { code } = error as NodeJS.ErrnoException;
-    if (this.#open.size === 0 || (code !== 'EMFILE' && code !== 'ENFILE')) throw error;
-    this.#open.clear();
   }
 
   #took(begunMs: number): void {
@@ -255,38 +192,6 @@ export class BlockFiles {
   #directoryOf(id: number): string {
     return join(this.#directory, (id % FANOUT).toString(16).padStart(2, '0'));
   }
-}
-
-/** So many at once; whoever comes beyond that waits in line. */
-class Places {
-  readonly #waiting: (() => void)[] = [];
-  #free: number;
-
-  constructor(count: number) {
-    this.#free = count;
-  }
-
-  async take(): Promise<void> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-  }
-
-  give(): void {
-    const next = this.#waiting.shift();
-    if (next) next();
-    else this.#free++;
-  }
-}
-
-/** By RLIMIT_NOFILE, which Node raises as far as it may when it starts. */
-function openFilesBound(): number {
-  const limit = Number(/^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 1024);
-  return Math.max(1, Math.min(OPEN_FILES, Math.floor(limit * OPEN_SHARE)));
-}
-
-function letGo(file: OpenFile): void {
-  file.kept = false;
-  if (file.readers === 0) closeSync(file.descriptor);
 }
 
 function isAbsent(error: unknown): boolean {
