@@ -12,6 +12,8 @@ import type { RelayTarget } from './relay.ts';
 /** `1` where the caller of this call has gone. */
 export const GIVEN_UP_HEADER = 'x-ipfs-volume-given-up';
 
+/** So often in all: should it be this call that daemons die of, it must not be the end of the supervisor. */
+const MAX_TRIES = 3;
 /** Between two tries at a daemon that did not answer and is the same still. */
 const RETRY_MS = 1000;
 
@@ -27,9 +29,10 @@ export function leavesSomething(path: string | undefined): path is string {
   return path === '/VolumeDriver.Mount';
 }
 
-/** Resolves once a daemon has answered. Rejects when `signal` aborts, and when there will be no daemon. */
+/** Resolves once a daemon has answered, or MAX_TRIES have not. Rejects when `signal` aborts, and when there will be no daemon. */
 export async function takeBack(target: RelayTarget, call: GivenUpCall, signal: AbortSignal): Promise<void> {
-  for (let failed: string | undefined; ; ) {
+  let failed: string | undefined;
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
     const socketPath = await target.nextDaemon(signal);
     if (await deliver(socketPath, call, signal)) return;
     if (socketPath === failed) await after(RETRY_MS, undefined, { signal });

@@ -89,14 +89,21 @@ async function relayCall(
   let quickEnds = 0;
   let sent = false;
   const { url: path } = request;
-  gone.signal.addEventListener('abort', () => {
-    if (response.writableFinished || body === 'streamed' || !sent || !leavesSomething(path)) return;
+  const giveUp = () => {
+    if (body === 'streamed' || !sent || !leavesSomething(path)) return;
     const call = { path, body, headers: { ...request.headers, [CALL_ID_HEADER]: callId } };
     void takeBack(target, call, AbortSignal.timeout(maxWaitMs)).catch(() => undefined);
-  });
+  };
+  gone.signal.addEventListener('abort', () => response.writableFinished || giveUp());
+  const noDaemon = (error: unknown): never => {
+    // Who is told so takes the call for one without effect, and it may have had one.
+    if (!gone.signal.aborted) giveUp();
+    throw error;
+  };
   for (;;) {
     const askedAt = performance.now();
-    const socketPath = await daemonFor(target, { gone: gone.signal, leftMs, failedSocket, retrySameMs });
+    const wait = { gone: gone.signal, leftMs, failedSocket, retrySameMs };
+    const socketPath = await daemonFor(target, wait).catch(noDaemon);
     leftMs = Math.max(1, leftMs - (performance.now() - askedAt));
     const sentAt = performance.now();
     sent = true;

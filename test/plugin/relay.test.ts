@@ -331,6 +331,39 @@ describe('the relay', () => {
     expect(givenUp()).toHaveLength(1);
   });
 
+  test('a mount whose daemon died, and whose caller is told that no other came, is given up at the one that does', async () => {
+    const first = await daemon((_response, dying) => dying.die());
+    target.current = first;
+    const answer = call('{"Name":"a"}');
+    await until(() => target.waiting === 1);
+    target.current = undefined;
+    expect(await answer).toMatchObject({ status: 503, body: expect.stringContaining('none has come up in time') });
+    const second = await daemon(ok);
+    target.current = second;
+    await until(() => second.seen.length > 0);
+    expect(second.seen).toMatchObject([{ id: first.seen[0]?.id, givenUp: '1' }]);
+  });
+
+  test('daemons that die of a mount that was given up die of it three times, and no more', async () => {
+    const dieOfIt = async (): Promise<void> => {
+      target.current = await daemon((response, dying) => {
+        const { givenUp, body } = dying.seen.at(-1) as Seen;
+        if (givenUp !== '1') return body === 'poison' ? undefined : ok(response);
+        dying.die();
+        void dieOfIt();
+      });
+    };
+    await dieOfIt();
+    const patience = new AbortController();
+    const answer = call('poison', patience.signal);
+    await until(() => daemons[0]?.seen.length === 1);
+    patience.abort();
+    await expect(answer).rejects.toThrow();
+    await until(() => daemons.length === 4);
+    for (let times = 0; times < 20; times++) expect(await call('x')).toMatchObject({ status: 200 });
+    expect(daemons).toHaveLength(4);
+  });
+
   test('nobody waits for ever: not for a daemon that does not come, nor for one that never will', async () => {
     const late = await call('x');
     expect(late.status).toBe(503);
