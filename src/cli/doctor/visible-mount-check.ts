@@ -14,6 +14,6 @@ export async function checkVisibleMount(
 ): Promise<Diagnosis> {
   if (await isSeen()) return diagnosis('mount', 'ok', 'what the daemon mounts is seen from here');
   const advice =
-    'where doctor runs in the namespace of the engine, so must the daemon: no PrivateTmp, ProtectSystem, ProtectHome or the like in its unit';
+    'take PrivateTmp, ProtectSystem, ProtectHome and the like out of its unit, which give it a mount namespace of its own; restart it where somebody unmounted it; in a container, run doctor on the host';
   return diagnosis('mount', 'warning', `what the daemon mounts on ${mountRoot} is not seen from here`, advice);
 }
