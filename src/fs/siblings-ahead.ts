@@ -10,7 +10,8 @@
  * ending was waited for elsewhere are wanted at once, since a package's first file is a round trip, too. Where everything
  * is here nothing of this runs.
  *
- * A directory is brought whole where it is small, as one request where a source can: when it is looked into, and beside
+ * Beside a directory that was waited for come the others' own blocks, and from those the files whose names were waited for
+ * in several (`UsualNames`). One is brought whole where it is small, as one request where a source can: when it is looked into, and beside
  * one that was, the smallest first. How large that may be grows with the volume's waits, and all of it is bounded by what
  * is read in the end (`AheadAllowance`).
  */
@@ -23,6 +24,7 @@ import { AheadAllowance } from './ahead-allowance.ts';
 import { alikeFirst, blockBytes, endingOf, SMALL_FILE_BYTES, smallestFirst, totalBytes, upTo } from './link-order.ts';
 import type { MountedVolume } from './mounted-volume.ts';
 import type { DirectoryNode } from './node-table.ts';
+import { UsualNames } from './usual-names.ts';
 import { WholeDirectories } from './whole-directories.ts';
 
 /** A directory of no more is brought whole from the first; and, once a reader waited often, one of so much. */
@@ -70,6 +72,7 @@ interface Reader {
   paidDirectories: number;
   waits: number;
   readonly allowance: AheadAllowance;
+  readonly usualNames: UsualNames;
   readonly whole: WholeDirectories;
 }
 
@@ -117,6 +120,9 @@ export class SiblingsAhead {
     if (!directory) return;
     const limitBytes = Math.min(MAX_TREE_BYTES, TREE_BYTES * Math.max(1, reader.waits));
     const { asked } = directory;
+    if (reader.waits > 0 && !this.#isTree(reader, table, link, Number.POSITIVE_INFINITY)) {
+      reader.usualNames.note(Buffer.from(table.name(link)).toString('latin1'));
+    }
     if (!asked.has(link) && this.#isTree(reader, table, link, limitBytes)) {
       if (reader.whole.bring(table.key(link), table.size(link) ?? 0, reader.waits > 0)) asked.add(link);
     }
@@ -137,7 +143,9 @@ export class SiblingsAhead {
       if (from === undefined) continue;
       const ending = endingOf(table, from);
       const isDirectory = this.#isTree(reader, table, from, Number.POSITIVE_INFINITY);
-      if (!isDirectory) remember(reader.endings, ending, ENDINGS_KEPT);
+      if (!isDirectory) {
+        remember(reader.endings, ending, ENDINGS_KEPT);
+      }
       reader.paidDirectories = Math.min(MAX_PAID_DIRECTORIES, reader.paidDirectories + DIRECTORIES_A_WAIT);
       directory.waits++;
       asked.add(from);
@@ -168,7 +176,9 @@ export class SiblingsAhead {
         passedOver++;
         continue;
       }
-      if (!isTree) void this.#fetch(cidOf(key), sizeBytes, reader.allowance, want);
+      if (!isTree && this.#isTree(reader, table, link, Number.POSITIVE_INFINITY))
+        void reader.usualNames.bring(key, sizeBytes);
+      else if (!isTree) void this.#fetch(cidOf(key), sizeBytes, reader.allowance, want);
       directory.askedBytes += sizeBytes;
       wanted = true;
     }
@@ -196,6 +206,7 @@ export class SiblingsAhead {
         paidDirectories: 0,
         waits: 0,
         allowance,
+        usualNames: new UsualNames(this.#unixfs, allowance, wantOf(volume)),
         whole: new WholeDirectories(this.#unixfs, allowance, wantOf(volume)),
       };
       volume.onNeed = (cid, sizeBytes, waited) => {

@@ -98,6 +98,16 @@ describe('small packages', () => {
   });
 });
 
+test('of packages too large for that comes what was opened in two of them', async () => {
+  const { use, fileSystem, find, root, blocks } = await setUp(new Array(12).fill(900 * KIB), { sendsTrees: false });
+  await use('p00');
+  await use('p01');
+  const package7 = await find(root, 'p07');
+  const before = blocks.fetched.length;
+  await fileSystem.read(await find(package7, 'package.json'), 0, 1000, context);
+  expect(blocks.fetched.length).toBe(before);
+});
+
 test('a large package comes whole once a reader has waited often', async () => {
   const { use, asked } = await setUp(new Array(12).fill(900 * KIB));
   expect(await use('p00')).toBe(4);
