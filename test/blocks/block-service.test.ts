@@ -2,6 +2,7 @@ import { CID } from 'multiformats/cid';
 import { create } from 'multiformats/hashes/digest';
 import { beforeEach, describe, expect, it, test } from 'vitest';
 import { codeOf } from '../../src/base/errors.ts';
+import type { MaybePromise } from '../../src/base/maybe-promise.ts';
 import { Scratch } from '../../src/base/scratch.ts';
 import { type Block, type BlockKey, blockKey } from '../../src/blocks/block.ts';
 import type { OnBlock } from '../../src/blocks/block-reader.ts';
@@ -41,7 +42,7 @@ class MapStore implements BlockStore, BlockSink {
     return this.later ? Promise.resolve(bytes) : bytes;
   }
 
-  getRange(key: BlockKey, start: number, end: number) {
+  getRange(key: BlockKey, start: number, end: number, _scratch?: Scratch): MaybePromise<Uint8Array | undefined> {
     this.reads++;
     const bytes = this.kept.get(key);
     const part = bytes && bytes.length >= end ? bytes.slice(start, end) : undefined;
