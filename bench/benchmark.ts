@@ -81,6 +81,9 @@ export interface Trial {
   run(): Promise<readonly Measured[]>;
 }
 
+/** Nobody's measurement takes this long: one that does is stuck, and is left behind. */
+const TRIAL_LIMIT_MS = 5 * 60_000;
+
 interface Running {
   readonly trial: Trial;
   readonly figures: Map<string, { unit: string; values: number[]; beyond: boolean }>;
@@ -119,7 +122,7 @@ async function runOnce(running: Running, round: number, options: RunOptions): Pr
   const startedMs = performance.now();
   running.roundsLeft--;
   try {
-    for (const { workload, unit, value, beyond = false } of await trial.run()) {
+    for (const { workload, unit, value, beyond = false } of await withinLimit(trial.run())) {
       const figure = figures.get(workload) ?? { unit, values: [], beyond: false };
       figures.set(workload, figure);
       figure.values.push(value);
@@ -133,6 +136,16 @@ async function runOnce(running: Running, round: number, options: RunOptions): Pr
     options.fail(`${trial.contender} failed in round ${round + 1}: ${(error as Error).message}`);
   }
   running.tookMs = performance.now() - startedMs;
+}
+
+async function withinLimit<T>(work: Promise<T>): Promise<T> {
+  const { promise: stuck, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`not done in ${TRIAL_LIMIT_MS / 60_000} min`)), TRIAL_LIMIT_MS);
+  try {
+    return await Promise.race([work, stuck]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /**

@@ -62,6 +62,8 @@ if (flags.list) {
   for (const { name, title } of BENCHMARKS) console.log(`${name.padEnd(13)} ${title}`);
 } else {
   await runAll();
+  // Whoever was left behind must not keep us.
+  process.exit();
 }
 
 async function runAll(): Promise<void> {
