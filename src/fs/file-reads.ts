@@ -13,7 +13,7 @@ import { CODEC_RAW, cidOf, codecOf } from '../unixfs/content-key.ts';
 import { type FileIndex, type OnFailure, sizeDiffers } from '../unixfs/file-index.ts';
 import { readExtents } from '../unixfs/read-extents.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
-import { failureMemoryMs } from './failure-memory.ts';
+import { type ByteRange, type EarlierFailure, FailedReads, withinGrace } from './failed-reads.ts';
 import type { NodeId, RequestContext } from './file-system.ts';
 import type { MountedVolume } from './mounted-volume.ts';
 import type { ContentNode } from './node-table.ts';
@@ -22,36 +22,25 @@ import type { ReadObserver } from './read-observer.ts';
 
 /** A read of 1 MiB, and the rest of the checked pages at the ends of its pieces. */
 const SCRATCH_BYTES = 2 * 1024 * 1024;
-/** Files with failures kept, and with an index at hand. */
+/** Files with an index at hand. */
 const FILES_KEPT = 4096;
-/** Failures kept of one file: the readers that we promise, each somewhere else in it, when their time runs out together. */
-const FAILURES_KEPT = 256;
-
-interface Range {
-  readonly from: number;
-  readonly to: number;
-}
 
 /** One read on its way, within the file. */
-interface Attempt extends Range {
+interface Attempt extends ByteRange {
   readonly node: ContentNode;
   readonly volumes: readonly MountedVolume[];
   readonly sinceMs: number;
+  /** A read of the same that failed a moment ago. */
+  readonly earlier: EarlierFailure | undefined;
   /** What could not be had, where that is known: the rest of the range may be asked for again at once. */
-  failed: Range | undefined;
-}
-
-interface Failure extends Range {
-  readonly untilMs: number;
-  readonly error: unknown;
+  failed: ByteRange | undefined;
 }
 
 export class FileReads {
   readonly #unixfs: UnixfsReader;
   readonly #now: () => number;
   readonly #observers: readonly ReadObserver[];
-  /** Of each file the latest last. */
-  readonly #failures = new LRUCache<NodeId, readonly Failure[]>({ max: FILES_KEPT });
+  readonly #failures: FailedReads;
   readonly #scratch = new Scratch(SCRATCH_BYTES);
   readonly #indexes = new LRUCache<NodeId, FileIndex>({ max: FILES_KEPT });
 
@@ -59,6 +48,7 @@ export class FileReads {
     this.#unixfs = unixfs;
     this.#now = now;
     this.#observers = observers;
+    this.#failures = new FailedReads(now);
   }
 
   read(
@@ -71,16 +61,17 @@ export class FileReads {
     if (offset >= end) return [];
     this.#scratch.reset();
     const volumes = this.#count(node);
-    const attempt: Attempt = { node, from: offset, to: end, volumes, sinceMs: this.#now(), failed: undefined };
+    const earlier = this.#failures.find(node.id, { from: offset, to: end });
     // Before anybody is told: the kernel's second try is no reader's, and nothing may be fetched on its account.
-    this.#rethrow(attempt);
+    if (earlier?.certain) throw earlier.error;
+    const attempt: Attempt = { node, from: offset, to: end, volumes, sinceMs: this.#now(), earlier, failed: undefined };
     const file = this.#index(node);
     if (this.#observers.length > 0) {
       const read = { volumes: attempt.volumes, node: node.id, file, offset, length: end - offset };
       for (const observer of this.#observers) observer.onRead(read);
     }
     try {
-      const pieces = this.#pieces(attempt, file, context);
+      const pieces = earlier ? this.#soon(attempt, earlier, file, context) : this.#pieces(attempt, file, context);
       if (!(pieces instanceof Promise)) return this.#succeeded(attempt, pieces);
       return this.#waited(attempt, pieces).then(
         (read) => this.#succeeded(attempt, read),
@@ -89,6 +80,13 @@ export class FileReads {
     } catch (error) {
       return this.#failed(attempt, error);
     }
+  }
+
+  /** `#pieces`, or how it failed before, after a grace. */
+  #soon(attempt: Attempt, { error }: EarlierFailure, file: FileIndex, context: RequestContext) {
+    const over = new AbortController();
+    const pieces = this.#pieces(attempt, file, { signal: AbortSignal.any([context.signal, over.signal]) });
+    return pieces instanceof Promise ? withinGrace(pieces, error, () => over.abort()) : pieces;
   }
 
   #pieces(attempt: Attempt, file: FileIndex, context: RequestContext): MaybePromise<readonly Uint8Array[]> {
@@ -141,23 +139,13 @@ export class FileReads {
     return pieces;
   }
 
-  #failed({ node, from, to, volumes, sinceMs, failed }: Attempt, error: unknown): never {
-    if (codeOf(error) !== 'ABORTED') {
-      const now = this.#now();
-      const failure: Failure = { ...(failed ?? { from, to }), untilMs: now + failureMemoryMs(now - sinceMs), error };
-      const former = (this.#failures.get(node.id) ?? []).filter(({ untilMs }) => now < untilMs);
-      this.#failures.set(node.id, [...former, failure].slice(-FAILURES_KEPT));
-    }
+  #failed({ node, from, to, volumes, sinceMs, earlier, failed }: Attempt, error: unknown): never {
+    // What is only said again is not noted anew: whoever asks without a pause would never be given more than the grace.
+    if (error === earlier?.error) throw error;
+    if (codeOf(error) !== 'ABORTED')
+      this.#failures.remember(node.id, { from, to }, failed, error, this.#now() - sinceMs);
     for (const volume of volumes) volume.note(error);
     throw error;
-  }
-
-  #rethrow({ node, from, to }: Attempt): void {
-    const failures = this.#failures.get(node.id);
-    if (!failures) return;
-    const now = this.#now();
-    const failure = failures.find((each) => from < each.to && to > each.from && now < each.untilMs);
-    if (failure) throw failure.error;
   }
 }
 

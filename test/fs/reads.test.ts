@@ -1,5 +1,5 @@
 /** Reads: in the same turn where they can be, never short, never of more than their range, failing soon and known to all. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { NodeId } from '../../src/fs/file-system.ts';
 import type { IpfsFileSystem } from '../../src/fs/ipfs-file-system.ts';
 import type { ObservedRead } from '../../src/fs/read-observer.ts';
@@ -141,6 +141,36 @@ describe('what fails', () => {
     blocks.put(absent, held);
     now = 100;
     expect((await readBytes(fileSystem, node, 0, 10)).toString()).toBe('absent!!!!');
+  });
+
+  test('what lies beside the part that failed has a short grace, also for who asks without a pause, and its time again soon', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      let now = 0;
+      const { blocks, dag, fileSystem } = setUp({ now: () => now });
+      const [absent, silent] = ['absent!!!!', '0123456789'].map((text) => dag.rawPart(Buffer.from(text)));
+      if (!absent || !silent) throw new Error('two parts were made');
+      const node = await mountRoot(fileSystem, dag.part([absent, silent]).cid);
+      blocks.remove(absent.cid);
+      blocks.makeSilent(silent.cid);
+      const failed = await Promise.resolve(fileSystem.read(node, 0, 20, context)).catch((error: unknown) => error);
+      expect(failed).toMatchObject({ code: 'BLOCK_UNAVAILABLE' });
+      const left = blocks.waiting.length;
+      for (; now < 100; now += 10) {
+        const again = Promise.resolve(fileSystem.read(node, 10, 10, context)).catch((error: unknown) => error);
+        await vi.advanceTimersByTimeAsync(100);
+        expect(await again).toBe(failed);
+        expect(blocks.waiting.length).toBe(left);
+      }
+      expect(fileSystem.volume('v')?.counters.errors).toBe(1);
+      const anew = fileSystem.read(node, 10, 10, context);
+      await vi.advanceTimersByTimeAsync(1000);
+      expect(blocks.waiting.length).toBe(left + 1);
+      blocks.expire();
+      await expect(anew).rejects.toMatchObject({ code: 'BLOCK_TIMEOUT' });
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('all that fails at one time is remembered, and not the last of it alone', async () => {

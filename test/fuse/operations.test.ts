@@ -1,25 +1,17 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { CodedError } from '../../src/base/errors.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
 import type { AnswerWriter } from '../../src/fuse/kernel/answer-writer.ts';
 import { EncodedRequest } from '../../src/fuse/kernel/decode-request.ts';
-import { FailedReads } from '../../src/fuse/kernel/failed-reads.ts';
 import { claim, HANDLERS } from '../../src/fuse/kernel/operations.ts';
 import { PendingRequest } from '../../src/fuse/kernel/pending-request.ts';
 import { MemoryFileSystem } from '../support/memory-file-system.ts';
 
 const LOOKUP = 1;
-const READ = 15;
 const READDIRPLUS = 44;
 
 /** Runs one request over `fileSystem`; `delivered` is what the kernel says of the answer. */
-function handle(
-  fileSystem: FileSystem,
-  opcode: number,
-  node: number,
-  body: Uint8Array,
-  { delivered = true, failedReads = new FailedReads() } = {},
-) {
+function handle(fileSystem: FileSystem, opcode: number, node: number, body: Uint8Array, { delivered = true } = {}) {
   const bytes = Buffer.alloc(40 + body.length);
   bytes.writeUInt32LE(bytes.length, 0);
   bytes.writeUInt32LE(opcode, 4);
@@ -30,7 +22,7 @@ function handle(
   const request = new PendingRequest(header);
   const deliver = (): boolean => delivered;
   const answers = { structure: deliver, bytes: deliver, errno: deliver } as unknown as AnswerWriter;
-  const collaborators = { fileSystem, answers, failedReads };
+  const collaborators = { fileSystem, answers };
   return { request, work: () => HANDLERS[header.operation]?.(collaborators, request, encoded) };
 }
 
@@ -80,36 +72,5 @@ describe('look-ups that nobody took', () => {
     });
     expect(handle(broken, READDIRPLUS, 1, directoryRead()).work).toThrow('damaged');
     expect(whole.lookups).toBe(0);
-  });
-});
-
-describe('a read that failed a moment ago', () => {
-  it('is given its time again soon, also to who asks for it without a pause', async () => {
-    vi.useFakeTimers();
-    try {
-      let now = 0;
-      const failedReads = new FailedReads(() => now);
-      const absent = new CodedError('BLOCK_TIMEOUT', 'nobody sent it');
-      let first = true;
-      const fileSystem: FileSystem = Object.create(new MemoryFileSystem({ a: 'x' }), {
-        read: {
-          value: () => {
-            if (!first) return new Promise(() => undefined);
-            first = false;
-            throw absent;
-          },
-        },
-      });
-      expect(() => handle(fileSystem, READ, 2, directoryRead(), { failedReads }).work()).toThrow(absent);
-      for (now = 0; now <= 100; now += 10) {
-        const again = Promise.resolve(handle(fileSystem, READ, 2, directoryRead(), { failedReads }).work());
-        const outcome = again.catch((error: unknown) => error);
-        await vi.advanceTimersByTimeAsync(100);
-        expect(await outcome).toBe(absent);
-      }
-      expect(failedReads.find(2, 0, 4096)).toBeUndefined();
-    } finally {
-      vi.useRealTimers();
-    }
   });
 });

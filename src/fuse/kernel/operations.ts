@@ -5,21 +5,19 @@
  * the file system does. What it throws, or rejects with, its caller answers with the errno. Look-ups that were counted
  * for an answer that nobody took are taken back.
  */
-import { CodedError, codeOf, hasCode } from '../../base/errors.ts';
+import { CodedError, hasCode } from '../../base/errors.ts';
 import { chain, type MaybePromise } from '../../base/maybe-promise.ts';
 import { type Entry, type FileSystem, ROOT_NODE } from '../../fs/file-system.ts';
 import { ERRNO } from '../errno.ts';
 import type { AnswerWriter } from './answer-writer.ts';
 import type { EncodedRequest } from './decode-request.ts';
 import { DirectoryPacker } from './directory-packer.ts';
-import { type FailedReads, withinGrace } from './failed-reads.ts';
 import type { PendingRequest } from './pending-request.ts';
 import { setUint64, writeAbsence, writeAttributesOut, writeEntry } from './structures.ts';
 
 export interface Collaborators {
   readonly fileSystem: FileSystem;
   readonly answers: AnswerWriter;
-  readonly failedReads: FailedReads;
 }
 
 type Handler = (to: Collaborators, request: PendingRequest, encoded: EncodedRequest) => MaybePromise<void>;
@@ -81,33 +79,11 @@ const readLink: Handler = (to, request) =>
 const read: Handler = (to, request, encoded) => {
   const { offset, sizeBytes } = encoded.read();
   checkAnswerSize(sizeBytes);
-  const sinceMs = performance.now();
-  const earlier = to.failedReads.find(request.node, offset, sizeBytes);
-  const failed = (error: unknown): never => {
-    const waitedMs = performance.now() - sinceMs;
-    // What is only said again is not remembered anew: whoever asks without a pause would never be given more than the grace.
-    if (error !== earlier && codeOf(error) !== 'ABORTED')
-      to.failedReads.remember(request.node, offset, sizeBytes, error, waitedMs);
-    throw error;
-  };
-  const send = (pieces: readonly Uint8Array[]): void => {
-    if (claim(request)) to.answers.bytes(request.unique, pieces);
-  };
-  const answer = (pieces: readonly Uint8Array[]): MaybePromise<void> => {
-    const check = checkLength(to.fileSystem, request, offset, sizeBytes, pieces);
-    if (!(check instanceof Promise)) return send(pieces);
-    // In the turns until then the next read may overwrite them.
-    const kept = pieces.map((piece) => new Uint8Array(piece));
-    return check.then(() => send(kept));
-  };
-  try {
-    const pieces = to.fileSystem.read(request.node, offset, sizeBytes, request);
-    if (!(pieces instanceof Promise)) return answer(pieces);
-    const bounded = earlier === undefined ? pieces : withinGrace(pieces, earlier, () => request.abort());
-    return bounded.then(answer).catch(failed);
-  } catch (error) {
-    return failed(error);
-  }
+  const answer = (pieces: readonly Uint8Array[]): MaybePromise<void> =>
+    chain(checkLength(to.fileSystem, request, offset, sizeBytes, pieces), () => {
+      if (claim(request)) to.answers.bytes(request.unique, pieces);
+    });
+  return chain(to.fileSystem.read(request.node, offset, sizeBytes, request), answer);
 };
 
 const list =

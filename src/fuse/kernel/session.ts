@@ -15,7 +15,6 @@ import type { MountEnd, MountOptions } from '../transport.ts';
 import { AnswerWriter } from './answer-writer.ts';
 import { EncodedRequest } from './decode-request.ts';
 import type { DeviceReaderData, DeviceReaderEnd } from './device-reader.ts';
-import { FailedReads } from './failed-reads.ts';
 import { uniquesIn, WaitingRequests } from './in-flight-journal.ts';
 import { encodeInitReply, type Negotiated, negotiate } from './negotiation.ts';
 import { answerUnknown, type Collaborators, claim, HANDLERS } from './operations.ts';
@@ -81,7 +80,7 @@ export class FuseSession {
     this.#connection = connection;
     this.#options = options;
     const answers = new AnswerWriter(connection.descriptor, options.logger, connection.beforeAnswer);
-    this.#to = { fileSystem, answers, failedReads: new FailedReads() };
+    this.#to = { fileSystem, answers };
     this.#inFlight = new RequestsInFlight((request, errno) => {
       if (claim(request)) answers.errno(request.unique, errno);
     });
