@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CodedError } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { kernelTransport } from '../../src/fuse/kernel/kernel-transport.ts';
 import { mountConnection } from '../../src/fuse/kernel/mount.ts';
@@ -12,7 +11,7 @@ import { detach } from '../../src/fuse/run-program.ts';
 import type { MountedFileSystem } from '../../src/fuse/transport.ts';
 import { describeWith } from '../support/machine.ts';
 import { MemoryFileSystem, patternBytes } from '../support/memory-file-system.ts';
-import { emptyDirectory, errnoOf, LIMIT_MS, python, removeDirectory, shell, start, until } from './outside.ts';
+import { emptyDirectory, errnoOf, LIMIT_MS, removeDirectory, shell, start, until } from './outside.ts';
 import { transportContract } from './transport-contract.ts';
 
 const OPTIONS = { fsName: 'kernel-test', logger: silentLogger() };
@@ -67,32 +66,6 @@ describeWith(['root', 'fuse'], 'kernel transport', () => {
       // Each walk looks up the volume; the root's own miss comes on top of nothing.
       expect(await misses('volume/nothing')).toBe(3);
       expect(await misses('nothing')).toBe(3);
-    });
-
-    it('a failed read does not wait for its time-out twice, and data beside the failure is served', async () => {
-      let waited = 0;
-      const block = 65_536;
-      fileSystem.setRootName('failing', {
-        size: 2 * block,
-        $read: (offset, length, signal) => {
-          if (offset + length <= block) return [patternBytes(offset, length)];
-          waited++;
-          if (waited === 1) throw new CodedError('BLOCK_TIMEOUT', 'the first wait, over at once');
-          return new Promise((_, reject) => {
-            signal().addEventListener('abort', () => reject(new CodedError('ABORTED', 'given up')));
-          });
-        },
-      });
-      const answers = await python(
-        `f = os.open(sys.argv[1], os.O_RDONLY)
-print(len(os.pread(f, 4096, 0)))
-try:
-  os.pread(f, 4096, 65536)
-except OSError as e:
-  print(errno.errorcode[e.errno])`,
-        `${directory}/failing`,
-      );
-      expect(answers).toBe('4096\nETIMEDOUT');
     });
 
     it('a read that comes back short of the size is EIO, never the end of the file', async () => {

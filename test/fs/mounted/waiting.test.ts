@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { CID } from 'multiformats/cid';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { blockKey } from '../../../src/blocks/block.ts';
-import { errnoOf, shell, start } from '../../fuse/outside.ts';
+import { errnoOf, python, shell, start } from '../../fuse/outside.ts';
 import { BlockMap } from '../../support/block-map.ts';
 import { startDaemon, type TestDaemon, until } from '../../support/daemon.ts';
 import { DagBuilder } from '../../support/dag-builder.ts';
@@ -101,6 +101,27 @@ describeWith(['root', 'fuse'], 'whoever waits', () => {
     await until('it is read', async () => (await errnoOf('len(open(p, "rb").read())', `${impatient}/late`)) === '200');
     expect((await daemon.status('impatient')).state).not.toBe('failing');
     expect(await shell('cat "$1/absent" | wc -c', mounted)).toBe('600000\n');
+  });
+
+  test('a failed read does not wait for its time-out twice, and data beside the failure is served', async () => {
+    const [here, silent] = ['here', 'silent'].map((what) => dag.rawPart(Buffer.alloc(65_536, `beside ${what} `)));
+    if (!here || !silent) throw new Error('two parts were made');
+    const file = dag.part([here, silent]);
+    for (const { cid } of [here, file]) present.add(blockKey(cid));
+    present.delete(blockKey(silent.cid));
+    const beside = await daemon.mount('beside', file.cid, { timeout: '5s', prefetch: 'none' });
+    const begun = performance.now();
+    const answers = await python(
+      `f = os.open(sys.argv[1], os.O_RDONLY)
+print(len(os.pread(f, 4096, 0)))
+try:
+  os.pread(f, 4096, 65536)
+except OSError as e:
+  print(errno.errorcode[e.errno])`,
+      beside,
+    );
+    expect(answers).toBe('4096\nETIMEDOUT');
+    expect(performance.now() - begun).toBeLessThan(2 * 5000);
   });
 
   /** A block that stands nowhere else. */
