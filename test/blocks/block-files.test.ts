@@ -1,9 +1,10 @@
-/** Large blocks as files, where the process may have few of them open. */
+/** Large blocks as files: where the process may have few of them open, and where the disk is slow. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { dirname, join } from 'node:path';
+import { expect, test, vi } from 'vitest';
+import { BlockFiles } from '../../src/blocks/disk/block-files.ts';
 
 const MODULE = new URL('../../src/blocks/disk/block-files.ts', import.meta.url).pathname;
 
@@ -41,4 +42,63 @@ test('keeps an eighth open of what the process may open', () => {
 
 test('gives up what it keeps where others have opened all the rest', () => {
   expect(readUnder(160, 'hog')[0]).toBe(200);
+});
+
+/** Ids of files that take as long to be opened as a test wants: fifos that nobody has opened for writing. */
+const SLOW = Array.from({ length: 16 }, (_, id) => id);
+const QUICK = 100;
+
+async function slowDisk(directory: string, patienceMs: number): Promise<BlockFiles> {
+  const files = new BlockFiles(directory, patienceMs);
+  for (const id of SLOW) {
+    mkdirSync(dirname(files.path(id)), { recursive: true });
+    execFileSync('mkfifo', [files.path(id)]);
+  }
+  await files.write(QUICK, Buffer.alloc(40_000, 7));
+  return files;
+}
+
+/** Lets a read of a slow file end. A fifo cannot be read at a position, which is an answer as well. */
+async function answer(path: string): Promise<void> {
+  for (;;) {
+    try {
+      return closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK));
+    } catch (error) {
+      // Nobody is opening it yet.
+      if ((error as NodeJS.ErrnoException).code !== 'ENXIO') throw error;
+      await new Promise(setImmediate);
+    }
+  }
+}
+
+test('whoever waits in line has patience as long as the disk answers others, and no longer', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ipfs-volume-block-files-'));
+  const files = await slowDisk(directory, 1000);
+  const read = async (id: number) => (await files.read(id, 0, 10))[0];
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  // A disk that was read just now would be read in this thread.
+  vi.advanceTimersByTime(1000);
+  try {
+    const slow = SLOW.slice(0, 8).map((id) => read(id).catch(String));
+    const last = read(QUICK).catch(String);
+    for (const four of [SLOW.slice(0, 4), SLOW.slice(4, 8)]) {
+      await vi.advanceTimersByTimeAsync(600);
+      for (const id of four) await answer(files.path(id));
+      for (const id of four) expect(await slow[id]).toMatch('ESPIPE');
+    }
+    expect(await last).toBe(7);
+
+    const silent = SLOW.slice(8).map((id) => read(id).catch(String));
+    await vi.advanceTimersByTimeAsync(1001);
+    for (const said of silent) expect(await said).toMatch('the disk has not answered for 1 s');
+    await expect(read(QUICK)).rejects.toThrow('the disk does not answer');
+  } finally {
+    vi.useRealTimers();
+    // All that are being opened, or will be: a thread that is would keep the process from ending.
+    const writers = SLOW.map((id) => openSync(files.path(id), constants.O_RDWR | constants.O_NONBLOCK));
+    while ((await read(QUICK).catch(() => undefined)) !== 7) await new Promise(setImmediate);
+    files.close();
+    for (const writer of writers) closeSync(writer);
+    rmSync(directory, { recursive: true });
+  }
 });

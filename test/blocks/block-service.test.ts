@@ -176,11 +176,15 @@ describe('BlockService.getRange', () => {
 
 test('a store that is asked in a later turn, since another took its time, is given no memory that is used again', async () => {
   const scratch = new Scratch(1000);
-  const reusing = new MapStore('reusing', false, [LOCAL]);
-  reusing.getRange = (_key, start: number, end: number, given?: Scratch) => {
-    const bytes = given?.take(end - start) ?? new Uint8Array(end - start);
-    bytes.set(LOCAL.bytes.subarray(start, end));
-    return bytes;
+  const reusing: BlockStore = {
+    name: 'reusing',
+    has: () => true,
+    get: () => undefined,
+    getRange: (_key, start, end, given) => {
+      const bytes = given?.take(end - start) ?? new Uint8Array(end - start);
+      bytes.set(LOCAL.bytes.subarray(start, end));
+      return bytes;
+    },
   };
   const stores = [new MapStore('slow', true), reusing];
   const two = new BlockService({ memory, stores, sinks: [], sources: [], timeoutMs: 1000 });

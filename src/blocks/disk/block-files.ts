@@ -5,7 +5,8 @@
  * Reads are answered in the same turn as long as the disk does so in a blink; once it does not (a disk that spins up, a
  * network drive, one that is dying), they go through Node's threads until it does again, so that a slow disk delays those
  * who read from it and nobody else. A read that takes longer than its reader has patience fails, and while it hangs so do
- * all others, at once: the block may be had elsewhere. Few threads are taken, so that a disk that hangs leaves the others
+ * all others, at once: the block may be had elsewhere. Whoever waits in line is patient as long as others are answered:
+ * a disk that is only slow has all readers served in the end. Few threads are taken, so that a disk that hangs leaves the others
  * to whoever else needs one.
  */
 import { read, readdirSync, readSync, rmSync } from 'node:fs';
@@ -43,7 +44,8 @@ export class BlockFiles {
   readonly #open = new OpenFiles((id) => this.path(id));
   /** Above 0 the disk is slow, and so many fast reads must follow. */
   #slowFor = 0;
-  #provenUntilMs = 0;
+  /** When a read ended last. */
+  #answeredMs = Number.NEGATIVE_INFINITY;
   #expecting = 0;
   /** Reads that nobody waits for any more, and that have not ended. */
   #overdue = 0;
@@ -68,7 +70,7 @@ export class BlockFiles {
    */
   read(id: number, from: number, to: number, scratch?: Scratch): MaybePromise<Uint8Array> {
     const begun = performance.now();
-    if (this.#slowFor > 0 || begun > this.#provenUntilMs)
+    if (this.#slowFor > 0 || begun > this.#answeredMs + PROVEN_MS)
       return this.#readLater(id, Buffer.allocUnsafeSlow(to - from), from);
     const bytes = scratch?.take(to - from) ?? Buffer.allocUnsafeSlow(to - from);
     const length = readSync(this.#open.here(id), bytes, 0, bytes.length, from);
@@ -150,13 +152,24 @@ export class BlockFiles {
   async #readLater(id: number, bytes: Buffer, from: number): Promise<Uint8Array> {
     if (this.#overdue > 0) throw new Error('the disk does not answer');
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const reading = this.#readInThread(id, bytes, from);
-    const timer = setTimeout(() => {
-      this.#overdue++;
-      const ended = () => this.#overdue--;
-      reading.then(ended, ended);
-      reject(new Error(`the disk has not answered for ${this.#patienceMs / 1000} s`));
-    }, this.#patienceMs);
+    const sinceMs = performance.now();
+    let begunMs: number | undefined;
+    const reading = this.#readInThread(id, bytes, from, (nowMs) => {
+      begunMs = nowMs;
+    });
+    let timer: NodeJS.Timeout | undefined;
+    const watch = (delayMs: number): void => {
+      timer = setTimeout(() => {
+        const silentSinceMs = begunMs ?? Math.max(sinceMs, this.#answeredMs);
+        const leftMs = silentSinceMs + this.#patienceMs - performance.now();
+        if (leftMs > 0) return watch(leftMs);
+        this.#overdue++;
+        const ended = () => this.#overdue--;
+        reading.then(ended, ended);
+        reject(new Error(`the disk has not answered for ${this.#patienceMs / 1000} s`));
+      }, delayMs);
+    };
+    watch(this.#patienceMs);
     try {
       return await Promise.race([reading, late]);
     } finally {
@@ -164,9 +177,10 @@ export class BlockFiles {
     }
   }
 
-  async #readInThread(id: number, bytes: Buffer, from: number): Promise<Uint8Array> {
+  async #readInThread(id: number, bytes: Buffer, from: number, onBegin: (nowMs: number) => void): Promise<Uint8Array> {
     await this.#readers.take();
     const begun = performance.now();
+    onBegin(begun);
     try {
       const file = await this.#open.borrow(id);
       try {
@@ -184,7 +198,7 @@ export class BlockFiles {
   #took(begunMs: number): void {
     const endMs = performance.now();
     const durationMs = endMs - begunMs;
-    this.#provenUntilMs = endMs + PROVEN_MS;
+    this.#answeredMs = endMs;
     if (durationMs > SLOW_READ_MS) this.#slowFor = FAST_READS;
     else if (durationMs < SLOW_READ_MS / 5 && this.#slowFor > 0) this.#slowFor--;
   }
