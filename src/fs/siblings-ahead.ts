@@ -143,9 +143,7 @@ export class SiblingsAhead {
       if (from === undefined) continue;
       const ending = endingOf(table, from);
       const isDirectory = this.#isTree(reader, table, from, Number.POSITIVE_INFINITY);
-      if (!isDirectory) {
-        remember(reader.endings, ending, ENDINGS_KEPT);
-      }
+      if (!isDirectory) remember(reader.endings, ending, ENDINGS_KEPT);
       reader.paidDirectories = Math.min(MAX_PAID_DIRECTORIES, reader.paidDirectories + DIRECTORIES_A_WAIT);
       directory.waits++;
       asked.add(from);

@@ -27,8 +27,8 @@ const DISK_BYTES = 128 * 1024 ** 2;
 /** Of both kinds that the cache keeps: rows of its table, and files. */
 const FILE_BYTES = [20_000, 300_000];
 const FILES = 60;
-/** What Docker's calls are promised to take; the machine may be busy. */
-const WITHIN_MS = 1000;
+/** Less than the 5 s that a call waits for a silent disk, and more than a busy machine takes over one that does not. */
+const WITHIN_MS = 4000;
 
 describeWith(['root', 'fuse'], 'a disk that fails under a daemon', () => {
   const sums: string[] = [];
@@ -78,7 +78,7 @@ describeWith(['root', 'fuse'], 'a disk that fails under a daemon', () => {
     expect((await daemon.status('data')).mounts).toBe(1);
     const { Volumes } = await daemon.call<{ Volumes: object[] }>('List', {});
     expect(Volumes).toHaveLength(1);
-    expect(performance.now() - begun).toBeLessThan(2 * WITHIN_MS);
+    expect(performance.now() - begun).toBeLessThan(WITHIN_MS);
   }
 
   async function worksAgain(daemon: TestDaemon) {
