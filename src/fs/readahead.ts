@@ -18,13 +18,15 @@ import type { BlockReader, OnBlock, WantOptions } from '../blocks/block-reader.t
 import { cidOf } from '../unixfs/content-key.ts';
 import type { Extent, FileIndex } from '../unixfs/file-index.ts';
 import type { NodeId } from './file-system.ts';
+import type { MountedVolume } from './mounted-volume.ts';
 import type { ObservedRead, ReadObserver } from './read-observer.ts';
 import { type ReadStream, ReadStreams } from './read-streams.ts';
+import { SharedBound } from './shared-bound.ts';
 
 export interface ReadaheadOptions {
   /** A stream's largest window. 32 MiB is 1 Gbit/s at a quarter of a second. */
   readonly maxWindowBytes?: number;
-  /** Bound on what all streams have on its way at once. */
+  /** Bound on what all streams have on its way at once; those of one volume two thirds of it. */
   readonly maxOutstandingBytes?: number;
   /** A clock in milliseconds that never goes back. */
   readonly now?: () => number;
@@ -44,6 +46,11 @@ const FIRST_STRIDES = 4;
 const MAX_STRIDES = 64;
 /** Files whose readers are remembered. */
 const FILES_KEPT = 1024;
+
+/** Charged to one of the volumes that hold the file, so that none takes all of the bound. */
+interface StreamWant extends WantOptions {
+  readonly owner: MountedVolume | undefined;
+}
 
 /** What is ahead of one stream. */
 class Window {
@@ -85,7 +92,6 @@ class Window {
 export class Readahead implements ReadObserver {
   readonly #blocks: BlockReader;
   readonly #maxWindowBytes: number;
-  readonly #maxOutstandingBytes: number;
   readonly #now: () => number;
   readonly #files = new LRUCache<NodeId, ReadStreams>({
     max: FILES_KEPT,
@@ -94,18 +100,18 @@ export class Readahead implements ReadObserver {
     },
   });
   readonly #windows = new WeakMap<ReadStream, Window>();
-  #outstandingBytes = 0;
+  readonly #outstanding: SharedBound<MountedVolume | undefined>;
 
   constructor(blocks: BlockReader, options: ReadaheadOptions = {}) {
     this.#blocks = blocks;
     this.#maxWindowBytes = options.maxWindowBytes ?? 32 * 1024 * 1024;
-    this.#maxOutstandingBytes = options.maxOutstandingBytes ?? 64 * 1024 * 1024;
+    this.#outstanding = new SharedBound(options.maxOutstandingBytes ?? 96 * 1024 * 1024);
     this.#now = options.now ?? (() => performance.now());
   }
 
   /** Wanted ahead and not here yet, over all streams. */
   get outstandingBytes(): number {
-    return this.#outstandingBytes;
+    return this.#outstanding.heldBytes;
   }
 
   onRead({ node, file, offset, length, volumes }: ObservedRead): void {
@@ -122,12 +128,13 @@ export class Readahead implements ReadObserver {
     const account: OnBlock = (...block) => {
       for (const volume of volumes) volume.account(...block);
     };
-    const want: WantOptions = { priority: 'readahead', signal: window.abort.signal, timeoutMs, account };
+    const owner = volumes[0];
+    const want: StreamWant = { priority: 'readahead', signal: window.abort.signal, timeoutMs, account, owner };
     if (stream.pattern === 'sequential') this.#ahead(stream, window, file, want);
     else this.#strides(stream, window, file, want);
   }
 
-  #ahead(stream: ReadStream, window: Window, file: FileIndex, want: WantOptions): void {
+  #ahead(stream: ReadStream, window: Window, file: FileIndex, want: StreamWant): void {
     const { end, length } = stream;
     window.advance(end, length, this.#now(), this.#maxWindowBytes);
     window.frontier = Math.max(window.frontier, end);
@@ -155,7 +162,7 @@ export class Readahead implements ReadObserver {
     }
   }
 
-  #strides(stream: ReadStream, window: Window, file: FileIndex, want: WantOptions): void {
+  #strides(stream: ReadStream, window: Window, file: FileIndex, want: StreamWant): void {
     const { offset, length, stride } = stream;
     // One of those asked for is read now.
     window.stridesAsked = Math.max(0, window.stridesAsked - 1);
@@ -171,10 +178,10 @@ export class Readahead implements ReadObserver {
 
   /**
    * Up to where everything is asked for then, which is the end of a block where that is known at once. Undefined where the
-   * bound over all streams is reached: a later read tries again.
+   * volume's share of the bound is taken: a later read tries again.
    */
-  #want(file: FileIndex, from: number, to: number, want: WantOptions, window?: Window): number | undefined {
-    if (this.#outstandingBytes >= this.#maxOutstandingBytes) return undefined;
+  #want(file: FileIndex, from: number, to: number, want: StreamWant, window?: Window): number | undefined {
+    if (!this.#outstanding.hasRoom(want.owner)) return undefined;
     const fetch = async (extents: readonly Extent[]) => {
       await this.#fetch(file, from, to, extents, want, window);
       if (window) window.arrived = Math.max(window.arrived, to);
@@ -199,7 +206,7 @@ export class Readahead implements ReadObserver {
     from: number,
     to: number,
     extents: readonly Extent[],
-    want: WantOptions,
+    want: StreamWant,
     window: Window | undefined,
   ): Promise<void> {
     const absent = extents.filter(({ cid, offsetInBlock, length }) => {
@@ -211,14 +218,14 @@ export class Readahead implements ReadObserver {
     // What a file claims of a block, but no more than a block can be: the bound is everybody's.
     const sizes = absent.map(({ blockBytes, length }) => Math.min(blockBytes ?? length, MAX_BLOCK_BYTES));
     const bytes = sizes.reduce((sum, size) => sum + size, 0);
-    this.#outstandingBytes += bytes;
+    this.#outstanding.take(want.owner, bytes);
     // One round trip for all, where a source can; whatever did not come that way is asked for block by block.
     if (absent.length > 1 && bytes / absent.length < LARGE_BLOCK_BYTES)
       await this.#blocks.fetchRange(cidOf(file.key), from, to - 1, want).catch(nothing);
     await Promise.all(absent.map((extent, index) => this.#fetchBlock(extent, sizes[index] as number, want, window)));
   }
 
-  async #fetchBlock({ cid }: Extent, sizeBytes: number, want: WantOptions, window: Window | undefined): Promise<void> {
+  async #fetchBlock({ cid }: Extent, sizeBytes: number, want: StreamWant, window: Window | undefined): Promise<void> {
     const sinceMs = this.#now();
     try {
       await this.#blocks.get(cid, want);
@@ -226,7 +233,7 @@ export class Readahead implements ReadObserver {
     } catch {
       // The reader will ask for it itself, and be told why it fails.
     } finally {
-      this.#outstandingBytes -= sizeBytes;
+      this.#outstanding.give(want.owner, sizeBytes);
     }
   }
 

@@ -65,6 +65,37 @@ describe('sequential readers', () => {
     expect(readahead.outstandingBytes).toBeLessThanOrEqual(2 * 1024 * 1024);
   });
 
+  test('of a volume whose source is silent leave those of another their readahead', async () => {
+    const blocks = new BlockMap();
+    const dag = new DagBuilder(blocks);
+    const made = (name: string) => {
+      const parts = Array.from({ length: 64 }, (_, part) => dag.rawPart(Buffer.alloc(LEAF, `${name} ${part} `)));
+      return { name, parts, cid: dag.part(parts).cid };
+    };
+    const silent = Array.from({ length: 8 }, (_, index) => made(`silent ${index}`));
+    const other = made('other');
+    const readahead = new Readahead(blocks, { maxOutstandingBytes: 8 * 1024 * 1024 });
+    const fileSystem = fileSystemOver(blocks, { observers: [readahead] });
+    const dead = await mountRoot(fileSystem, dag.directory(silent), { name: 'dead' });
+    const well = await mountRoot(fileSystem, other.cid, { name: 'well' });
+    for (const { parts } of silent) for (const { cid } of parts.slice(3)) blocks.makeSilent(cid);
+    for (const { name } of silent) {
+      const { node } = (await fileSystem.lookup(dead, Buffer.from(name), context)).attributes;
+      for (let at = 0; at < 3; at++) await fileSystem.read(node, at * LEAF, LEAF, context);
+    }
+    const held = readahead.outstandingBytes;
+    expect(held).toBeGreaterThan(4 * 1024 * 1024);
+    blocks.makeRemote(...other.parts.map(({ cid }) => cid));
+    for (let at = 0; at < 3; at++) await fileSystem.read(well, at * LEAF, LEAF, context);
+    const theirs = new Set(other.parts.map(({ cid }) => `${cid}`));
+    const ahead = blocks.fetched.filter(({ cid, priority }) => priority === 'readahead' && theirs.has(`${cid}`));
+    expect(ahead.length).toBeGreaterThan(16);
+    // And when it has come, its share is free again.
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    expect(readahead.outstandingBytes).toBe(held);
+  });
+
   test('have the disk read on before they come, where the blocks are here', async () => {
     const { blocks, parts, read, settle } = await setUp(64);
     for (const { cid } of parts) await blocks.get(cid, { priority: 'demand' });
