@@ -38,11 +38,6 @@ const PING_INTERVAL_MS = 5000;
 const MAX_UNANSWERED_PINGS = 4;
 /** On its way up a daemon may load a large state, in one turn: a million nodes take seconds. */
 const START_LIMIT_MS = 120_000;
-/**
- * Threads in which Node waits for the disk, and looks names up. Its own default is 4, which a disk that hangs takes all at
- * once; store and cache take twelve each at the most (see `BlockFiles`), and leave the rest to names and the state.
- */
-const WAITING_THREADS = '32';
 /** What ends a process that is aborted (out of its heap, a failed assertion) or crashes in native code; nobody else sends these. */
 const CRASHES: ReadonlySet<string> = new Set(['SIGABRT', 'SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGTRAP', 'SIGSYS']);
 
@@ -103,7 +98,7 @@ export class DaemonProcess {
     const [program = process.execPath, ...args] = command;
     this.#child = spawn(program, args, {
       stdio: ['ignore', 'inherit', 'pipe', fuseDescriptor ?? 'ignore', 'ipc'],
-      env: { UV_THREADPOOL_SIZE: WAITING_THREADS, ...process.env, ...environment },
+      env: { ...process.env, ...environment },
     });
     this.#child.stderr?.on('data', (chunk: Buffer) => {
       process.stderr.write(chunk);

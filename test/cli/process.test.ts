@@ -44,6 +44,29 @@ async function bundle(scratch: Scratch): Promise<string> {
   return scratch.at('cli.mjs');
 }
 
+test('has threads enough for two disks that hang, and more', async () => {
+  const program = `
+    import { readdirSync } from 'node:fs';
+    import { stat } from 'node:fs/promises';
+    import { main } from '${new URL('../../src/cli/main.ts', import.meta.url)}';
+    await main({
+      version: '1.2.3',
+      loadCommands: async () => {
+        await Promise.all(Array.from({ length: 100 }, () => stat('/')));
+        console.log(readdirSync('/proc/self/task').length);
+        process.exit();
+      },
+    });
+  `;
+  const threads = async (env: Record<string, string>) => {
+    const { UV_THREADPOOL_SIZE: _, ...rest } = process.env;
+    const node = ['--input-type=module', '-e', program, '--', 'status'];
+    return Number((await run(process.execPath, node, { env: { ...rest, ...env } })).stdout);
+  };
+  // Whoever sets another number has that one. A process has a few threads besides.
+  expect((await threads({})) - (await threads({ UV_THREADPOOL_SIZE: '1' }))).toBe(31);
+});
+
 test('the bundle says in one line that Node is too old, and works under this one', async () => {
   using scratch = new Scratch();
   const cli = await bundle(scratch);
