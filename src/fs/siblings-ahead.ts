@@ -123,18 +123,20 @@ export class SiblingsAhead {
     if (reader.waits > 0 && !this.#isTree(reader, table, link, Number.POSITIVE_INFINITY)) {
       reader.usualNames.note(Buffer.from(table.name(link)).toString('latin1'));
     }
-    if (!asked.has(link) && this.#isTree(reader, table, link, limitBytes)) {
+    if (!asked.has(link) && this.#isTree(reader, table, link, limitBytes) && !isForetold(volume, table.key(link))) {
       if (reader.whole.bring(table.key(link), table.size(link) ?? 0, reader.waits > 0)) asked.add(link);
     }
     // One that came by a listing of its parent was not looked up itself.
     if (directory.lookedInto || reader.waits === 0) return;
     directory.lookedInto = true;
+    if (isForetold(volume, key)) return;
     const sizeBytes = totalBytes(table, limitBytes);
     if (sizeBytes <= limitBytes) reader.whole.bring(key, sizeBytes, true);
   }
 
   #onWait(volume: MountedVolume, reader: Reader, cid: CID): void {
     const key = contentKey(cid);
+    if (isForetold(volume, key)) return;
     reader.waits++;
     for (const directory of [...reader.directories.values()].reverse()) {
       const { table, asked } = directory;
@@ -226,6 +228,11 @@ export class SiblingsAhead {
       // Whoever reads it will be told.
     }
   }
+}
+
+/** True of what comes anyway, and in its order. */
+function isForetold({ foretold }: MountedVolume, key: ContentKey): boolean {
+  return foretold?.has(cidOf(key).toString()) ?? false;
 }
 
 function wantOf({ spec, account }: MountedVolume): WantOptions {

@@ -242,6 +242,7 @@ export class Prefetcher {
     }
     const { profile } = job.profile;
     if (profile) job.watch?.foretold(profile);
+    if (profile && options.prefetch !== 'none') volume.foretold = new Set(profile.blocks);
     return profile;
   }
 

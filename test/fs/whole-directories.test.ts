@@ -1,6 +1,8 @@
 /** Packages beside each other, looked into one after the other: how often a reader waits, and what is asked for. */
+import { code as DAG_PB, decode } from '@ipld/dag-pb';
 import type { CID } from 'multiformats/cid';
 import { describe, expect, test } from 'vitest';
+import { blockKey } from '../../src/blocks/block.ts';
 import type { NodeId } from '../../src/fs/file-system.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
@@ -123,6 +125,26 @@ test('who looks into everything and reads nothing has a bounded amount brought',
   const bytes = blocks.trees.reduce((sum, { treeBytes }) => sum + treeBytes, 0);
   expect(bytes).toBeGreaterThan(8 * MIB);
   expect(bytes).toBeLessThanOrEqual(32 * MIB);
+});
+
+test('nothing is guessed of what a boot profile names', async () => {
+  const { use, blocks, fileSystem, packages } = await setUp(new Array(3).fill(20 * KIB));
+  const volume = fileSystem.volume('v');
+  if (!volume) throw new Error('it is mounted');
+  // All of the first package, and nothing of the others.
+  const named = new Set<string>();
+  const name = (cid: CID) => {
+    named.add(`${cid}`);
+    if (cid.code === DAG_PB)
+      for (const { Hash } of decode(blocks.blocks.get(blockKey(cid)) as Uint8Array).Links) name(Hash);
+  };
+  name(packages[0]?.cid as CID);
+  volume.foretold = named;
+  await use('p00');
+  expect(blocks.trees).toEqual([]);
+  expect(blocks.fetched.every(({ priority }) => priority === 'demand')).toBe(true);
+  await use('p01');
+  expect(blocks.trees).not.toEqual([]);
 });
 
 test('nothing is asked for where everything is here', async () => {
