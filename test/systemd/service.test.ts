@@ -82,7 +82,9 @@ describeWith(['root', 'fuse', 'systemd'], 'the systemd unit', () => {
 
   it('is well-formed, and starts what answers before systemctl returns', async () => {
     const verified = await systemd.run('systemd-analyze', 'verify', `/etc/systemd/system/${SERVICE}.service`);
-    expect([verified.code, verified.stderr]).toEqual([0, '']);
+    expect(verified.code).toBe(0);
+    // What it says of the machine's own units is none of ours.
+    expect(verified.stderr).not.toContain(SERVICE);
     await systemd.systemctl('enable', '--now', SERVICE);
     expect(existsSync(systemd.at(SOCKET))).toBe(true);
     expect(await systemd.property('ActiveState')).toBe('active');

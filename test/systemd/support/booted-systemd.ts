@@ -44,9 +44,8 @@ export class BootedSystemd implements AsyncDisposable {
       await until('systemd has started', async () => {
         if (booted.#unshare.exitCode !== null) throw new Error(`systemd did not start: ${booted.#said}`);
         const { stdout } = await booted.run('systemctl', 'is-system-running');
-        if (stdout.toString() === 'degraded\n')
-          throw new Error((await booted.run('systemctl', '--failed')).stdout.toString());
-        return stdout.toString() === 'running\n';
+        // What fails of the machine's own units, in such a place, is none of ours.
+        return ['running\n', 'degraded\n'].includes(stdout.toString());
       });
       return booted;
     } catch (error) {
