@@ -2,6 +2,7 @@
  * The control API (`src/volumes/control-api.ts`) on express: what the command line asks the daemon for.
  */
 import type { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import express, { type ErrorRequestHandler, type Request, type Response, type Router } from 'express';
 import type { CID } from 'multiformats/cid';
 import { codeOf, type ErrorCode, messageChain } from '../src/base/errors.ts';
@@ -34,6 +35,9 @@ export interface ControlCollaborators extends VolumeCommands {
   collectGarbage(): Promise<GcResult>;
 }
 
+/** What is left of a body that is refused: as much as was under way. Of a larger one the sender is told in the middle. */
+const READ_OUT_MS = 500;
+
 export function controlRoutes(collaborators: ControlCollaborators): Router {
   const router = express.Router();
   router.get(CONTROL_PATHS.status, (_request, response) => {
@@ -48,7 +52,12 @@ export function controlRoutes(collaborators: ControlCollaborators): Router {
   });
   router.post(CONTROL_PATHS.import, async (request: Request, response: Response) => {
     using call = callOf(request, response);
-    response.json(await collaborators.importCar(request, request.query.root === 'last', call.signal));
+    try {
+      response.json(await collaborators.importCar(request, request.query.root === 'last', call.signal));
+    } catch (error) {
+      await readOut(request);
+      throw error;
+    }
   });
   router.get(CONTROL_PATHS.store, (_request, response) => {
     response.json(collaborators.storedRoots());
@@ -86,6 +95,12 @@ export function controlRoutes(collaborators: ControlCollaborators): Router {
   );
   router.use(answerError);
   return router;
+}
+
+/** A connection that is closed before all that came on it is read is reset, and the answer with it may be lost. */
+async function readOut(request: Request): Promise<void> {
+  request.resume();
+  await finished(request, { signal: AbortSignal.timeout(READ_OUT_MS) }).catch(() => undefined);
 }
 
 /** 4xx for what the caller can mend; everything else is 500. */

@@ -11,6 +11,8 @@ import fc from 'fast-check';
 import { Client } from 'undici';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { driver } from '../../plugin/driver.ts';
+import { CALL_ID_HEADER } from '../../plugin/relay.ts';
+import { GIVEN_UP_HEADER } from '../../plugin/relay-take-back.ts';
 import { pluginRoutes } from '../../plugin/routes.ts';
 import { type ListeningSocket, listenOnSocket } from '../../plugin/server.ts';
 import { CodedError } from '../../src/base/errors.ts';
@@ -102,6 +104,18 @@ describe('the volume plugin protocol', () => {
       expect(await post('List', '')).toMatchObject({ status: 200 });
     },
   );
+
+  test('a Mount whose caller has gone is taken back by the name of its call, once', async () => {
+    await post('Create', { Name: CID });
+    const call = { [CALL_ID_HEADER]: 'leaves' };
+    await post('Mount', { Name: CID, ID: 'id' }, { [CALL_ID_HEADER]: 'stays' });
+    await post('Mount', { Name: CID, ID: 'id' }, call);
+    for (let times = 0; times < 2; times++) {
+      const givenUp = await post('Mount', { Name: CID, ID: 'id' }, { ...call, [GIVEN_UP_HEADER]: '1' });
+      expect(givenUp).toMatchObject({ status: 200, body: { Err: '' } });
+    }
+    expect((await post('Get', { Name: CID })).body.Volume.Status).toMatchObject({ mounts: 1 });
+  });
 
   test('Get of an unknown name fails with the words that the engine looks for', async () => {
     expect(await post('Get', { Name: 'nothing' })).toMatchObject({ status: 500, body: { Err: /no such volume/ } });
