@@ -6,11 +6,13 @@ import { join } from 'node:path';
 import type { Logger } from '../src/base/log.ts';
 import { BlockService } from '../src/blocks/block-service.ts';
 import type { BlockSource } from '../src/blocks/block-source.ts';
+import { systemClock } from '../src/blocks/clock.ts';
 import { DiskCache } from '../src/cache/disk-cache.ts';
 import { MemoryCache } from '../src/cache/memory-cache.ts';
 import { IpfsFileSystem } from '../src/fs/ipfs-file-system.ts';
 import type { NodeRecorder } from '../src/fs/node-recorder.ts';
 import { Readahead } from '../src/fs/readahead.ts';
+import { LoopShare } from '../src/prefetch/loop-share.ts';
 import { Prefetcher } from '../src/prefetch/prefetcher.ts';
 import { ProfileStore } from '../src/prefetch/profile-store.ts';
 import { UnpinList } from '../src/prefetch/unpin-list.ts';
@@ -68,6 +70,7 @@ export async function openContent(config: Config, logger: Logger, recorder?: Nod
   const unixfs = new UnixfsReader(blocks);
   const profiles = new ProfileStore(join(config.stateDirectory, 'profiles'), logger);
   const unpinList = new UnpinList(join(config.stateDirectory, 'unpinning.json'), logger);
+  const loopShare = new LoopShare(systemClock);
   const prefetcher = new Prefetcher({
     unixfs,
     cache,
@@ -76,6 +79,7 @@ export async function openContent(config: Config, logger: Logger, recorder?: Nod
     pinner: kubo?.control,
     pinnerIsOptional: config.kuboIsDefault,
     logger,
+    holdMs: () => loopShare.holdMs,
   });
   const names = nameResolver({ kubo: kubo?.control, gateways });
   return {

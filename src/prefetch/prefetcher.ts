@@ -46,6 +46,8 @@ export interface PrefetcherParts {
   readonly clock?: Clock;
   /** After a mount that begins a container, before anything but its profile is looked at or fetched. */
   readonly settleMs?: number;
+  /** For so long the background of all volumes is to begin nothing. */
+  readonly holdMs?: () => number;
 }
 
 export interface PrefetchOptions {
@@ -285,7 +287,7 @@ export class Prefetcher {
         prefetch: options.pin ? 'all' : options.prefetch,
         evictions: () => cache.statistics().evictions,
         hasRoom: (bytes, whole) => this.#hasRoom(job, bytes, whole),
-        holdMs: () => job.watch?.holdMs ?? 0,
+        holdMs: () => Math.max(job.watch?.holdMs ?? 0, this.#parts.holdMs?.() ?? 0),
         logger: logger.child({ volume: name }),
         onHere: pins?.onHere,
         onComplete: pins?.onComplete,
