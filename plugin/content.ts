@@ -70,7 +70,12 @@ export async function openContent(config: Config, logger: Logger, recorder?: Nod
   const unixfs = new UnixfsReader(blocks);
   const profiles = new ProfileStore(join(config.stateDirectory, 'profiles'), logger);
   const unpinList = new UnpinList(join(config.stateDirectory, 'unpinning.json'), logger);
-  const loopShare = new LoopShare(systemClock);
+  const fileSystem = new IpfsFileSystem(unixfs, {
+    extendedAttributes: config.extendedAttributes,
+    observers: [new Readahead(blocks)],
+    ...(recorder ? { recorder } : {}),
+  });
+  const loopShare = new LoopShare(systemClock, () => fileSystem.requests);
   const prefetcher = new Prefetcher({
     unixfs,
     cache,
@@ -87,11 +92,7 @@ export async function openContent(config: Config, logger: Logger, recorder?: Nod
     cache,
     memory,
     blocks,
-    fileSystem: new IpfsFileSystem(unixfs, {
-      extendedAttributes: config.extendedAttributes,
-      observers: [new Readahead(blocks)],
-      ...(recorder ? { recorder } : {}),
-    }),
+    fileSystem,
     resolver: contentResolver(unixfs, names, kubo?.control, logger),
     kubo: kubo?.control,
     profiles,

@@ -65,6 +65,7 @@ export class IpfsFileSystem implements FileSystem {
   readonly #lister: DirectoryLister;
   readonly #reads: FileReads;
   #lostBelow: NodeId = 0;
+  #requests = 0;
 
   constructor(unixfs: UnixfsReader, options: IpfsFileSystemOptions = {}) {
     const now = options.now ?? (() => performance.now());
@@ -98,6 +99,11 @@ export class IpfsFileSystem implements FileSystem {
     return this.#root.volumes();
   }
 
+  /** Look-ups, reads and listings so far, for whoever yields to readers. */
+  get requests(): number {
+    return this.#requests;
+  }
+
   /** Nodes that somebody holds, for metrics. */
   get nodeCount(): number {
     return this.#nodes.size;
@@ -128,6 +134,7 @@ export class IpfsFileSystem implements FileSystem {
   }
 
   lookup(parent: NodeId, name: Uint8Array, context: RequestContext): MaybePromise<Entry> {
+    this.#requests++;
     if (name.length > MAX_NAME_BYTES) throw new CodedError('NAME_TOO_LONG', 'a name of more than 255 bytes');
     if (parent === ROOT_NODE) return this.#lookupVolume(name, context);
     const directory = this.#directory(parent);
@@ -168,6 +175,7 @@ export class IpfsFileSystem implements FileSystem {
   }
 
   read(id: NodeId, offset: number, length: number, context: RequestContext): MaybePromise<readonly Uint8Array[]> {
+    this.#requests++;
     const node = id === ROOT_NODE ? undefined : this.#node(id);
     if (!node || isDirectory(node)) throw new CodedError('IS_A_DIRECTORY', 'a directory has no bytes to read');
     if (node.appearance.kind === 'symlink') throw new CodedError('BAD_HANDLE', 'a symlink has no bytes to read');
@@ -175,6 +183,7 @@ export class IpfsFileSystem implements FileSystem {
   }
 
   list(id: NodeId, cursor: number, withAttributes: boolean, fill: Fill, context: RequestContext): MaybePromise<void> {
+    this.#requests++;
     if (id === ROOT_NODE) return this.#listVolumes(cursor, withAttributes, fill);
     const directory = this.#directory(id);
     const what = () => `the entries of ${cidOf(directory.key)}`;

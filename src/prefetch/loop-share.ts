@@ -4,7 +4,7 @@
  * One thread serves readers, Docker's calls and the background. The want queue sees to it that the background takes no more
  * of the link than is spare; where the link is faster than we are (a gateway on this machine or in its network, blocks of a
  * few bytes), the thread is what there is too little of, and each of a reader's thousand steps would wait for a turn of the
- * background's. So it begins nothing new while the loop is nearly always at work, whoever makes it so.
+ * background's. So it begins nothing new while there are readers and the loop is nearly always at work.
  */
 import { performance } from 'node:perf_hooks';
 import type { Clock } from '../blocks/clock.ts';
@@ -20,12 +20,16 @@ const MAX_HOLD_MS = 1000;
 
 export class LoopShare {
   readonly #clock: Clock;
+  readonly #requests: () => number;
   readonly #use: LoopUse;
+  #requestsSeen = 0;
   #sampledMs: number;
   #heldSinceMs: number | undefined;
 
-  constructor(clock: Clock, use: LoopUse = loopUse()) {
+  /** `requests`: how many readers have made so far. */
+  constructor(clock: Clock, requests: () => number, use: LoopUse = loopUse()) {
     this.#clock = clock;
+    this.#requests = requests;
     this.#use = use;
     this.#sampledMs = clock.nowMs();
   }
@@ -39,7 +43,9 @@ export class LoopShare {
 
   #sample(nowMs: number): void {
     this.#sampledMs = nowMs;
-    const busy = this.#use() > LIMIT;
+    const requests = this.#requests();
+    const busy = this.#use() > LIMIT && requests !== this.#requestsSeen;
+    this.#requestsSeen = requests;
     const held = this.#heldSinceMs;
     if (!busy || (held !== undefined && nowMs - held >= MAX_HOLD_MS)) this.#heldSinceMs = undefined;
     else this.#heldSinceMs ??= nowMs;

@@ -7,13 +7,19 @@ import { FakeClock } from '../support/fake-clock.ts';
 function setUp() {
   const clock = new FakeClock();
   let use = 0;
-  const share = new LoopShare(clock, () => use);
+  let requests = 0;
+  const share = new LoopShare(
+    clock,
+    () => requests,
+    () => use,
+  );
   /** Where the loop is used so much, whether the background is held, each 20 ms. */
-  const after = async (loopUse: number, samples: number) => {
+  const after = async (loopUse: number, samples: number, readers = true) => {
     use = loopUse;
     const held: boolean[] = [];
     for (let sample = 0; sample < samples; sample++) {
       await clock.advance(20);
+      if (readers) requests++;
       held.push(share.holdMs > 0);
     }
     return held;
@@ -33,6 +39,11 @@ test('while the loop is at work all the time nothing begins, and at once when it
   expect(await after(0.5, 2)).toEqual([false, false]);
 });
 
+test('without readers the background may have all of it', async () => {
+  const { after } = setUp();
+  expect(await after(1, 3, false)).toEqual([false, false, false]);
+});
+
 test('readers who never end do not hold it for ever', async () => {
   const { after } = setUp();
   const held = await after(1, 200);
@@ -41,7 +52,8 @@ test('readers who never end do not hold it for ever', async () => {
 });
 
 test('measures this thread, where nothing else is given', () => {
-  const share = new LoopShare(systemClock);
+  let requests = 0;
+  const share = new LoopShare(systemClock, () => ++requests);
   for (const sinceMs = performance.now(); performance.now() - sinceMs < 50; );
   expect(share.holdMs).toBeGreaterThan(0);
 });
