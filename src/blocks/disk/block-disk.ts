@@ -52,6 +52,8 @@ export class BlockDisk {
   readonly #settle: StatementSync;
   readonly #total: DiskTotal;
   #begun = false;
+  /** Calls of `putAll` whose files are being written. */
+  #putting = 0;
   /** Large files written, and doomed, since the last commit; and those deleted since, still in `doomed`. */
   #written: number[] = [];
   #doomed: number[] = [];
@@ -122,8 +124,8 @@ export class BlockDisk {
 
   /** Bytes `start`..`end` will be read soon. */
   expect(key: BlockKey, start: number, end: number): void {
-    const row = this.#row(key);
-    if (row && !row.data) this.#files.expect(row.id, start, Math.min(end, row.size));
+    const row = this.#attempt(() => this.#rows.findLarge(key));
+    if (row) this.#files.expect(row.id, start, Math.min(end, row.size));
   }
 
   getRange(key: BlockKey, start: number, end: number, scratch?: Scratch): MaybePromise<Uint8Array | undefined> {
@@ -162,8 +164,10 @@ export class BlockDisk {
   async putAll(blocks: ReadonlyMap<BlockKey, { readonly bytes: Uint8Array }>): Promise<void> {
     const numbered = [...blocks].map(([key, { bytes }]) => ({ id: this.#total.nextId++, key, bytes }));
     const large = numbered.filter(({ bytes }) => bytes.length > INLINE_BYTES);
+    this.#putting++;
     // Whatever fails, all of them end first: none may write after its number was given up.
     const outcomes = await Promise.allSettled(large.map(({ id, bytes }) => this.#files.write(id, bytes)));
+    this.#putting--;
     for (const { id } of large) this.#written.push(id);
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
     for (const { id, key, bytes } of numbered) this.#insertRow(id, key, bytes);
@@ -303,7 +307,8 @@ export class BlockDisk {
   #damaged(key: BlockKey, row: Row): undefined {
     this.#options.onDamage(key);
     this.#attempt(() => {
-      const alone = !this.#begun;
+      // Where files are being written, a commit now would give their numbers out as settled: the next start would not sweep them.
+      const alone = !this.#begun && this.#putting === 0;
       // Read in another thread, it may have been deleted meanwhile.
       if (this.#rows.find(key)?.id === row.id) this.#deleteRow(row.id, row.size, row.data === null, key);
       if (alone) this.commit();

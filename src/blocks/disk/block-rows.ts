@@ -26,6 +26,7 @@ export interface Row {
 
 export class BlockRows {
   readonly #select: StatementSync;
+  readonly #selectLarge: StatementSync;
   readonly #exists: StatementSync;
   readonly #insert: StatementSync;
   readonly #delete: StatementSync;
@@ -33,6 +34,9 @@ export class BlockRows {
 
   constructor(database: DatabaseSync) {
     this.#select = database.prepare('SELECT id, size, checksums, data, ends FROM block WHERE key = ?');
+    this.#selectLarge = database.prepare(
+      'SELECT id, size, checksums, data, ends FROM block WHERE key = ? AND data IS NULL',
+    );
     this.#exists = database.prepare('SELECT 1 FROM block WHERE key = ?');
     this.#insert = database.prepare(
       'INSERT INTO block (id, key, size, checksums, data, ends) VALUES (?, ?, ?, ?, ?, ?)',
@@ -46,9 +50,16 @@ export class BlockRows {
 
   /** @throws SQLite's error; RangeError for a row that is none */
   find(key: BlockKey): Row | undefined {
-    const known = this.#known.get(key);
-    if (known) return known;
-    const row = this.#select.get(keyBytes(key));
+    return this.#known.get(key) ?? this.#found(key, this.#select);
+  }
+
+  /** The row of a block that is a file, without reading the bytes of one that is not. @throws as `find` does */
+  findLarge(key: BlockKey): Row | undefined {
+    return this.#known.get(key) ?? this.#found(key, this.#selectLarge);
+  }
+
+  #found(key: BlockKey, select: StatementSync): Row | undefined {
+    const row = select.get(keyBytes(key));
     if (row === undefined) return undefined;
     if (!isRow(row)) throw new RangeError('a row of the table of blocks is damaged');
     // Small blocks are kept in memory above; here they would only push out the rows that save a query.
