@@ -8,7 +8,11 @@ const { values } = scriptArguments('npm run plugin:remove -- [--name NAME] [--fo
   options: { name: { type: 'string', default: PLUGIN_NAME }, force: { type: 'boolean', default: false } },
 });
 await runWithEngine(async () => {
-  await removePlugin(values.name, values);
-  await removeOwnBaseImage();
+  try {
+    await removePlugin(values.name, values);
+  } finally {
+    // An installation that failed leaves this and no plugin.
+    await removeOwnBaseImage();
+  }
   console.log(`removed the plugin "${values.name}" with its local store and cache`);
 });

@@ -34,6 +34,19 @@ test.each(['build', 'install', 'remove'])(
   },
 );
 
+test('plugin:install names the settings that there are, before it asks the engine for anything', async () => {
+  const unknown = await run('install', ['IPFS_VOLUME_CACHE_SIZE=1GiB', 'FOO=1']);
+  expect(unknown).toMatchObject({ code: 2, stdout: '' });
+  expect(unknown.stderr).toMatch(
+    /^there is no setting "FOO": those of the plugin are IPFS_VOLUME_MOUNT_ROOT, [A-Z_, ]+, NODE_EXTRA_CA_CERTS\n$/,
+  );
+  expect((await run('install', ['IPFS_VOLUME_CACHE_SIZE'])).stderr).toMatch(
+    /^IPFS_VOLUME_CACHE_SIZE: settings are KEY=VALUE/,
+  );
+  // Known settings come as far as the engine, of which there is none.
+  expect(await run('install', ['IPFS_VOLUME_CACHE_SIZE=1GiB'])).toMatchObject({ code: 1 });
+});
+
 /** A docker that answers to all, gives `label` for the image's, and writes down what it was asked. */
 async function removeWith(label: string): Promise<string[]> {
   using scratch = new Scratch();
@@ -52,6 +65,17 @@ test('plugin:remove takes a base image away that was made here, and no other', a
   const asked = await removeWith('');
   expect(asked).toContain('plugin rm ipfs');
   expect(asked.filter((line) => line.startsWith('image rm'))).toEqual([]);
+});
+
+test('plugin:remove takes away the base image that a failed installation left without a plugin', async () => {
+  using scratch = new Scratch();
+  const log = scratch.at('log');
+  const answers = '"plugin inspect") exit 1;; "image inspect") echo true;; *) echo 1;;';
+  writeFileSync(scratch.at('docker'), `#!/bin/sh\necho "$*" >>${log}\ncase "$1 $2" in ${answers} esac\n`);
+  chmodSync(scratch.at('docker'), 0o755);
+  const removed = await run('remove', [], `${scratch.path}:/usr/bin:/bin`);
+  expect(removed).toMatchObject({ code: 1, stderr: 'there is no plugin "ipfs"\n' });
+  expect(readFileSync(log, 'utf8').split('\n')).toContain(`image rm ${BASE_IMAGE}`);
 });
 
 test('plugin:remove of a plugin in use says how npm lets --force through', async () => {
