@@ -50,7 +50,10 @@ export interface Content extends AsyncDisposable {
  */
 export async function openContent(config: Config, logger: Logger, recorder?: NodeRecorder): Promise<Content> {
   countBlocksWithTheHeap();
-  const store = await LocalStore.open(join(config.stateDirectory, 'store'), { logger });
+  const store = await LocalStore.open(join(config.stateDirectory, 'store'), {
+    logger,
+    onBlock: (cid, bytes) => blocks.offer(cid, bytes, store.name),
+  });
   const cache = await DiskCache.open(join(config.stateDirectory, 'cache'), {
     limitBytes: config.cacheSizeBytes,
     logger,

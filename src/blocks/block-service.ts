@@ -151,6 +151,11 @@ export class BlockService implements BlockReader {
     return this.#queue.wantTree(root, treeBytes, rangeOptions(options));
   }
 
+  /** A verified block came into the store called `origin` by itself, as by an import: whoever waits for it has it. */
+  offer(cid: CID, bytes: Uint8Array, origin: string): void {
+    this.#queue.offer(cid, bytes, origin);
+  }
+
   /** Ends all waits with ABORTED and closes the sources; stores and sinks are their maker's to close. Idempotent. */
   close(): Promise<void> {
     return this.#queue.close();
@@ -178,7 +183,7 @@ export class BlockService implements BlockReader {
       return late;
     }
     const found = await this.#queue.want(cid, options);
-    account(options, cid, found, true);
+    account(options, cid, found, !this.#stores.some(({ name }) => name === found.origin));
     return found.bytes;
   }
 }

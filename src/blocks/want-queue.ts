@@ -151,6 +151,12 @@ export class WantQueue {
     return this.#ranges.fetch(root, { treeBytes }, options);
   }
 
+  /** A verified block that came by another way than a source: whoever waits for it has it. */
+  offer(cid: CID, bytes: Uint8Array, origin: string): void {
+    const want = this.#wants.get(blockKey(cid));
+    if (want) this.#answer(want, { bytes, origin });
+  }
+
   /** Rejects whoever waits with ABORTED, ends all requests, closes the sources. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -328,12 +334,15 @@ export class WantQueue {
     this.#stats.fetched(rank, bytes.length);
     this.#onVerified(cid, bytes, PRIORITIES[rank] ?? 'demand');
     const want = this.#wants.get(blockKey(cid));
-    if (want === undefined) return;
+    if (want) this.#answer(want, { bytes, origin });
+  }
+
+  #answer(want: Want, block: FetchedBlock): void {
     const nowMs = this.#clock.nowMs();
     for (const waiter of want.waiters) {
       waiter.release();
       this.#stats.answered(waiter.rank, nowMs - waiter.sinceMs);
-      waiter.resolve({ bytes, origin });
+      waiter.resolve(block);
     }
     want.waiters.clear();
     this.#end(want);

@@ -14,7 +14,7 @@ import { CodedError, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { Scratch } from '../base/scratch.ts';
-import { type BlockKey, blockKey } from '../blocks/block.ts';
+import { type Block, type BlockKey, blockKey } from '../blocks/block.ts';
 import type { BlockEnds, BlockStore } from '../blocks/block-store.ts';
 import { BlockDisk } from '../blocks/disk/block-disk.ts';
 import { parseCidText } from '../blocks/parse-cid.ts';
@@ -23,6 +23,12 @@ import { type Car, readCar } from './car-reader.ts';
 import { Ballast, openWithRoom, storeFailure, syncFileSystem } from './local-store-disk.ts';
 import { markLive } from './local-store-mark.ts';
 import { type KeptRoot, StoredRoots } from './local-store-roots.ts';
+
+export interface LocalStoreOptions {
+  readonly logger: Logger;
+  /** Told of each block that an import brought, as soon as it is here. Must not throw. */
+  readonly onBlock?: (cid: CID, bytes: Uint8Array) => void;
+}
 
 export interface ImportOptions {
   /** `header`: the roots are those of the CAR's header. `last`: it names none, and its last block is the root. */
@@ -54,6 +60,7 @@ export class LocalStore implements BlockStore {
   readonly #roots: StoredRoots;
   readonly #ballast: Ballast;
   readonly #directory: string;
+  readonly #onBlock: (cid: CID, bytes: Uint8Array) => void;
   #turn: Promise<unknown> = Promise.resolve();
   /** How often the disk or the database could not be read. */
   #troubles = 0;
@@ -63,10 +70,11 @@ export class LocalStore implements BlockStore {
    * Opens or makes the store. What an import that died left behind is removed.
    * @throws STATE_LOCKED, CONFIG_INVALID where it cannot be used, saying why
    */
-  static async open(directory: string, { logger }: { readonly logger: Logger }): Promise<LocalStore> {
+  static async open(directory: string, options: LocalStoreOptions): Promise<LocalStore> {
+    const { logger } = options;
     try {
       const hadBallast = new Ballast(directory).isThere;
-      const store = openWithRoom(directory, () => new LocalStore(directory, logger));
+      const store = openWithRoom(directory, () => new LocalStore(directory, options));
       await store.#recover(logger);
       store.#ballast.setAside(hadBallast);
       return store;
@@ -75,8 +83,9 @@ export class LocalStore implements BlockStore {
     }
   }
 
-  private constructor(directory: string, logger: Logger) {
+  private constructor(directory: string, { logger, onBlock }: LocalStoreOptions) {
     this.#directory = directory;
+    this.#onBlock = onBlock ?? (() => {});
     this.#disk = new BlockDisk(directory, {
       durable: true,
       patienceMs: PATIENCE_MS,
@@ -204,12 +213,13 @@ export class LocalStore implements BlockStore {
     signal: AbortSignal | undefined,
   ): Promise<{ blocks: number; bytes: number; last: CID | undefined }> {
     const total = { blocks: 0, bytes: 0, last: undefined as CID | undefined };
-    const batch = new Map<BlockKey, { readonly bytes: Uint8Array }>();
+    const batch = new Map<BlockKey, Block>();
     let batchBytes = 0;
     const putBatch = async (): Promise<void> => {
       await this.#disk.answers(true);
       await this.#disk.putAll(batch);
       this.#disk.commit();
+      for (const { cid, bytes } of batch.values()) this.#onBlock(cid, bytes);
       batch.clear();
       batchBytes = 0;
     };
@@ -220,7 +230,7 @@ export class LocalStore implements BlockStore {
       total.bytes += bytes.length;
       total.last = cid;
       if (identityBytes(cid) || (await this.#isHere(blockKey(cid)))) continue;
-      batch.set(blockKey(cid), { bytes });
+      batch.set(blockKey(cid), { cid, bytes });
       batchBytes += bytes.length;
       if (batch.size >= BLOCKS_PER_COMMIT || batchBytes >= BYTES_PER_COMMIT) await putBatch();
     }

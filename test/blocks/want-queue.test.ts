@@ -51,6 +51,18 @@ function ask(
   return seen;
 }
 
+it('gives a block that came by another way to all who wait for it, and ends the requests', async () => {
+  const silent = source('silent', () => 'silent');
+  build([silent]);
+  const [first, second, other] = [ask(cidAt(0)), ask(cidAt(0), 'background'), ask(cidAt(1))];
+  await settle();
+  queue.offer(cidAt(0), (BLOCKS[0] as (typeof BLOCKS)[number]).bytes, 'local store');
+  queue.offer(cidAt(2), (BLOCKS[2] as (typeof BLOCKS)[number]).bytes, 'local store');
+  await settle();
+  expect([first.result, second.result, other.result]).toEqual(['local store', 'local store', undefined]);
+  expect(queue.pending).toBe(1);
+});
+
 afterEach(async () => {
   // Whatever a test did: once all is answered nothing is left.
   await clock.advance(2 * TIMEOUT_MS);

@@ -5,9 +5,12 @@
  * Each fault has a daemon of its own with two gateways: the first, preferred, has the volume `data` and turns bad; the
  * second has the volume `other` and stays well. `both` have the third.
  */
+import { writeFileSync } from 'node:fs';
 import { CID } from 'multiformats/cid';
 import { afterAll, expect, it } from 'vitest';
 import { blockKey } from '../../src/blocks/block.ts';
+import { Scratch } from '../cli/support/scratch.ts';
+import { importCar } from '../fs/mounted/support/command-line.ts';
 import { startFor } from '../fuse/outside.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { startDaemon, type TestDaemon, until } from '../support/daemon.ts';
@@ -25,6 +28,7 @@ import {
   status,
 } from '../support/gateway-server.ts';
 import { describeWith } from '../support/machine.ts';
+import { carV1 } from '../support/make-car.ts';
 import { read, sha256 } from '../support/reading.ts';
 
 const TIMEOUT_MS = 3000;
@@ -254,6 +258,30 @@ describeWith(['root', 'fuse'], 'a gateway that searches for a thousand blocks', 
       `${SEARCHED} readers of what is searched for failed after ${Math.round(waitedMs)} ms: others read in ${range(times)} ms, calls took ${Math.round(longestCallMs)} ms at most`,
     );
     console.log(report.at(-1));
+  });
+});
+
+describeWith(['root', 'fuse'], 'content that is imported while readers wait for it', () => {
+  it('is theirs at once, although the only source says nothing', async () => {
+    const dag = new DagBuilder(new BlockMap());
+    const volume = volumeOf(dag, 'late', 2);
+    const good = blocksOf(dag.blocks);
+    await using servers = new AsyncDisposableStack();
+    const gateway = await startGatewayServer((request, response) => {
+      if (request.url?.includes(volume.root)) good(request, response);
+    });
+    servers.defer(() => gateway.close());
+    await using daemon = await startDaemon({ gateways: [gateway.url], settings: { PREFETCH: 'none' } });
+    const directory = await daemon.mount('late', volume.root, { timeout: '100s' });
+    const waiting = volume.names.map((name) => startFor(60_000, 'sha256sum', `${directory}/${name}`).outcome);
+    await until('both files are asked for', () => gateway.requests.length >= 3);
+    using scratch = new Scratch();
+    const car = scratch.at('late.car');
+    writeFileSync(car, carV1([CID.parse(volume.root)], [...dag.blocks.named()]));
+    await importCar(daemon.socketPath, car);
+    for (const [index, outcome] of (await Promise.all(waiting)).entries()) {
+      expect(outcome.stdout.toString()).toContain(volume.files[volume.names[index] as string]);
+    }
   });
 });
 
