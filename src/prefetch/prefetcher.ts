@@ -135,14 +135,7 @@ export class Prefetcher {
   async fetchAll(name: string, root: CID, options: PrefetchOptions, signal: AbortSignal): Promise<void> {
     const { work, removed } = this.#job(name, root, options);
     const { missing, stopped, lastError } = await work.fetchAll(AbortSignal.any([signal, removed.signal]));
-    if (stopped === 'full') {
-      const bound = formatBytes(this.#parts.cache.statistics().limitBytes);
-      const size = work.bytesTotal === null ? 'the volume' : `the volume's ${formatBytes(work.bytesTotal)}`;
-      throw new CodedError(
-        'STORE_FULL',
-        `the cache of ${bound} has no room for ${size} beside what is pinned: raise IPFS_VOLUME_CACHE_SIZE`,
-      );
-    }
+    if (stopped === 'full') throw new CodedError('STORE_FULL', this.#noRoomText(work.bytesTotal));
     if (missing === 0) return;
     throw new CodedError('BLOCK_UNAVAILABLE', `${missing} blocks could not be fetched`, { cause: lastError });
   }
@@ -287,6 +280,7 @@ export class Prefetcher {
         prefetch: options.pin ? 'all' : options.prefetch,
         evictions: () => cache.statistics().evictions,
         hasRoom: (bytes, whole) => this.#hasRoom(job, bytes, whole),
+        noRoomText: (bytesTotal) => this.#noRoomText(bytesTotal),
         holdMs: () => Math.max(job.watch?.holdMs ?? 0, this.#parts.holdMs?.() ?? 0),
         logger: logger.child({ volume: name }),
         onHere: pins?.onHere,
@@ -300,6 +294,12 @@ export class Prefetcher {
     };
     this.#jobs.set(name, job);
     return job;
+  }
+
+  #noRoomText(bytesTotal: number | null): string {
+    const bound = formatBytes(this.#parts.cache.statistics().limitBytes);
+    const size = bytesTotal === null ? 'the volume' : `the volume's ${formatBytes(bytesTotal)}`;
+    return `the cache of ${bound} has no room for ${size} beside what is pinned: raise IPFS_VOLUME_CACHE_SIZE`;
   }
 
   #hasRoom(job: Job, bytes: number, whole: boolean): boolean {

@@ -22,6 +22,8 @@ export interface VolumePrefetchOptions {
   readonly evictions: () => number;
   /** Room for so many bytes more, for a volume that is wanted `whole` or else as far as others leave room? */
   readonly hasRoom: (bytes: number, whole: boolean) => boolean;
+  /** What to say where a volume that is wanted whole, of so many bytes where that is known, has no room. */
+  readonly noRoomText: (bytesTotal: number | null) => string;
   /** For so long the background leaves the link and the processor to a start that is under way. */
   readonly holdMs?: () => number;
   /** Told of each block that is here. */
@@ -129,8 +131,7 @@ export class VolumePrefetch {
       const { stopped } = await this.#pass(signal, true, whole);
       if (this.#complete) return;
       if (stopped === 'full') {
-        if (whole)
-          logger.warn({ bytesTotal: this.#bytesTotal }, 'the volume does not fit the cache, and stays in part');
+        if (whole) logger.warn({ error: this.#lastError }, 'the volume does not fit the cache, and stays in part');
         return;
       }
       if (failures === 1) logger.warn({ error: this.#lastError }, 'prefetching will be tried again');
@@ -139,8 +140,12 @@ export class VolumePrefetch {
   }
 
   async #untilRoom(signal: AbortSignal, whole: boolean): Promise<void> {
+    const { hasRoom, tally } = this.#options;
+    // A small cache never has that much, and less is enough for what is nearly whole.
+    const worthAPass = () =>
+      Math.min(ROOM_WORTH_A_PASS_BYTES, Math.max(0, (this.#bytesTotal ?? Number.POSITIVE_INFINITY) - tally.bytesHere));
     do await pause(this.#parts.clock, FULL_RETRY_MS, signal);
-    while (!this.#options.hasRoom(ROOM_WORTH_A_PASS_BYTES, whole));
+    while (!hasRoom(worthAPass(), whole));
   }
 
   /**
@@ -169,7 +174,8 @@ export class VolumePrefetch {
     const result = await fill(this.#parts, plan, { ...options, tally: counted });
     if (counted !== tally) tally.adopt(counted);
     this.#complete = result.missing === 0 && !result.stopped;
-    this.#lastError = result.lastError === undefined ? null : messageChain(result.lastError);
+    if (whole && result.stopped === 'full') this.#lastError = this.#options.noRoomText(this.#bytesTotal);
+    else this.#lastError = result.lastError === undefined ? null : messageChain(result.lastError);
     if (!this.#complete) return result;
     // Exact now: no claim of anybody's is left in it.
     this.#bytesTotal = tally.bytesHere;

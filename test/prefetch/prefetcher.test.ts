@@ -312,19 +312,32 @@ describe('the prefetcher', () => {
     expect(await unpinning(async () => {})).toEqual(['warn']);
   });
 
+  it('brings the rest as soon as it fits, however small the cache is, and says nothing more then', async () => {
+    limitBytes = 100_000;
+    const prefetcher = start();
+    mounted(prefetcher, { ...AUTO, prefetch: 'all' });
+    await until(() => prefetcher.progress('v')?.prefetchError != null);
+    // Far less than what is usually worth another pass.
+    limitBytes = 1_000_000;
+    await clock.advance(60_000);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    expect(prefetcher.progress('v')?.prefetchError).toBeNull();
+  });
+
   it('says that what is wanted whole does not fit', async () => {
     limitBytes = 100_000;
     const prefetcher = start();
     mounted(prefetcher, { ...AUTO, pin: true });
     await until(() => said.some(({ message }) => /does not fit/.test(message)));
-    expect(prefetcher.progress('v')).toMatchObject({ complete: false });
+    const prefetchError = expect.stringMatching(/^the cache of 97\.7 KiB has no room for the volume's 29\d KiB/);
+    expect(prefetcher.progress('v')).toMatchObject({ complete: false, prefetchError });
     const { signal } = new AbortController();
     const error = await prefetcher.fetchAll('v', root, AUTO, signal).catch((caught: unknown) => caught);
     expect(codeOf(error)).toBe('STORE_FULL');
     expect(String(error)).toMatch(/cache of 97\.7 KiB has no room for the volume's 29\d KiB/);
     limitBytes = 400_000;
     await prefetcher.fetchAll('v', root, AUTO, signal);
-    expect(prefetcher.progress('v')).toMatchObject({ complete: true });
+    expect(prefetcher.progress('v')).toMatchObject({ complete: true, prefetchError: null });
     expect([...pinned].sort()).toEqual([root, ...leaves].map((cid) => blockKey(cid)).sort());
     await prefetcher.removed('v', root, true, () => []);
     expect(pinned.size).toBe(0);
