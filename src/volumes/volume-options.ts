@@ -143,7 +143,10 @@ function oneOf<const T extends string>(value: string, choices: readonly T[]): T 
 }
 
 function permissions(value: string): number {
-  if (!/^0?[0-7]{3}$/.test(value)) throw new Error('it takes permission bits in octal, such as 0444');
+  // Without the 0 it may be what YAML made of an unquoted 0555: 365.
+  if (!/^0[0-7]{3}$/.test(value)) {
+    throw new Error('it takes permission bits in octal that begin with a 0, such as 0444 (in YAML in quotes: "0444")');
+  }
   return Number.parseInt(value, 8);
 }
 
