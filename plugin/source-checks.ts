@@ -30,8 +30,8 @@ export async function checkSources(configuration: CheckedConfiguration): Promise
   ];
   const results = await Promise.all(checks);
   if (results.some((result) => result.outcome === 'ok')) return results;
-  const detail = 'none answers: only what is stored on this machine can be mounted';
-  const advice = 'set IPFS_VOLUME_KUBO_RPC or IPFS_VOLUME_GATEWAYS to one that answers, or add and import content';
+  const detail = 'none is usable: only what is stored on this machine can be mounted';
+  const advice = 'set IPFS_VOLUME_KUBO_RPC or IPFS_VOLUME_GATEWAYS to one that is, or add and import content';
   return [...results, diagnosis('sources', 'warning', detail, advice)];
 }
 
@@ -56,12 +56,21 @@ async function checkGateway(address: string, authorization: string | undefined):
     const answer = await http.ask({ method: 'GET', path: '/ipfs/bafkqaaa', query: { format: 'raw' }, signal });
     const body = await answer.bytes(0);
     if (answer.status === 200 && body !== undefined) return diagnosis(http.name, 'ok', 'answers');
-    throw http.failure(`answers ${answer.status} ${answer.type}, which is not a trustless gateway`);
+    const said = [answer.status, answer.type].filter((part) => part !== '').join(' ');
+    const detail = `answers ${said}, which is not a trustless gateway`;
+    return diagnosis(http.name, 'warning', detail, refusedAdvice(answer.status));
   } catch (error) {
     return silent(http.name, error, 'check the network and HTTPS_PROXY, or set IPFS_VOLUME_GATEWAYS to others');
   } finally {
     await http.close();
   }
+}
+
+/** Whoever answers is reached: what is wrong is the address, the authorization or the gateway. */
+function refusedAdvice(status: number): string {
+  if (status === 401 || status === 403) return 'set IPFS_VOLUME_GATEWAY_AUTH to what it accepts';
+  if (status === 429 || status >= 500) return 'try again later, or set IPFS_VOLUME_GATEWAYS to others';
+  return 'set IPFS_VOLUME_GATEWAYS to the address of a trustless gateway, below which /ipfs/CID?format=raw gives a block';
 }
 
 /** What a source failed with, without the name that stands before it already. */

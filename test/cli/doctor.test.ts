@@ -150,6 +150,27 @@ test('a gateway is asked for the empty block and nothing else', async () => {
   expect(results).toEqual([expect.objectContaining({ outcome: 'ok' })]);
 });
 
+test.each([
+  [404, undefined, /^answers 404, which/, /address of a trustless gateway/],
+  [200, 'text/html', /^answers 200 text\/html, which/, /address of a trustless gateway/],
+  [403, 'text/plain', /^answers 403 text\/plain, which/, /IPFS_VOLUME_GATEWAY_AUTH/],
+  [503, undefined, /^answers 503, which/, /try again later/],
+])(
+  'a gateway that answers %s %s is reached: the advice is not of the network',
+  async (status, type, detail, advice) => {
+    const results = await withSource(
+      (_request, response) => response.writeHead(status, type ? { 'content-type': type } : {}).end('x'),
+      (url) => checkSources({ ...NO_SOURCES, gateways: [url] }),
+    );
+    expect(results[0]).toMatchObject({
+      outcome: 'warning',
+      detail: expect.stringMatching(detail),
+      advice: expect.stringMatching(advice),
+    });
+    expect(results[1]?.detail).toMatch(/^none is usable: /);
+  },
+);
+
 test('public gateways that nobody chose are told to see which CIDs are asked for', () => {
   const gateways = ['https://gateway.example'];
   expect(checkPrivacy({ ...NO_SOURCES, gateways, gatewaysAreDefault: true })[0]?.detail).toMatch(
