@@ -57,6 +57,11 @@ export function parseRate(text: string): number {
   throw new CodedError('CONFIG_INVALID', `"${text}" is not a rate such as 20MiB/s`);
 }
 
+/** `1 block`, `7 blocks`: for nouns whose plural takes an s. */
+export function formatCount(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** `1.5 GiB`, `12 B`: for people, never to be parsed again. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];

@@ -1,6 +1,6 @@
 /** The daemon's status as lines for people. For machines there is `--json`. */
 import { CodedError } from '../base/errors.ts';
-import { formatBytes } from '../base/units.ts';
+import { formatBytes, formatCount } from '../base/units.ts';
 import type { SourceStatus } from '../blocks/source-status.ts';
 import type { DaemonStatus, VolumeStatus } from '../volumes/control-api.ts';
 import { formatTable } from './table.ts';
@@ -37,9 +37,12 @@ export function describeDaemon(status: DaemonStatus): string[] {
     ...formatTable([
       [
         'local store',
-        `${formatBytes(store.bytes)} in ${store.blocks} blocks, ${store.roots} ${store.roots === 1 ? 'root' : 'roots'}`,
+        `${formatBytes(store.bytes)} in ${formatCount(store.blocks, 'block')}, ${formatCount(store.roots, 'root')}`,
       ],
-      ['cache', `${formatBytes(cache.bytes)} of ${formatBytes(cache.limitBytes)} in ${cache.blocks} blocks`],
+      [
+        'cache',
+        `${formatBytes(cache.bytes)} of ${formatBytes(cache.limitBytes)} in ${formatCount(cache.blocks, 'block')}`,
+      ],
       ['blocks fetched', wanted.join(', ')],
       ['mount root', status.mountRoot],
       ['state', status.stateDirectory],
@@ -59,7 +62,7 @@ function fetchedOf({ blocksFetched, fetched }: VolumeStatus): string {
 export function bytesFetchedBy({ fetched }: VolumeStatus): string {
   const parts = Object.entries(fetched).filter(([, { blocks }]) => blocks > 0);
   return parts
-    .map(([priority, { blocks, bytes }]) => `${formatBytes(bytes)} ${priority} (${blocks} blocks)`)
+    .map(([priority, { blocks, bytes }]) => `${formatBytes(bytes)} ${priority} (${formatCount(blocks, 'block')})`)
     .join(', ');
 }
 
@@ -88,10 +91,7 @@ export function describeVolume(volume: VolumeStatus): string[] {
     ['reference', volume.reference],
     ['cid', (volume.cid ?? 'not resolved yet') + (volume.path && `, path ${volume.path}`)],
     ['state', volume.state],
-    [
-      'mounted',
-      volume.mountpoint ? `${volume.mounts} time${volume.mounts === 1 ? '' : 's'}, at ${volume.mountpoint}` : 'no',
-    ],
+    ['mounted', volume.mountpoint ? `${formatCount(volume.mounts, 'time')}, at ${volume.mountpoint}` : 'no'],
     ['here', `${formatBytes(volume.bytesCached)} of ${totalOf(volume)}`],
     ['blocks fetched', fetchedOf(volume)],
     ['latest from', volume.source ?? 'none'],

@@ -10,7 +10,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CID } from 'multiformats/cid';
 import { CodedError, codeOf, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { formatBytes } from '../base/units.ts';
+import { formatBytes, formatCount } from '../base/units.ts';
 import type { BlockKey } from '../blocks/block.ts';
 import { BlockTally } from '../blocks/block-tally.ts';
 import { type Clock, systemClock } from '../blocks/clock.ts';
@@ -137,7 +137,9 @@ export class Prefetcher {
     const { missing, stopped, lastError } = await work.fetchAll(AbortSignal.any([signal, removed.signal]));
     if (stopped === 'full') throw new CodedError('STORE_FULL', this.#noRoomText(work.bytesTotal));
     if (missing === 0) return;
-    throw new CodedError('BLOCK_UNAVAILABLE', `${missing} blocks could not be fetched`, { cause: lastError });
+    throw new CodedError('BLOCK_UNAVAILABLE', `${formatCount(missing, 'block')} could not be fetched`, {
+      cause: lastError,
+    });
   }
 
   /**
@@ -318,6 +320,8 @@ function includes(roots: readonly CID[], root: CID): boolean {
 }
 
 function describe({ profile, origin, ignored }: FoundProfile): string | null {
-  const used = profile ? `${profile.blocks.length} blocks of ${profile.runs} runs, ${origin}` : undefined;
+  const used = profile
+    ? `${formatCount(profile.blocks.length, 'block')} of ${formatCount(profile.runs, 'run')}, ${origin}`
+    : undefined;
   return [used, ...ignored.map((why) => `ignored ${why}`)].filter((part) => part !== undefined).join('; ') || null;
 }

@@ -28,7 +28,7 @@ test('store ls --json is what the daemon said', async () => {
   expect(JSON.parse(stdout)).toEqual([ROOT]);
 });
 
-test('store rm asks for that root, silently', async () => {
+test('store rm asks for that root, and says that its blocks stay', async () => {
   const result = await against(
     'DELETE /ipfs-volume/store/bafyroot',
     json({ removed: true }),
@@ -36,7 +36,8 @@ test('store rm asks for that root, silently', async () => {
     'rm',
     'bafyroot',
   );
-  expect(result).toMatchObject({ code: 0, stdout: '', stderr: '' });
+  const stdout = 'forgot bafyroot; its blocks stay until "ipfs-volume store gc"\n';
+  expect(result).toMatchObject({ code: 0, stdout, stderr: '' });
 });
 
 test('store rm of an unknown root is the error of the daemon', async () => {
@@ -49,6 +50,8 @@ test('store gc says what it freed', async () => {
   const answer = json({ removedBlocks: 7, freedBytes: 2 * 1024 ** 2 });
   const { stdout } = await against('POST /ipfs-volume/store-gc', answer, 'store', 'gc');
   expect(stdout).toBe('freed 2.0 MiB in 7 blocks\n');
+  const one = await against('POST /ipfs-volume/store-gc', json({ removedBlocks: 1, freedBytes: 12 }), 'store', 'gc');
+  expect(one.stdout).toBe('freed 12 B in 1 block\n');
 });
 
 test('evict and prefetch name the volume percent-encoded', async () => {
@@ -61,7 +64,9 @@ test('evict and prefetch name the volume percent-encoded', async () => {
   expect(evicted).toMatchObject({ code: 0, stdout: `${SAMPLE_VOLUME.name}: freed 1.0 KiB\n` });
   const stored = json({ freedBytes: 0, keptBytes: 4 * 1024 ** 2 });
   const kept = await against(`POST /ipfs-volume/volumes/${ENCODED}/evict`, stored, 'evict', SAMPLE_VOLUME.name);
-  expect(kept.stdout).toMatch(/: freed 0 B; 4\.0 MiB stay, in the local store or as other volumes' too\n$/);
+  expect(kept.stdout).toMatch(
+    /: freed 0 B; 4\.0 MiB stay: the local store keeps them, or another volume has them too\n$/,
+  );
   const fetched = await against(
     `POST /ipfs-volume/volumes/${ENCODED}/prefetch`,
     json(SAMPLE_VOLUME),

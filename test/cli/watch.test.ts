@@ -47,7 +47,7 @@ test('fetched is told by why it was, with its source', () => {
   const lines = picture([SAMPLE_VOLUME]).map(({ text }) => text);
   expect(lines).toContain(
     '  latest from gateway https://gateway.example; fetched 300 KiB demand (3 blocks), 200 KiB readahead (2 blocks), ' +
-      '100 KiB profile (1 blocks), 100 KiB background (1 blocks)',
+      '100 KiB profile (1 block), 100 KiB background (1 block)',
   );
 });
 

@@ -107,7 +107,7 @@ describeWith(['root', 'fuse'], 'boot profiles between hosts', () => {
 
     await using second = await startDaemon({ gateways: [gateway.url] });
     const mountpoint = await second.mount('v', shipped);
-    expect((await complete(second)).profile).toMatch(/^\d+ blocks of 1 runs, shipped$/);
+    expect((await complete(second)).profile).toMatch(/^\d+ blocks of 1 run, shipped$/);
     expectProfileFirst(recorded.blocks, leaves);
     await readFirst(mountpoint);
     await second.remove('v');

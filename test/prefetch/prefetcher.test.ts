@@ -496,7 +496,7 @@ describe('the prefetcher', () => {
       mounted(prefetcher, { ...AUTO, profile: named });
       await until(() => prefetcher.progress('v')?.complete === true);
       expect(prefetcher.progress('v')?.profile).toMatch(
-        new RegExp(`^1 blocks of 2 runs, recorded; ignored the profile "${named}": `),
+        new RegExp(`^1 block of 2 runs, recorded; ignored the profile "${named}": `),
       );
       expect(said.filter(({ message }) => message === 'a boot profile is ignored')).toHaveLength(1);
       prefetcher.unmounted('v');

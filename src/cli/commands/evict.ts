@@ -25,7 +25,10 @@ async function evict(volume: string, options: DaemonOptions & JsonOption, contex
   if (options.json) printJson(context, result);
   else {
     const { freedBytes, keptBytes } = result;
-    const stays = keptBytes > 0 ? `; ${formatBytes(keptBytes)} stay, in the local store or as other volumes' too` : '';
+    const stays =
+      keptBytes > 0
+        ? `; ${formatBytes(keptBytes)} stay: the local store keeps them, or another volume has them too`
+        : '';
     print(context, `${volume}: freed ${formatBytes(freedBytes)}${stays}`);
   }
 }

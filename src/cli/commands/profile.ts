@@ -1,6 +1,7 @@
 /** `ipfs-volume profile show|export|import`: boot profiles, and moving them between hosts. */
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { formatCount } from '../../base/units.ts';
 import type { CliContext } from '../cli-parts.ts';
 import {
   type DaemonOptions,
@@ -48,7 +49,7 @@ export function registerProfile(program: Command, context: CliContext): void {
       });
       const result = await withDaemon(options, context, (daemon) => daemon.importProfile(text, options.name));
       if (options.json) printJson(context, result);
-      else print(context, `${result.name}: ${result.blocks} blocks of ${result.root}`);
+      else print(context, `${result.name}: ${formatCount(result.blocks, 'block')} of ${result.root}`);
     });
   withJsonOption(show);
   withJsonOption(imported);

@@ -1,6 +1,6 @@
 /** `ipfs-volume store ls|rm|gc`: what the local store keeps, and giving it back. */
 import type { Command } from 'commander';
-import { formatBytes } from '../../base/units.ts';
+import { formatBytes, formatCount } from '../../base/units.ts';
 import type { CliContext } from '../cli-parts.ts';
 import {
   type DaemonOptions,
@@ -30,11 +30,12 @@ export function registerStore(program: Command, context: CliContext): void {
   async function removeRoot(cid: string, options: DaemonOptions & JsonOption): Promise<void> {
     await withDaemon(options, context, (daemon) => daemon.removeRoot(cid));
     if (options.json) printJson(context, { removed: true });
+    else print(context, `forgot ${cid}; its blocks stay until "ipfs-volume store gc"`);
   }
 
   async function collectGarbage(options: DaemonOptions & JsonOption): Promise<void> {
     const result = await withDaemon(options, context, (daemon) => daemon.collectGarbage());
     if (options.json) printJson(context, result);
-    else print(context, `freed ${formatBytes(result.freedBytes)} in ${result.removedBlocks} blocks`);
+    else print(context, `freed ${formatBytes(result.freedBytes)} in ${formatCount(result.removedBlocks, 'block')}`);
   }
 }
