@@ -76,6 +76,13 @@ export function sourceState({ state, failingSeconds }: SourceStatus): string {
   return state === 'failing' ? `FAILING ${formatDuration(failingSeconds ?? 0)}` : state;
 }
 
+/** `refused the connection (3 s ago)`: the name that most of them begin with stands in the same row already; '' for none. */
+export function sourceError({ name, lastError, lastErrorSecondsAgo }: SourceStatus): string {
+  if (lastError === null) return '';
+  const text = lastError.startsWith(`${name} `) ? lastError.slice(name.length + 1) : lastError;
+  return `${text} (${formatDuration(lastErrorSecondsAgo ?? 0)} ago)`;
+}
+
 /** Who waits, and what went wrong last, by volume. */
 function troubles({ volumes }: DaemonStatus): string[] {
   return volumes.flatMap(({ name, waiting, lastError, state }) => [
@@ -134,6 +141,6 @@ function sourceRow(source: SourceStatus): string[] {
     formatBytes(source.bytes),
     String(source.errors),
     `${source.inFlight} of ${source.limit}`,
-    source.lastError ?? '',
+    sourceError(source),
   ];
 }

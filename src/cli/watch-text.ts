@@ -6,7 +6,7 @@ import { formatBytes } from '../base/units.ts';
 import type { SourceStatus } from '../blocks/source-status.ts';
 import type { DaemonStatus, VolumeStatus } from '../volumes/control-api.ts';
 import type { ScreenLine } from './live-screen.ts';
-import { bytesFetchedBy, formatDuration, sourceState, waitingText } from './status-text.ts';
+import { bytesFetchedBy, formatDuration, sourceError, sourceState, waitingText } from './status-text.ts';
 import { formatTable } from './table.ts';
 
 /** Bytes a second at this moment. */
@@ -85,7 +85,7 @@ function sourceLines(sources: readonly SourceStatus[], rate: (source: SourceStat
     `${source.inFlight} of ${source.limit}`,
     String(source.blocks),
     String(source.errors),
-    source.lastError === null ? '' : `${source.lastError} (${formatDuration(source.lastErrorSecondsAgo ?? 0)} ago)`,
+    sourceError(source),
   ]);
   const heading = ['SOURCE', 'STATE', 'RATE', 'IN FLIGHT', 'BLOCKS', 'ERRORS', 'LAST ERROR'];
   if (rows.length === 0) return [{ text: 'no sources: only what is on this machine can be read' }];

@@ -101,11 +101,17 @@ test('status shows volumes, sources, store and cache', async () => {
   expect(code).toBe(0);
   expect(stdout).toMatch(/prefetching +2 +1\.0 MiB +4\.0 MiB/);
   expect(stdout).toMatch(
-    /gateway https:\/\/gateway\.example +FAILING 2 min 5 s +12 +12\.0 MiB +3 +4 of 16 +answered 500/,
+    /gateway https:\/\/gateway\.example +FAILING 2 min 5 s +12 +12\.0 MiB +3 +4 of 16 +answered 500 \(3 s ago\)\n/,
   );
   expect(stdout).toMatch(/cache +5\.0 MiB of 10\.0 GiB in 5 blocks/);
   expect(stdout).toMatch(/1 demand, 2 readahead, 3 metadata, 4 profile, 5 background/);
   expect(stdout).toMatch(/version 9\.8\.7, up 1 d 2 h/);
+});
+
+test("status has the age of a source's last error, and its name but once a row", async () => {
+  const sources = SAMPLE_STATUS.sources.map((source) => ({ ...source, lastError: `${source.name} answered 502` }));
+  const { stdout } = await against('GET /ipfs-volume/status', json({ ...SAMPLE_STATUS, sources }), 'status');
+  expect(stdout).toMatch(/^gateway https:\/\/gateway\.example +FAILING .* {2}answered 502 \(3 s ago\)$/m);
 });
 
 test('status of one volume, for people and for machines', async () => {
