@@ -8,6 +8,10 @@ import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { CodedError } from '../base/errors.ts';
 
+/** Ends the error of `findSocket`. */
+export const START_ADVICE =
+  'Start it with "ipfs-volume serve" or "docker plugin enable ipfs", as root, or name its socket with --socket';
+
 const PLUGIN_DIRECTORY = '/run/docker/plugins';
 /** A daemon that does not accept within this is taken for hung; accepting is the supervisor's work and needs no daemon. */
 const CONNECT_TIMEOUT_MS = 3000;
@@ -38,11 +42,7 @@ export async function findSocket(search: SocketSearch): Promise<string> {
     if (failure === undefined) return path;
     failures.push(`${path} (${failure})`);
   }
-  throw new CodedError(
-    'DAEMON_UNREACHABLE',
-    `no daemon answers; tried ${failures.join(', ')}. Start it with "ipfs-volume serve" or "docker plugin enable ipfs", ` +
-      'as root, or name its socket with --socket',
-  );
+  throw new CodedError('DAEMON_UNREACHABLE', `no daemon answers; tried ${failures.join(', ')}. ${START_ADVICE}`);
 }
 
 function foldersOf(directory: string): string[] {

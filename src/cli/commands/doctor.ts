@@ -24,6 +24,7 @@ import {
 } from '../doctor/machine-checks.ts';
 import { checkPrivacy } from '../doctor/privacy-check.ts';
 import { checkVisibleMount } from '../doctor/visible-mount-check.ts';
+import { START_ADVICE } from '../find-socket.ts';
 import { formatTable } from '../table.ts';
 
 export function registerDoctor(program: Command, context: CliContext): void {
@@ -68,20 +69,26 @@ async function checkDaemon(options: DaemonOptions, context: CliContext): Promise
       );
     });
   } catch (error) {
-    // The message says what was tried and how to start one.
-    results.push(diagnosis('daemon', 'warning', messageChain(error)));
+    const [detail = '', advice] = messageChain(error).split(`. ${START_ADVICE}`, 2);
+    results.push(diagnosis('daemon', 'warning', detail, advice === undefined ? '' : START_ADVICE));
   }
   // A daemon may run with another environment, and in a plugin with another disk: its word counts, and this shell's does not.
   if (status) return results;
   try {
     const configuration = await context.parts.readConfiguration(context.process.env);
     const checkSources = await context.parts.loadSourceChecks();
-    results.push(checkStateDirectory(configuration.stateDirectory), ...(await checkSources(configuration)));
+    results.push(stateOfThisShell(configuration.stateDirectory), ...(await checkSources(configuration)));
     results.push(...checkPrivacy(configuration));
   } catch (error) {
     results.push(diagnosis('configuration', 'failed', messageChain(error), 'correct the environment variable'));
   }
   return results;
+}
+
+/** A managed plugin has a disk of its own, which is not seen from here. */
+function stateOfThisShell(directory: string): Diagnosis {
+  const result = checkStateDirectory(directory);
+  return { ...result, detail: `${result.detail} (of "ipfs-volume serve" in this shell; a plugin has its own)` };
 }
 
 function describe(results: readonly Diagnosis[]): string[] {

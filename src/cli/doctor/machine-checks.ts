@@ -88,7 +88,7 @@ export function checkStateDirectory(directory: string): Diagnosis {
   }
   const { bavail, bsize } = statfsSync(nearest);
   const freeBytes = bavail * bsize;
-  const detail = `${directory}, ${formatBytes(freeBytes)} free`;
+  const detail = `${directory}${nearest === directory ? '' : ', not there yet'}, ${formatBytes(freeBytes)} free`;
   if (freeBytes >= LITTLE_SPACE_BYTES) return diagnosis(check, 'ok', detail);
   return diagnosis(check, 'warning', detail, 'make room, or set IPFS_VOLUME_STATE_DIR to a larger disk');
 }
