@@ -16,24 +16,58 @@ export interface Pace {
 }
 
 const BAR_COLUMNS = 24;
-/** Beside them there is little that would still say something. */
-const NAME_COLUMNS = 24;
+/** A shorter one is none. */
+const LEAST_BAR_COLUMNS = 4;
+/** Beside more of a name, and in less of it, there is little that would still say something. */
+const NAME_COLUMNS = { most: 24, least: 8 };
+/** Between a name and the sizes: state, share and the gaps around them. */
+const STATE_COLUMNS = 11;
+const HEAD_COLUMNS = 2 + STATE_COLUMNS + 2 + '100%'.length + 2;
+/** What the bar gives way to, at its longest; the time left is worth more than a long bar, and less than a short one. */
+const SIZES_COLUMNS = '1023 MiB of 1023 MiB, 1023 KiB/s'.length;
+const TIME_COLUMNS = ', 12 min 30 s left'.length;
+const SHORT_BAR_COLUMNS = 10;
 /** Whoever waits this long would be felt by a person. */
 const LONG_WAIT_SECONDS = 2;
 
-export function watchText(status: DaemonStatus, volumes: readonly VolumeStatus[], pace: Pace): ScreenLine[] {
+export function watchText(
+  status: DaemonStatus,
+  volumes: readonly VolumeStatus[],
+  pace: Pace,
+  columns: number,
+): ScreenLine[] {
   const { cache } = status;
+  const widths = widthsOf(volumes, columns - 1);
   const byUrgency = volumes.toSorted((one, other) => urgency(other) - urgency(one));
   return [
     {
       text: `cache ${formatBytes(cache.bytes)} of ${formatBytes(cache.limitBytes)}; daemon up ${formatDuration(status.uptimeSeconds)}`,
     },
     { text: '' },
-    ...byUrgency.flatMap((volume) => volumeLines(volume, pace.volume(volume))),
+    ...byUrgency.flatMap((volume) => volumeLines(volume, pace.volume(volume), widths)),
     ...(volumes.length === 0 ? [{ text: 'no volumes' }] : []),
     { text: '' },
-    ...sourceLines(status.sources, pace.source),
+    ...sourceLines(status.sources, pace.source, columns - 1),
   ];
+}
+
+interface Widths {
+  readonly name: number;
+  /** 0 for none. */
+  readonly bar: number;
+}
+
+/** The same whatever comes at the moment, so that nothing jumps: names in full, then sizes and rate, then the bar. */
+function widthsOf(volumes: readonly VolumeStatus[], columns: number): Widths {
+  const longest = Math.max(0, ...volumes.map(({ name }) => name.length));
+  const name = Math.max(
+    NAME_COLUMNS.least,
+    Math.min(longest, NAME_COLUMNS.most, columns - HEAD_COLUMNS - SIZES_COLUMNS),
+  );
+  // Its brackets, and the gap behind them.
+  const room = columns - name - HEAD_COLUMNS - SIZES_COLUMNS - 3;
+  const bar = Math.min(BAR_COLUMNS, Math.max(room - TIME_COLUMNS, Math.min(room, SHORT_BAR_COLUMNS)));
+  return { name, bar: bar < LEAST_BAR_COLUMNS ? 0 : bar };
 }
 
 /** Those who wait come first, then what fails, then what is on its way, each as the daemon lists them. */
@@ -47,7 +81,7 @@ function isLong(waiting: VolumeStatus['waiting']): boolean {
   return waiting !== null && waiting.seconds >= LONG_WAIT_SECONDS;
 }
 
-function volumeLines(volume: VolumeStatus, rate: number): ScreenLine[] {
+function volumeLines(volume: VolumeStatus, rate: number, widths: Widths): ScreenLine[] {
   const { name, state, bytesCached, bytesTotal, source, waiting, lastError } = volume;
   const left = bytesTotal === null ? Number.NaN : bytesTotal - bytesCached;
   const parts = [
@@ -57,7 +91,7 @@ function volumeLines(volume: VolumeStatus, rate: number): ScreenLine[] {
     rate >= 1 ? `${formatBytes(rate)}/s` : '',
     left > 0 && rate >= 1 ? `${formatDuration(Math.max(1, left / rate))} left` : '',
   ];
-  const head = `${shortened(name, NAME_COLUMNS).padEnd(NAME_COLUMNS)}  ${state.padEnd(11)}  ${bar(bytesCached, bytesTotal)}`;
+  const head = `${shortened(name, widths.name).padEnd(widths.name)}  ${state.padEnd(STATE_COLUMNS)}  ${bar(bytesCached, bytesTotal, widths.bar)}`;
   const fetched = bytesFetchedBy(volume);
   return [
     { text: `${head}  ${parts.filter((part) => part !== '').join(', ')}`, alarm: state === 'failing' },
@@ -69,15 +103,20 @@ function volumeLines(volume: VolumeStatus, rate: number): ScreenLine[] {
   ];
 }
 
-function bar(bytes: number, total: number | null): string {
-  if (total === null) return `[${'?'.padEnd(BAR_COLUMNS, '.')}]   ?%`;
+/** The share with a bar of so many columns before it, or of none. */
+function bar(bytes: number, total: number | null, columns: number): string {
+  const drawn = (text: string) => (columns > 0 ? `[${text.padEnd(columns, '.')}] ` : '');
+  if (total === null) return `${drawn('?')}  ?%`;
   const share = total === 0 ? 1 : Math.min(1, bytes / total);
   // Full, and 100 %, for what is whole alone.
-  const full = Math.floor(share * BAR_COLUMNS);
-  return `[${'#'.repeat(full).padEnd(BAR_COLUMNS, '.')}] ${String(Math.floor(share * 100)).padStart(3)}%`;
+  return `${drawn('#'.repeat(Math.floor(share * columns)))}${String(Math.floor(share * 100)).padStart(3)}%`;
 }
 
-function sourceLines(sources: readonly SourceStatus[], rate: (source: SourceStatus) => number): ScreenLine[] {
+function sourceLines(
+  sources: readonly SourceStatus[],
+  rate: (source: SourceStatus) => number,
+  columns: number,
+): ScreenLine[] {
   const rows = sources.map((source) => [
     source.name,
     sourceState(source),
@@ -89,10 +128,16 @@ function sourceLines(sources: readonly SourceStatus[], rate: (source: SourceStat
   ]);
   const heading = ['SOURCE', 'STATE', 'RATE', 'IN FLIGHT', 'BLOCKS', 'ERRORS', 'LAST ERROR'];
   if (rows.length === 0) return [{ text: 'no sources: only what is on this machine can be read' }];
-  return formatTable([heading, ...rows]).map((text, line) => ({
-    text,
-    alarm: sources[line - 1]?.state === 'failing',
-  }));
+  const alarmOf = (line: number) => sources[line - 1]?.state === 'failing';
+  const table = [heading, ...rows];
+  const lines = formatTable(table);
+  if (lines.every((line) => line.length <= columns)) return lines.map((text, line) => ({ text, alarm: alarmOf(line) }));
+  // What went wrong is the last to be cut: below its source where there is no room beside it.
+  return formatTable(table.map((row) => row.slice(0, -1))).flatMap((text, line) => {
+    const error = line === 0 ? '' : (table[line]?.at(-1) ?? '');
+    const alarm = alarmOf(line);
+    return [{ text, alarm }, ...(error === '' ? [] : [{ text: `  last error: ${error}`, alarm }])];
+  });
 }
 
 /** The beginning and the end: of a volume that is named by its CID, both tell. */

@@ -29,7 +29,7 @@ export async function watchVolumes(
         volume: (volume: VolumeStatus) => rates.look(`volume ${volume.name}`, bytesFetched(volume), nowMs),
         source: (source: { name: string; bytes: number }) => rates.look(`source ${source.name}`, source.bytes, nowMs),
       };
-      screen.draw(watchText(status, shown, pace));
+      screen.draw(watchText(status, shown, pace, screen.columns));
       await delay(REFRESH_MS, undefined, { signal });
     }
   } catch (error) {

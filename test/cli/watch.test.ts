@@ -10,8 +10,8 @@ import { SAMPLE_STATUS, SAMPLE_VOLUME } from './support/sample-status.ts';
 
 const STILL = { volume: () => 0, source: () => 0 };
 
-function picture(volumes: readonly VolumeStatus[], pace = STILL): ScreenLine[] {
-  return watchText(SAMPLE_STATUS, volumes, pace);
+function picture(volumes: readonly VolumeStatus[], pace = STILL, columns = 200): ScreenLine[] {
+  return watchText(SAMPLE_STATUS, volumes, pace, columns);
 }
 
 test('who waits comes first, then what fails, then what is on its way; each in red as long as it lasts', () => {
@@ -41,6 +41,28 @@ test('a bar is full, and says 100 %, for what is whole alone; it does not guess 
   expect(shown(1_000_000, 1_000_000)).toMatch(/\[#{24}\] 100% {2}977 KiB of 977 KiB, 1\.0 KiB\/s$/);
   expect(shown(0, 0)).toMatch(/\[#{24}\] 100% {2}0 B of 0 B/);
   expect(shown(2048, null)).toMatch(/\[\?\.{23}\] {3}\?% {2}2\.0 KiB here, 1\.0 KiB\/s$/);
+});
+
+test('the bar gives way: sizes and rate are seen at 80 columns, the time left where the name is short', () => {
+  const pace = { volume: () => 1023 * 1024, source: () => 0 };
+  const line = (name: string, columns: number) =>
+    picture([{ ...SAMPLE_VOLUME, name, bytesCached: 600 * 1024 ** 2, bytesTotal: 1023 * 1024 ** 2 }], pace, columns)[2]
+      ?.text ?? '';
+  const sizes = '600 MiB of 1023 MiB, 1023 KiB/s';
+  expect(line('x'.repeat(60), 80).slice(0, 79)).toMatch(new RegExp(`^x+…x+ {2}prefetching {3}58% {2}${sizes}`));
+  expect(line('site', 80).slice(0, 79)).toMatch(new RegExp(`\\[#{5}\\.{5}\\] {2}58% {2}${sizes}`));
+  expect(line('site', 100).slice(0, 99)).toMatch(new RegExp(`\\[#+\\.+\\] {2}58% {2}${sizes}, 7 min 3 s left$`));
+  expect(line('x'.repeat(60), 100).slice(0, 99)).toMatch(new RegExp(`\\[#+\\.+\\] {2}58% {2}${sizes}`));
+  expect(line('site', 200)).toMatch(/\[#{14}\.{10}\]/);
+  // Narrower than that, the name goes too.
+  expect(line('x'.repeat(60), 70).slice(0, 69)).toMatch(new RegExp(`${sizes}`));
+});
+
+test('a source that has no room for its last error beside it has it below, as red', () => {
+  const lines = picture([], STILL, 80);
+  expect(lines.at(-2)).toMatchObject({ text: expect.stringMatching(/^gateway .* 3$/), alarm: true });
+  expect(lines.at(-1)).toEqual({ text: '  last error: answered 500 (3 s ago)', alarm: true });
+  expect(lines.at(-3)?.text).not.toMatch(/LAST ERROR/);
 });
 
 test('fetched is told by why it was, with its source', () => {
