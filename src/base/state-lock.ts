@@ -36,9 +36,9 @@ export function lockStateDirectory(directory: string, part: 'whole' | 'daemon' =
   );
 }
 
-/** The lock whose file is `path`; undefined where somebody holds it. @throws why the file cannot be used */
-export function tryLock(path: string): StateLock | undefined {
-  const database = new DatabaseSync(path, { timeout: 0 });
+/** The lock whose file is `path`; undefined where somebody holds it, still after `waitMs`. @throws why the file cannot be used */
+export function tryLock(path: string, waitMs = 0): StateLock | undefined {
+  const database = new DatabaseSync(path, { timeout: waitMs });
   try {
     database.exec('BEGIN EXCLUSIVE');
   } catch (error) {
