@@ -40,6 +40,24 @@ test('store rm asks for that root, and says that its blocks stay', async () => {
   expect(result).toMatchObject({ code: 0, stdout, stderr: '' });
 });
 
+test('store rm names the mounted volumes of that root or below it, and no others', async () => {
+  const root = 'QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn';
+  const asV1 = 'bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354';
+  const volumes = [
+    { ...SAMPLE_VOLUME, name: 'whole', cid: asV1, reference: '/ipns/example.org' },
+    { ...SAMPLE_VOLUME, name: 'below', reference: `/ipfs/${root}/sub` },
+    { ...SAMPLE_VOLUME, name: 'idle', cid: asV1, mounts: 0 },
+    { ...SAMPLE_VOLUME, name: 'other' },
+  ];
+  await using server = await ControlServer.start({
+    [`DELETE /ipfs-volume/store/${root}`]: json({ removed: true }),
+    'GET /ipfs-volume/status': json({ ...SAMPLE_STATUS, volumes }),
+  });
+  const result = await runCommand(['store', 'rm', root], { env: { IPFS_VOLUME_SOCKET: server.socketPath } });
+  const stderr = 'whole, below are mounted: what "store gc" frees of it must come from a source again\n';
+  expect(result).toMatchObject({ code: 0, stderr });
+});
+
 test('store rm of an unknown root is the error of the daemon', async () => {
   const answer = json({ code: 'NOT_IN_STORE', message: 'the store keeps no root bafyroot' }, 404);
   const result = await against('DELETE /ipfs-volume/store/bafyroot', answer, 'store', 'rm', 'bafyroot');

@@ -1,6 +1,8 @@
 /** `ipfs-volume store ls|rm|gc`: what the local store keeps, and giving it back. */
 import type { Command } from 'commander';
 import { formatBytes, formatCount } from '../../base/units.ts';
+import { parseCidText } from '../../blocks/parse-cid.ts';
+import type { VolumeStatus } from '../../volumes/control-api.ts';
 import type { CliContext } from '../cli-parts.ts';
 import {
   type DaemonOptions,
@@ -12,6 +14,21 @@ import {
   withSocketOption,
 } from '../daemon-command.ts';
 import { formatTable } from '../table.ts';
+
+/** Whether a volume's content is `root`, or lies below it. Both may be written in any base, and as version 0 or 1. */
+function isOfRoot({ cid, reference }: VolumeStatus, root: string): boolean {
+  const wanted = normal(root);
+  return [cid, reference.split('/')[2]].some((own) => own && normal(own) === wanted);
+}
+
+function normal(cid: string): string {
+  try {
+    return parseCidText(cid).toV1().toString();
+  } catch {
+    // A name.
+    return cid;
+  }
+}
 
 export function registerStore(program: Command, context: CliContext): void {
   const store = program.command('store').description("look at and tidy the daemon's local store");
@@ -28,9 +45,23 @@ export function registerStore(program: Command, context: CliContext): void {
   }
 
   async function removeRoot(cid: string, options: DaemonOptions & JsonOption): Promise<void> {
-    await withDaemon(options, context, (daemon) => daemon.removeRoot(cid));
-    if (options.json) printJson(context, { removed: true });
-    else print(context, `forgot ${cid}; its blocks stay until "ipfs-volume store gc"`);
+    const mounted = await withDaemon(options, context, async (daemon) => {
+      await daemon.removeRoot(cid);
+      // It is removed: that nobody can say who reads it is no failure.
+      const volumes = options.json
+        ? []
+        : await daemon.status().then(
+            (status) => status.volumes,
+            () => [],
+          );
+      return volumes.filter((volume) => volume.mounts > 0 && isOfRoot(volume, cid)).map(({ name }) => name);
+    });
+    if (options.json) return printJson(context, { removed: true });
+    if (mounted.length > 0) {
+      const names = `${mounted.join(', ')} ${mounted.length === 1 ? 'is' : 'are'}`;
+      context.process.stderr.write(`${names} mounted: what "store gc" frees of it must come from a source again\n`);
+    }
+    print(context, `forgot ${cid}; its blocks stay until "ipfs-volume store gc"`);
   }
 
   async function collectGarbage(options: DaemonOptions & JsonOption): Promise<void> {
