@@ -34,8 +34,9 @@ import { read, sha256 } from '../support/reading.ts';
 const TIMEOUT_MS = 3000;
 /** Beyond the time-out, for a machine that does other things too. Against hangs, not a measure. */
 const GRACE_MS = 5000;
-/** Too large to be read ahead with its siblings, so that what is cold stays cold until it is read. */
 const FILE_BYTES = 300_000;
+/** Too large to be read ahead with its siblings, so that what is cold stays cold until it is read. */
+const COLD_FILE_BYTES = 1_100_000;
 
 const TIMED_OUT = 'Connection timed out';
 const IO_ERROR = 'Input/output error';
@@ -123,8 +124,8 @@ describeWith(['root', 'fuse'], 'gateways that misbehave', () => {
     const { behaviour, errno, says } = fault;
     const bad = new DagBuilder(new BlockMap());
     const well = new DagBuilder(new BlockMap());
-    const data = volumeOf(bad, 'data', 6);
-    const unknown = volumeOf(bad, 'unknown', 1);
+    const data = volumeOf(bad, 'data', 6, COLD_FILE_BYTES);
+    const unknown = volumeOf(bad, 'unknown', 1, COLD_FILE_BYTES);
     const both = volumeOf(bad, 'both', 30);
     volumeOf(well, 'both', 30);
     const other = volumeOf(well, 'other', 30);
