@@ -28,7 +28,9 @@ export function containers(bench: Bench): void {
       const [inspected] = JSON.parse(await engine.ok('volume', 'inspect', cid));
       expect(inspected).toMatchObject({ Driver: `${PLUGIN}:latest`, Scope: 'local', Name: cid, Mountpoint: '' });
       expect(Date.parse(inspected.CreatedAt)).toBeGreaterThan(Date.now() - 600_000);
-      expect(inspected.Status).toMatchObject({ cid, path: '', state: 'complete', mounts: 0, lastError: null });
+      // What is here is counted half a second after a mount: these containers may be gone by then.
+      const state = expect.stringMatching(/^(created|complete)$/);
+      expect(inspected.Status).toMatchObject({ cid, path: '', state, mounts: 0, lastError: null });
       await engine.ok('volume', 'rm', cid);
       expect(await engine.ok('volume', 'ls', '--quiet')).toBe('');
     });
