@@ -44,26 +44,41 @@ const BENCHMARKS: readonly Benchmark[] = [
 
 const TOUCH_MEMORY = new URL('./programs/touch-memory.ts', import.meta.url).pathname;
 
-const { values: flags } = parseArgs({
-  options: {
-    only: { type: 'string', multiple: true },
-    rounds: { type: 'string', default: '5' },
-    // Of measuring, for each row: a round that would end later does not begin. What a row sets up comes on top.
-    seconds: { type: 'string', default: '150' },
-    quick: { type: 'boolean', default: false },
-    // A run before touched the memory already.
-    touched: { type: 'boolean', default: false },
-    json: { type: 'string' },
-    list: { type: 'boolean', default: false },
-  },
-});
+const USAGE =
+  'usage: npm run bench -- [--only NAME]... [--rounds N] [--seconds N] [--quick] [--touched] [--json FILE] [--list]';
 
+const flags = readFlags();
 if (flags.list) {
   for (const { name, title } of BENCHMARKS) console.log(`${name.padEnd(13)} ${title}`);
 } else {
-  await runAll();
+  await runAll().catch(refuse);
   // Whoever was left behind must not keep us.
   process.exit();
+}
+
+function readFlags() {
+  try {
+    return parseArgs({
+      options: {
+        only: { type: 'string', multiple: true },
+        rounds: { type: 'string', default: '5' },
+        // Of measuring, for each row: a round that would end later does not begin. What a row sets up comes on top.
+        seconds: { type: 'string', default: '150' },
+        quick: { type: 'boolean', default: false },
+        // A run before touched the memory already.
+        touched: { type: 'boolean', default: false },
+        json: { type: 'string' },
+        list: { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    return refuse(error);
+  }
+}
+
+function refuse(error: unknown): never {
+  console.error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
+  process.exit(2);
 }
 
 async function runAll(): Promise<void> {
