@@ -18,6 +18,12 @@ const RECENT_SLOTS = 32_768;
 const UNIQUE_OFFSET = 8;
 
 const EMPTY = new Uint8Array(SLOT_BYTES);
+/**
+ * A thread that is killed between reading a request and noting it leaves one that stands nowhere. The kernel counts its
+ * requests (FUSE_REQ_ID_STEP), so that one is among those that follow the latest noted.
+ */
+const UNNOTED = 512;
+const UNIQUE_STEP = 2n;
 
 /** The reading thread's part. */
 export class RecentRequests {
@@ -64,13 +70,16 @@ export class WaitingRequests {
   }
 }
 
-/** Every `unique` that is written in the journal. */
+/** Every `unique` that is written in the journal, and those of which one may have been read and not written. */
 export function uniquesIn(descriptor: number): bigint[] {
   const bytes = Buffer.alloc(fstatSync(descriptor).size & ~(SLOT_BYTES - 1));
   const length = readSync(descriptor, bytes, 0, bytes.length, 0);
   const uniques = new Set<bigint>();
   for (let at = 0; at + SLOT_BYTES <= length; at += SLOT_BYTES) uniques.add(bytes.readBigUInt64LE(at));
   uniques.delete(0n);
+  let latest = 0n;
+  for (const unique of uniques) if (unique > latest) latest = unique;
+  for (let step = 1; step <= UNNOTED; step++) uniques.add(latest + BigInt(step) * UNIQUE_STEP);
   return [...uniques];
 }
 
