@@ -40,7 +40,10 @@ export class ChildNodes {
    */
   lookup(place: Place, key: ContentKey, claimedBytes: number | undefined, want: WantOptions): MaybePromise<Node> {
     const known = this.known(place, key, claimedBytes);
-    if (known) return this.#counted(known);
+    if (known) {
+      this.#unixfs.needed(key, want);
+      return this.#counted(known);
+    }
     return chain(this.#unixfs.entry(key, want), (entry) => this.#counted(this.adopt(place, key, entry)));
   }
 

@@ -34,6 +34,8 @@ export interface UnixfsReaderOptions {
 export class UnixfsReader {
   readonly blocks: BlockReader;
   readonly #entries: LRUCache<ContentKey, UnixfsEntry>;
+  /** Those of them that were decoded ahead of readers, and that none has needed yet. */
+  readonly #ahead = new Set<ContentKey>();
   /** Listings of sharded directories: the whole of one, by the key of its root shard. */
   readonly #listings: LRUCache<ContentKey, LinkTable>;
   /**
@@ -54,7 +56,11 @@ export class UnixfsReader {
     this.#clock = clock;
     this.#walks = new SharedListings(clock);
     const maxSize = Math.max(1, Math.floor(cacheBytes / 2));
-    this.#entries = new LRUCache({ maxSize, sizeCalculation: entryMemoryBytes });
+    this.#entries = new LRUCache({
+      maxSize,
+      sizeCalculation: entryMemoryBytes,
+      dispose: (_entry, key) => this.#ahead.delete(key),
+    });
     this.#listings = new LRUCache({ maxSize, sizeCalculation: (listing) => listing.memoryBytes });
   }
 
@@ -71,10 +77,23 @@ export class UnixfsReader {
   /** @throws DAG_INVALID where the block is malformed, and what `blocks/` throws. */
   entry(key: ContentKey, options: WantOptions): MaybePromise<UnixfsEntry> {
     const known = this.#entries.get(key);
-    if (known) return known;
+    if (known) {
+      this.needed(key, options);
+      return known;
+    }
     const leaf = leafOnDisk(this.blocks, key, options);
-    if (leaf) return this.#remember(key, leaf.entry);
-    return chain(this.blocks.get(cidOf(key), options), (bytes) => this.#remember(key, decode(key, bytes)));
+    if (leaf) return this.#remember(key, leaf.entry, options);
+    return chain(this.blocks.get(cidOf(key), options), (bytes) => this.#remember(key, decode(key, bytes), options));
+  }
+
+  /**
+   * Somebody uses the entry `known` gave: its block is on his account, too, where it came and was decoded ahead of him. A
+   * profile of what a start needs would lack it otherwise.
+   */
+  needed(key: ContentKey, { priority, account }: WantOptions): void {
+    if (!this.#ahead.has(key) || (priority !== 'demand' && priority !== 'metadata')) return;
+    if (priority === 'demand') this.#ahead.delete(key);
+    account?.(cidOf(key), 0, { priority, origin: 'memory', fetched: false });
   }
 
   /**
@@ -107,8 +126,9 @@ export class UnixfsReader {
     return new FileIndex(this, key, sizeBytes);
   }
 
-  #remember(key: ContentKey, entry: UnixfsEntry): UnixfsEntry {
+  #remember(key: ContentKey, entry: UnixfsEntry, { priority }: WantOptions): UnixfsEntry {
     this.#entries.set(key, entry);
+    if (priority !== 'demand' && this.#entries.has(key)) this.#ahead.add(key);
     return entry;
   }
 
