@@ -3,6 +3,8 @@
  * they read. A program that reads what was guessed pays for more guesses; one that looks into a thousand directories and
  * reads a file of each has little fetched for nothing.
  */
+import type { CID } from 'multiformats/cid';
+import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
 
 /** Some three seconds of 100 Mbit/s: a start, of which nothing is known yet, is worth as much. And the most that is saved up. */
 const SAVED_BYTES = 32 * 1024 * 1024;
@@ -25,6 +27,17 @@ export class AheadAllowance {
   /** Charges what is asked for. */
   take(claimedBytes: number): void {
     this.#bytes -= claimedBytes;
+  }
+
+  /** Brings a block that claims `sizeBytes`, charged and settled. Never rejects: whoever reads the block will be told. */
+  async bring(blocks: BlockReader, cid: CID, sizeBytes: number, want: WantOptions): Promise<void> {
+    this.take(sizeBytes);
+    try {
+      const { length } = await blocks.get(cid, { ...want, expectedBytes: sizeBytes });
+      this.settle(sizeBytes, length);
+    } catch {
+      // See above.
+    }
   }
 
   /** Of what was taken for `claimedBytes` so many came: who claims too little has no more brought than anybody. */

@@ -178,7 +178,7 @@ export class SiblingsAhead {
       }
       if (!isTree && this.#isTree(reader, table, link, Number.POSITIVE_INFINITY))
         void reader.usualNames.bring(key, sizeBytes);
-      else if (!isTree) void this.#fetch(cidOf(key), sizeBytes, reader.allowance, want);
+      else if (!isTree) void reader.allowance.bring(this.#blocks, cidOf(key), sizeBytes, want);
       directory.askedBytes += sizeBytes;
       wanted = true;
     }
@@ -217,16 +217,6 @@ export class SiblingsAhead {
       reader = made;
     }
     return reader;
-  }
-
-  async #fetch(cid: CID, sizeBytes: number, allowance: AheadAllowance, want: WantOptions): Promise<void> {
-    allowance.take(sizeBytes);
-    try {
-      const { length } = await this.#blocks.get(cid, { ...want, expectedBytes: sizeBytes });
-      allowance.settle(sizeBytes, length);
-    } catch {
-      // Whoever reads it will be told.
-    }
   }
 }
 

@@ -3,7 +3,6 @@
  * directory that was waited for come the others' own blocks, and with them the files whose names were looked up in two
  * directories or more. Of one volume.
  */
-import type { CID } from 'multiformats/cid';
 import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
 import { type ContentKey, cidOf } from '../unixfs/content-key.ts';
 import type { UnixfsEntry } from '../unixfs/unixfs-entry.ts';
@@ -71,17 +70,8 @@ export class UsualNames {
       const expectedBytes = link < 0 ? undefined : entries.size(link);
       if (expectedBytes === undefined || expectedBytes > SMALL_FILE_BYTES) continue;
       const cid = cidOf(entries.key(link));
-      if (!this.#blocks.has(cid) && this.#allowance.covers(expectedBytes)) void this.#fetch(cid, expectedBytes);
-    }
-  }
-
-  async #fetch(cid: CID, expectedBytes: number): Promise<void> {
-    this.#allowance.take(expectedBytes);
-    try {
-      const { length } = await this.#blocks.get(cid, { ...this.#want, expectedBytes });
-      this.#allowance.settle(expectedBytes, length);
-    } catch {
-      // Whoever reads it will be told.
+      if (this.#blocks.has(cid) || !this.#allowance.covers(expectedBytes)) continue;
+      void this.#allowance.bring(this.#blocks, cid, expectedBytes, this.#want);
     }
   }
 }
