@@ -175,6 +175,8 @@ export class DiskCache implements BlockStore, BlockSink {
 
   /** Deletes blocks, some in each turn; gives the bytes that became free. Pinned ones stay. */
   async evict(keys: readonly BlockKey[]): Promise<number> {
+    // What still waits to be written would be forgotten uncounted.
+    if (this.#queue.size > 0) await this.#write();
     let freedBytes = 0;
     this.#full = false;
     for (let from = 0; from < keys.length && !this.#closed; from += EVICTED_A_TURN) {
