@@ -12,8 +12,10 @@ export function selectVolume(status: DaemonStatus, name: string): VolumeStatus {
   return volume;
 }
 
-export function describeDaemon(status: DaemonStatus): string[] {
+/** `elsewhere`: the daemon sees other files than whoever reads this, so its paths are marked. */
+export function describeDaemon(status: DaemonStatus, elsewhere: boolean): string[] {
   const { store, cache } = status;
+  const place = placeText(elsewhere);
   const wanted = Object.entries(status.blocksByPriority).map(([priority, blocks]) => `${blocks} ${priority}`);
   return [
     ...formatTable([
@@ -44,8 +46,8 @@ export function describeDaemon(status: DaemonStatus): string[] {
         `${formatBytes(cache.bytes)} of ${formatBytes(cache.limitBytes)} in ${formatCount(cache.blocks, 'block')}`,
       ],
       ['blocks fetched', wanted.join(', ')],
-      ['mount root', status.mountRoot],
-      ['state', status.stateDirectory],
+      ['mount root', status.mountRoot + place],
+      ['state', status.stateDirectory + place],
       ['daemon', `version ${status.version}, up ${formatDuration(status.uptimeSeconds)}`],
     ]),
   ];
@@ -91,14 +93,15 @@ function troubles({ volumes }: DaemonStatus): string[] {
   ]);
 }
 
-export function describeVolume(volume: VolumeStatus): string[] {
+/** `elsewhere`: as for `describeDaemon`. */
+export function describeVolume(volume: VolumeStatus, elsewhere: boolean): string[] {
   const options = Object.entries(volume.options).map(([key, value]) => `${key}=${value}`);
   const rows: [string, string][] = [
     ['volume', volume.name],
     ['reference', volume.reference],
     ['cid', (volume.cid ?? 'not resolved yet') + (volume.path && `, path ${volume.path}`)],
     ['state', volume.state],
-    ['mounted', volume.mountpoint ? `${formatCount(volume.mounts, 'time')}, at ${volume.mountpoint}` : 'no'],
+    ['mounted', mountedText(volume, elsewhere)],
     ['here', `${formatBytes(volume.bytesCached)} of ${totalOf(volume)}`],
     ['blocks fetched', fetchedOf(volume)],
     ['latest from', volume.source ?? 'none'],
@@ -109,6 +112,14 @@ export function describeVolume(volume: VolumeStatus): string[] {
   if (volume.waiting) rows.push(['waiting', waitingText(volume.waiting)]);
   if (volume.lastError) rows.push(['last error', volume.lastError]);
   return formatTable(rows);
+}
+
+function mountedText({ mounts, mountpoint }: VolumeStatus, elsewhere: boolean): string {
+  return mountpoint === null ? 'no' : `${formatCount(mounts, 'time')}, at ${mountpoint}${placeText(elsewhere)}`;
+}
+
+function placeText(elsewhere: boolean): string {
+  return elsewhere ? ' (as the daemon sees it)' : '';
 }
 
 /** `1 d 2 h`, `3 min`, `12 s`: the two largest units that matter. */

@@ -1,6 +1,7 @@
 /** `ipfs-volume status [VOLUME]`: volumes, sources, store and cache; `--watch` draws what is arriving. */
 import type { Command } from 'commander';
 import { CodedError } from '../../base/errors.ts';
+import { isFuseMountPoint } from '../../fuse/mount-table.ts';
 import type { CliContext } from '../cli-parts.ts';
 import type { DaemonClient } from '../daemon-client.ts';
 import {
@@ -51,6 +52,7 @@ async function printOnce(
 ): Promise<void> {
   const status = await daemon.status();
   const shown = volume === undefined ? undefined : selectVolume(status, volume);
-  if (options.json) printJson(context, shown ?? status);
-  else print(context, ...(shown ? describeVolume(shown) : describeDaemon(status)));
+  if (options.json) return printJson(context, shown ?? status);
+  const elsewhere = !(await isFuseMountPoint(status.mountRoot));
+  print(context, ...(shown ? describeVolume(shown, elsewhere) : describeDaemon(status, elsewhere)));
 }
