@@ -1,8 +1,7 @@
 /** The call behind a request: which one it is (a relayed call may come twice), and whether its caller is still there. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { MountCall } from '../src/volumes/volume-registry.ts';
-import { CALL_ID_HEADER, REPEATED_HEADER } from './relay.ts';
-import { GIVEN_UP_HEADER } from './relay-take-back.ts';
+import { CALL_ID_HEADER, GIVEN_UP_HEADER, REPEATED_HEADER } from './relayed-call.ts';
 
 /** Its signal aborts when the caller goes away before the answer; disposing it ends the watch. */
 export function callOf(request: IncomingMessage, response: ServerResponse): MountCall & Disposable {

@@ -7,10 +7,8 @@
  */
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { setTimeout as after } from 'node:timers/promises';
-import type { RelayTarget } from './relay.ts';
-
-/** `1` where the caller of this call has gone. */
-export const GIVEN_UP_HEADER = 'x-ipfs-volume-given-up';
+import type { RelayTarget } from './relay-target.ts';
+import { GIVEN_UP_HEADER } from './relayed-call.ts';
 
 /** So often in all: should it be this call that daemons die of, it must not be the end of the supervisor. */
 const MAX_TRIES = 3;

@@ -21,12 +21,8 @@ import { CodedError, messageChain } from '../src/base/errors.ts';
 import type { Logger } from '../src/base/log.ts';
 import { attempt } from './relay-attempt.ts';
 import { leavesSomething, takeBack } from './relay-take-back.ts';
-
-/** Names one call over all its attempts. */
-export const CALL_ID_HEADER = 'x-ipfs-volume-call';
-
-/** `1` where an earlier attempt of the call may have had its effect. */
-export const REPEATED_HEADER = 'x-ipfs-volume-repeated';
+import type { RelayTarget } from './relay-target.ts';
+import { CALL_ID_HEADER, REPEATED_HEADER } from './relayed-call.ts';
 
 /** Docker's bodies are a few hundred bytes; the daemon refuses API bodies above this anyway. */
 const MAX_KEPT_BYTES = 1024 * 1024;
@@ -44,16 +40,6 @@ const RETRY_SAME_MS = 1000;
 const MAX_QUICK_ENDS = 5;
 /** What kills a daemon by being sent to it does so at once; who is killed by somebody else seldom meets a call so young. */
 const QUICK_END_MS = 1000;
-
-export interface RelayTarget {
-  /**
-   * The socket of a daemon that listens, now or as soon as one other than `deadSocket` does. Rejects when `signal` aborts,
-   * and when there will be none.
-   */
-  nextDaemon(signal: AbortSignal, deadSocket?: string): Promise<string>;
-  /** Told that the daemon on `socketPath` answered a call. */
-  answered(socketPath: string): void;
-}
 
 export interface RelayLimits {
   readonly maxWaitMs?: number;

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { CodedError, messageChain } from '../src/base/errors.ts';
 import type { Logger } from '../src/base/log.ts';
 import { type DaemonDeath, DaemonProcess, type Patience } from './daemon-process.ts';
-import type { RelayTarget } from './relay.ts';
+import type { RelayTarget } from './relay-target.ts';
 import { RestartPolicy } from './restart-policy.ts';
 
 /** Of the five seconds within which we promise to end, what the daemon may take to answer what is in flight. */

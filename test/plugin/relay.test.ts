@@ -11,8 +11,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { CALL_ID_HEADER, REPEATED_HEADER, type RelayTarget, relay } from '../../plugin/relay.ts';
-import { GIVEN_UP_HEADER } from '../../plugin/relay-take-back.ts';
+import { relay } from '../../plugin/relay.ts';
+import type { RelayTarget } from '../../plugin/relay-target.ts';
+import { CALL_ID_HEADER, GIVEN_UP_HEADER, REPEATED_HEADER } from '../../plugin/relayed-call.ts';
 import { type ListeningSocket, listenOnSocket } from '../../plugin/server.ts';
 import { CodedError } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/log.ts';

@@ -1,0 +1,10 @@
+/** The daemon as the relay sees it, whichever process it is by then. */
+export interface RelayTarget {
+  /**
+   * The socket of a daemon that listens, now or as soon as one other than `deadSocket` does. Rejects when `signal` aborts,
+   * and when there will be none.
+   */
+  nextDaemon(signal: AbortSignal, deadSocket?: string): Promise<string>;
+  /** Told that the daemon on `socketPath` answered a call. */
+  answered(socketPath: string): void;
+}
