@@ -6,9 +6,8 @@
  * pushes out another's blocks, nor the cache the blocks of readers. What was asked for whole (`all`, `pin`, `prefetch
  * VOLUME`) may have all of the cache but for what others have pinned, and stops where it does not fit.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CID } from 'multiformats/cid';
-import { CodedError, codeOf, messageChain } from '../base/errors.ts';
+import { CodedError, codeOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { formatBytes, formatCount } from '../base/units.ts';
 import type { BlockKey } from '../blocks/block.ts';
@@ -24,6 +23,7 @@ import { type FoundProfile, findProfile } from './find-profile.ts';
 import { type PinnableCache, type Pinner, Pins } from './pins.ts';
 import type { ProfileStore } from './profile-store.ts';
 import type { UnpinList } from './unpin-list.ts';
+import { type PinnedRoots, Unpinner } from './unpinner.ts';
 import { VolumePrefetch } from './volume-prefetch.ts';
 
 /** What prefetching needs of the disk cache. */
@@ -60,8 +60,6 @@ export interface PrefetchOptions {
 const AUTO_SHARE = 0.9;
 /** From the mount to a container's first instruction it is a third of a second, of which a core is the engine's. */
 const SETTLE_MS = 500;
-/** Unpinned in one turn: some milliseconds, at 10 µs each. */
-const UNPINNED_A_TURN = 512;
 
 interface Job {
   readonly root: CID;
@@ -82,6 +80,7 @@ export class Prefetcher {
   readonly #parts: PrefetcherParts;
   readonly #fillParts: FillParts;
   readonly #clock: Clock;
+  readonly #unpinner: Unpinner;
   readonly #jobs = new Map<string, Job>();
   readonly #closed = new AbortController();
 
@@ -89,6 +88,7 @@ export class Prefetcher {
     this.#parts = parts;
     this.#clock = parts.clock ?? systemClock;
     this.#fillParts = { blocks: parts.unixfs.blocks, cache: parts.cache, clock: this.#clock };
+    this.#unpinner = new Unpinner(this.#fillParts, parts);
   }
 
   /**
@@ -158,26 +158,18 @@ export class Prefetcher {
    * A volume was removed, or leads elsewhere now; `pinnedRoots` gives the roots of those that are pinned, at each call.
    * Looking takes a while, in which a volume of the same content may be made and pinned: what it holds is not let go of.
    */
-  async removed(
-    name: string,
-    root: CID | undefined,
-    pinned: boolean,
-    pinnedRoots: () => readonly CID[],
-  ): Promise<void> {
+  async removed(name: string, root: CID | undefined, pinned: boolean, pinnedRoots: PinnedRoots): Promise<void> {
     this.unmounted(name);
     const job = this.#jobs.get(name);
     job?.removed.abort();
     this.#jobs.delete(name);
     if (!pinned || !root) return;
-    await this.#parts.unpinList.add(root);
-    await this.#unpin(root, pinnedRoots, job?.pins?.atKubo ?? !this.#parts.pinnerIsOptional, name);
+    await this.#unpinner.unpin({ root, volume: name, atKubo: job?.pins?.atKubo }, pinnedRoots, this.#closed.signal);
   }
 
   /** Unpins what an earlier daemon was to, and ended before. */
-  async resumeUnpinning(pinnedRoots: () => readonly CID[]): Promise<void> {
-    for (const root of this.#parts.unpinList.roots) {
-      await this.#unpin(root, pinnedRoots, !this.#parts.pinnerIsOptional);
-    }
+  resumeUnpinning(pinnedRoots: PinnedRoots): Promise<void> {
+    return this.#unpinner.resume(pinnedRoots, this.#closed.signal);
   }
 
   /** Ends all work and keeps what was recorded. */
@@ -185,37 +177,6 @@ export class Prefetcher {
     this.#closed.abort();
     for (const name of this.#jobs.keys()) this.unmounted(name);
     await this.#parts.profiles.settled();
-  }
-
-  /** `atKubo`: false where there may be no Kubo at all, and what fails there is no trouble. */
-  async #unpin(root: CID, pinnedRoots: () => readonly CID[], atKubo: boolean, volume?: string): Promise<void> {
-    const { pinner, unpinList, logger } = this.#parts;
-    const { signal } = this.#closed;
-    try {
-      let others: readonly CID[];
-      let keys: BlockKey[];
-      do {
-        others = pinnedRoots();
-        keys = await ownKeys(this.#fillParts, root, others, signal);
-      } while (!(await this.#unpinKeys(keys, () => pinnedRoots().every((now) => includes(others, now)))));
-      if (!includes(others, root)) await pinner?.unpin(root, { signal });
-      await unpinList.delete(root);
-    } catch (error) {
-      // What is left is the next daemon's.
-      if (signal.aborted) return;
-      const fields = { volume, root: `${root}`, error: messageChain(error) };
-      logger[atKubo ? 'warn' : 'debug'](fields, 'the volume could not be unpinned');
-    }
-  }
-
-  /** Some in each turn; false as soon as `holds` does not. The last come first: what is beneath a block is found by it. */
-  async #unpinKeys(keys: readonly BlockKey[], holds: () => boolean): Promise<boolean> {
-    for (let end = keys.length; end > 0 && holds(); end -= UNPINNED_A_TURN) {
-      this.#closed.signal.throwIfAborted();
-      await this.#parts.cache.unpin(keys.slice(Math.max(0, end - UNPINNED_A_TURN), end));
-      await nextTurn();
-    }
-    return holds();
   }
 
   async #run(name: string, job: Job, volume: MountedVolume, settleMs: number): Promise<void> {
@@ -313,10 +274,6 @@ export class Prefetcher {
     }
     return taken <= limitBytes * (whole ? 1 : AUTO_SHARE);
   }
-}
-
-function includes(roots: readonly CID[], root: CID): boolean {
-  return roots.some((other) => other.equals(root));
 }
 
 function describe({ profile, origin, ignored }: FoundProfile): string | null {
