@@ -6,7 +6,7 @@ import { VERSION } from './version.ts';
 await main({
   version: VERSION,
   loadCommands: async () => {
-    const { registerDaemon, registerServe } = await import('./serve-command.ts');
+    const { registerDaemon, registerServe } = await import('./supervisor/serve-command.ts');
     return [registerServe, registerDaemon];
   },
   readConfiguration: async (env) => (await import('./config.ts')).readConfig(env),

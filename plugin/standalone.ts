@@ -18,7 +18,7 @@ import { detach, runProgram } from '../src/fuse/run-program.ts';
 import { resolveForMount } from '../src/volumes/resolve-for-mount.ts';
 import { parseVolumeOptions } from '../src/volumes/volume-options.ts';
 import { readConfig } from './config.ts';
-import { openContent } from './content.ts';
+import { openContent } from './daemon/content.ts';
 
 /** The one name in the private mount. */
 const VOLUME = 'volume';

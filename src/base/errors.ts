@@ -2,7 +2,7 @@
  * The one error type of this project.
  *
  * Everything that can go wrong has a code. A code is thrown early, wrapped once at a boundary with its `cause`, and
- * translated once: to an errno in `fuse/errno.ts`, to Docker's `Err` in `plugin/routes.ts`, to an exit line in `cli/`.
+ * translated once: to an errno in `fuse/errno.ts`, to Docker's `Err` in `plugin/daemon/routes.ts`, to an exit line in `cli/`.
  * Those tables are `Record<ErrorCode, …>`: a new code without a row does not compile.
  */
 

@@ -12,9 +12,9 @@ import type { Scratch } from '../base/scratch.ts';
 import { type BlockKey, blockKey } from './block.ts';
 import type { BlockReader, WantOptions } from './block-reader.ts';
 import type { BlockEnds, BlockSink, BlockStore } from './block-store.ts';
-import type { RangeOptions } from './range-fetch.ts';
+import type { RangeOptions } from './queue/range-fetch.ts';
+import { WantQueue, type WantQueueOptions } from './queue/want-queue.ts';
 import { checkCid, identityBytes } from './verify.ts';
-import { WantQueue, type WantQueueOptions } from './want-queue.ts';
 
 /** Memory answers at once. */
 interface Memory extends BlockStore, BlockSink {

@@ -12,6 +12,8 @@ import type { OnBlock, WantOptions } from '../blocks/block-reader.ts';
 import type { LinkTable } from '../unixfs/link-table.ts';
 import type { UnixfsEntry } from '../unixfs/unixfs-entry.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
+import type { SiblingsAhead } from './ahead/siblings-ahead.ts';
+import { TreeAhead } from './ahead/tree-ahead.ts';
 import { entryOf } from './attributes.ts';
 import type { ChildNodes, Place } from './child-nodes.ts';
 import type { ListedEntry, RequestContext } from './file-system.ts';
@@ -19,8 +21,6 @@ import { contentInode } from './inode-number.ts';
 import type { MountedVolume } from './mounted-volume.ts';
 import type { DirectoryNode, Node, NodeTable } from './node-table.ts';
 import { NodeWant } from './node-want.ts';
-import type { SiblingsAhead } from './siblings-ahead.ts';
-import { TreeAhead } from './tree-ahead.ts';
 
 export type Fill = (entry: ListedEntry) => boolean;
 

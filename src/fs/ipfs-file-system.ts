@@ -11,6 +11,7 @@ import { chain, type MaybePromise } from '../base/maybe-promise.ts';
 import { type ContentKey, cidOf } from '../unixfs/content-key.ts';
 import { MAX_NAME_BYTES } from '../unixfs/entry-name.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
+import { SiblingsAhead } from './ahead/siblings-ahead.ts';
 import { attributesOf, entryOf, ROOT_ATTRIBUTES } from './attributes.ts';
 import { ChildNodes } from './child-nodes.ts';
 import { DirectoryLister, type Fill } from './directory-lister.ts';
@@ -31,7 +32,6 @@ import { NodeWant } from './node-want.ts';
 import type { ReadObserver } from './read-observer.ts';
 import { restoreNodes } from './restore-nodes.ts';
 import { RootDirectory } from './root-directory.ts';
-import { SiblingsAhead } from './siblings-ahead.ts';
 
 export interface IpfsFileSystemOptions {
   /** Serves `user.ipfs.cid`; off by default, since each `ls -l` then asks twice more for each file. */

@@ -10,13 +10,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CID } from 'multiformats/cid';
 import { CodedError, codeOf } from '../base/errors.ts';
-import { backoffMs } from '../blocks/backoff.ts';
 import { blockKey } from '../blocks/block.ts';
 import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
 import type { BlockStore } from '../blocks/block-store.ts';
 import type { BlockTally } from '../blocks/block-tally.ts';
 import type { Clock } from '../blocks/clock.ts';
 import { spaceOf } from '../blocks/disk/disk-total.ts';
+import { backoffMs } from '../blocks/queue/backoff.ts';
 import { cidOf, isInline } from '../unixfs/content-key.ts';
 import { leafOnDisk } from '../unixfs/leaf-ends.ts';
 import { decodeUnixfsEntry, type UnixfsEntry } from '../unixfs/unixfs-entry.ts';

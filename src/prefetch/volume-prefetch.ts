@@ -5,8 +5,8 @@
 import type { CID } from 'multiformats/cid';
 import { codeOf, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { backoffMs } from '../blocks/backoff.ts';
 import { BlockTally } from '../blocks/block-tally.ts';
+import { backoffMs } from '../blocks/queue/backoff.ts';
 import { contentKey } from '../unixfs/content-key.ts';
 import type { BootProfile } from './boot-profile.ts';
 import { type FillOptions, type FillParts, type FillResult, fill } from './fill.ts';

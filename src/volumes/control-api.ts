@@ -2,7 +2,7 @@
  * The daemon's own API, beside Docker's, on the same socket: what `ipfs-volume add`, `status` and the rest speak.
  *
  * JSON both ways, but for `import`, whose request body is the CAR. Errors are HTTP 4xx/5xx with `ControlError`; the code
- * says what went wrong and the message is ready for people. Types alone: the routes are in `plugin/control-routes.ts`,
+ * says what went wrong and the message is ready for people. Types alone: the routes are in `plugin/daemon/control-routes.ts`,
  * the client in `src/cli/daemon-client.ts`.
  */
 import type { ErrorCode } from '../base/errors.ts';

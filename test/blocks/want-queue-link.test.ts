@@ -6,7 +6,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { Priority } from '../../src/blocks/priority.ts';
-import { WantQueue } from '../../src/blocks/want-queue.ts';
+import { WantQueue } from '../../src/blocks/queue/want-queue.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { LinkSource } from '../support/link-source.ts';
 import { makeBlocks } from '../support/make-block.ts';

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
-import { checkDisk } from '../../plugin/disk-checks.ts';
+import { checkDisk } from '../../plugin/daemon/disk-checks.ts';
 import { checkSources } from '../../plugin/source-checks.ts';
 import { DiskCache } from '../../src/cache/disk-cache.ts';
 import {

@@ -1,8 +1,8 @@
 /** Readahead over a modelled link: a turn of the event loop is a round trip, and a clock counts them. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ReadStreams } from '../../src/fs/read-streams.ts';
-import { Readahead, type ReadaheadOptions } from '../../src/fs/readahead.ts';
+import { ReadStreams } from '../../src/fs/ahead/read-streams.ts';
+import { Readahead, type ReadaheadOptions } from '../../src/fs/ahead/readahead.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
 import { fileSystemOver, mountRoot } from '../support/mount-content.ts';

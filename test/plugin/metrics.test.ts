@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { serveMetrics } from '../../plugin/metrics-server.ts';
-import { MetricsText } from '../../plugin/metrics-text.ts';
+import { serveMetrics } from '../../plugin/daemon/metrics-server.ts';
+import { MetricsText } from '../../plugin/daemon/metrics-text.ts';
 import { codeOf, messageChain } from '../../src/base/errors.ts';
 import { PrometheusText } from '../support/prometheus.ts';
 

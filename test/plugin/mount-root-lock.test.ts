@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { lockMountRoot } from '../../plugin/mount-root-lock.ts';
+import { lockMountRoot } from '../../plugin/supervisor/mount-root-lock.ts';
 import { Scratch } from '../cli/support/scratch.ts';
 
 const DIRECTORIES = ['/run', tmpdir()].map((parent) => join(parent, 'ipfs-volume-mount-roots'));
@@ -55,7 +55,7 @@ for (let taken = 0; taken < 100; ) {
 
 test('is held by one at a time also where each removes the file that the others are about to lock', async () => {
   using scratch = new Scratch();
-  const module = new URL('../../plugin/mount-root-lock.ts', import.meta.url).href;
+  const module = new URL('../../plugin/supervisor/mount-root-lock.ts', import.meta.url).href;
   const args = ['--input-type=module', '-e', TAKER, module, scratch.path, scratch.at('guard')];
   const takers = Array.from({ length: 3 }, async () => {
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });

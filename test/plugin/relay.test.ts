@@ -11,10 +11,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { relay } from '../../plugin/relay.ts';
-import type { RelayTarget } from '../../plugin/relay-target.ts';
-import { CALL_ID_HEADER, GIVEN_UP_HEADER, REPEATED_HEADER } from '../../plugin/relayed-call.ts';
-import { type ListeningSocket, listenOnSocket } from '../../plugin/server.ts';
+import { type ListeningSocket, listenOnSocket } from '../../plugin/daemon/server.ts';
+import { relay } from '../../plugin/supervisor/relay.ts';
+import type { RelayTarget } from '../../plugin/supervisor/relay-target.ts';
+import { CALL_ID_HEADER, GIVEN_UP_HEADER, REPEATED_HEADER } from '../../plugin/supervisor/relayed-call.ts';
 import { CodedError } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/log.ts';
 

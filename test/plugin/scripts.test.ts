@@ -3,11 +3,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { BASE_IMAGE } from '../../plugin/base-image.ts';
+import { BASE_IMAGE } from '../../plugin/scripts/base-image.ts';
 import { Scratch } from '../cli/support/scratch.ts';
 
 async function run(script: string, args: readonly string[], path = '/nowhere') {
-  const file = new URL(`../../plugin/${script}.ts`, import.meta.url).pathname;
+  const file = new URL(`../../plugin/scripts/${script}.ts`, import.meta.url).pathname;
   const child = spawn(process.execPath, [file, ...args], { env: { PATH: path }, stdio: ['ignore', 'pipe', 'pipe'] });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (chunk) => {

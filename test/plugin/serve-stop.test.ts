@@ -8,7 +8,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { runDirectoryOf } from '../../plugin/run-directory.ts';
+import { runDirectoryOf } from '../../plugin/supervisor/run-directory.ts';
 import { start } from '../fuse/outside.ts';
 import { startBlockGateway } from '../support/block-gateway.ts';
 import { BlockMap } from '../support/block-map.ts';

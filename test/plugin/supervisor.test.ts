@@ -3,8 +3,8 @@ import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { RestartPolicy } from '../../plugin/restart-policy.ts';
-import { Supervisor, type SupervisorOptions } from '../../plugin/supervisor.ts';
+import { RestartPolicy } from '../../plugin/supervisor/restart-policy.ts';
+import { Supervisor, type SupervisorOptions } from '../../plugin/supervisor/supervisor.ts';
 import { type Logger, silentLogger } from '../../src/base/log.ts';
 import { until } from '../support/daemon.ts';
 

@@ -13,7 +13,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as after } from 'node:timers/promises';
 import type { CID } from 'multiformats/cid';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { runDirectoryOf } from '../../plugin/run-directory.ts';
+import { runDirectoryOf } from '../../plugin/supervisor/run-directory.ts';
 import { SmallDisk } from '../disk/support/small-disk.ts';
 import { shell, start } from '../fuse/outside.ts';
 import { startBlockGateway } from '../support/block-gateway.ts';

@@ -5,9 +5,9 @@
 import type { CID } from 'multiformats/cid';
 import { BlockService } from '../../src/blocks/block-service.ts';
 import { MemoryCache } from '../../src/cache/memory-cache.ts';
+import { Readahead } from '../../src/fs/ahead/readahead.ts';
 import type { NodeId } from '../../src/fs/file-system.ts';
 import { IpfsFileSystem } from '../../src/fs/ipfs-file-system.ts';
-import { Readahead } from '../../src/fs/readahead.ts';
 import { UnixfsReader } from '../../src/unixfs/unixfs-reader.ts';
 import type { BlockMap } from './block-map.ts';
 import { FakeClock } from './fake-clock.ts';

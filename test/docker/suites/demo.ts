@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type Bench, PLUGIN } from '../support/bench.ts';
 import { IMAGE } from '../support/engine.ts';
 
-export const DEMO = new URL('../../../plugin/demo.ts', import.meta.url).pathname;
+export const DEMO = new URL('../../../plugin/scripts/demo.ts', import.meta.url).pathname;
 
 export function demo(bench: Bench): void {
   const { engine } = bench;

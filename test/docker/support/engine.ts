@@ -12,13 +12,13 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BASE_IMAGE } from '../../../plugin/base-image.ts';
+import { BASE_IMAGE } from '../../../plugin/scripts/base-image.ts';
 import { runProgram } from '../../../src/fuse/run-program.ts';
 import { until } from '../../support/daemon.ts';
 
 /** Against hangs only: a container starts in half a second. */
 const LIMIT_MS = 90_000;
-const SCRIPTS = new URL('../../../plugin/', import.meta.url).pathname;
+const SCRIPTS = new URL('../../../plugin/scripts/', import.meta.url).pathname;
 
 /** At most 15 bytes, IFNAMSIZ of if.h. */
 const BRIDGE = `ipfs${process.pid}`;

@@ -1,0 +1,131 @@
+/**
+ * The daemon: serves the FUSE connection that it inherited and the calls that the supervisor relays to it.
+ *
+ * The order of its start is the order of what depends on what: stores, volumes (from the state file, without the
+ * network), what the kernel still knows of an earlier daemon, the connection, and last the socket, since a call that is
+ * answered must find all of it.
+ */
+import { once } from 'node:events';
+import express from 'express';
+import { CodedError } from '../../src/base/errors.ts';
+import { createLogger, type Logger } from '../../src/base/log.ts';
+import { lockStateDirectory } from '../../src/base/state-lock.ts';
+import { isBoundElsewhere } from '../../src/fuse/bound-directories.ts';
+import { NodeJournal } from '../../src/fuse/kernel/node-journal.ts';
+import type { MountedFileSystem } from '../../src/fuse/transport.ts';
+import { StateFile } from '../../src/volumes/state-file.ts';
+import { VolumeRegistry } from '../../src/volumes/volume-registry.ts';
+import { VolumeStatuses } from '../../src/volumes/volume-status.ts';
+import type { Config } from '../config.ts';
+import { connectionFiles } from '../supervisor/connection-state.ts';
+import type { DaemonEnvironment, MessageDown, MessageUp } from '../supervisor/daemon-process.ts';
+import { rootsOf, volumeCommands } from '../volume-commands.ts';
+import { type Content, openContent } from './content.ts';
+import { controlRoutes } from './control-routes.ts';
+import { controlCollaborators } from './daemon-status.ts';
+import { driver } from './driver.ts';
+import { prefetchedTree } from './prefetched-tree.ts';
+import { pluginRoutes } from './routes.ts';
+import { serveInherited } from './serve-inherited.ts';
+import { type ListeningSocket, listenOnSocket } from './server.ts';
+
+/** Calls under way at SIGTERM may take this long; the supervisor waits a little longer. */
+const STOP_GRACE_MS = 1500;
+/** At a replacement, calls that cannot be sent again to the next daemon (a CAR on its way in) may take this long. */
+const REPLACE_GRACE_MS = 3000;
+
+/** Runs until SIGTERM, until it is replaced, or until the mount is lost. The process is then to end by SIGKILL. */
+export async function runDaemon(config: Config, inherited: DaemonEnvironment): Promise<void> {
+  // A terminal sends these to the whole group; it is the supervisor that answers them.
+  for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
+  const stopped = once(process, 'SIGTERM').then(() => 'stopped' as const);
+  const replaced = obeySupervisor();
+  const lock = lockStateDirectory(config.stateDirectory, 'daemon');
+  const logger = createLogger(config.logLevel);
+  const { IPFS_VOLUME_CONNECTION_DIRECTORY: directory, IPFS_VOLUME_CONNECTION: connection } = inherited;
+  const journal = config.transport === 'kernel' ? new NodeJournal(connectionFiles(directory).nodes, logger) : undefined;
+  const content = await openContent(config, logger, journal);
+  const { begin, serve } = serveInherited(config, inherited, journal, logger);
+  begin(content.fileSystem);
+  const { registry, statuses } = openVolumes(config, content, connection, logger);
+  const mounted = await serve(content.fileSystem, () => tell({ type: 'answered' }));
+  const socket = await listen(config, inherited, { content, registry, statuses, mounted, logger });
+  tell({ type: 'ready' });
+  const end = await Promise.race([stopped, replaced, mounted.ended]);
+  if (end === 'replaced') {
+    await Promise.all([socket.close(REPLACE_GRACE_MS), mounted.drain(() => tell({ type: 'draining' }))]);
+    return;
+  }
+  if (end === 'lost') {
+    logger.error({ mountRoot: config.mountRoot }, 'the mount is gone: somebody unmounted it');
+    tell({ type: 'lost' });
+  }
+  await socket.close(STOP_GRACE_MS);
+  await content[Symbol.asyncDispose]();
+  lock.release();
+}
+
+function openVolumes(config: Config, content: Content, connection: string, logger: Logger) {
+  const defaults = { prefetch: config.prefetch, timeoutMs: config.readTimeoutMs };
+  const pinnedRoots = () => rootsOf(registry, (name) => registry.options(name).pin);
+  const registry: VolumeRegistry = new VolumeRegistry({
+    state: new StateFile(config.stateDirectory, logger),
+    connection,
+    mountRoot: config.mountRoot,
+    tree: prefetchedTree(content.fileSystem, content.prefetcher, pinnedRoots),
+    content: content.resolver,
+    isBound: (directoryName) => isBoundElsewhere(config.mountRoot, directoryName),
+    defaults,
+    logger,
+  });
+  const statuses = new VolumeStatuses({
+    registry,
+    defaults,
+    mounted: (name) => content.fileSystem.volume(name),
+    progress: (name) => content.prefetcher.progress(name),
+    hasProfile: (name) => content.profiles.has(name),
+  });
+  void content.prefetcher.resumeUnpinning(pinnedRoots);
+  return { registry, statuses };
+}
+
+interface Served {
+  readonly content: Content;
+  readonly registry: VolumeRegistry;
+  readonly statuses: VolumeStatuses;
+  readonly mounted: Pick<MountedFileSystem, 'requestCounts'>;
+  readonly logger: Logger;
+}
+
+function listen(config: Config, inherited: DaemonEnvironment, served: Served): Promise<ListeningSocket> {
+  const app = express();
+  app.disable('x-powered-by');
+  app.use(
+    controlRoutes({
+      ...controlCollaborators(config, served.content, served.statuses, {
+        requestCounts: served.mounted.requestCounts,
+        restarts: Number(inherited.IPFS_VOLUME_RESTARTS),
+      }),
+      ...volumeCommands(served.registry, served.statuses, served.content.prefetcher, served.content.profiles),
+    }),
+  );
+  app.use(pluginRoutes(driver(served.registry, served.statuses), served.logger));
+  return listenOnSocket(inherited.IPFS_VOLUME_DAEMON_SOCKET, app);
+}
+
+/** Answers pings; resolves when the supervisor wants another daemon in this one's place. */
+function obeySupervisor(): Promise<'replaced'> {
+  // Without its supervisor nobody would relay a call or restart it.
+  process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+  return new Promise((resolve) => {
+    process.on('message', ({ type }: MessageDown) => {
+      if (type === 'ping') tell({ type: 'pong' });
+      else resolve('replaced');
+    });
+  });
+}
+
+function tell(message: MessageUp): void {
+  if (!process.send) throw new CodedError('INTERNAL', 'the daemon is started by "ipfs-volume serve", not by hand');
+  process.send(message);
+}

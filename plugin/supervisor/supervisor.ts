@@ -1,0 +1,229 @@
+/**
+ * The supervisor: what stays when a daemon dies.
+ *
+ * It holds the two things whose loss a container or Docker would notice: the FUSE connection (an open /dev/fuse, which
+ * every daemon inherits) and the public socket (whose calls it relays). It knows neither volumes nor blocks, so there is
+ * little in it that could fail; everything that can, runs in the daemon, its only lasting child.
+ *
+ *   SIGTERM, SIGINT   the daemon is told to end, the mount is detached, all within bounds
+ *   SIGHUP            the daemon alone is replaced: an upgrade that no container notices
+ *   the daemon dies   its last words are logged, and the next one takes the connection over
+ *   the mount is gone (somebody unmounted it): no daemon can serve it, so the supervisor ends, to be started anew
+ */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CodedError, messageChain } from '../../src/base/errors.ts';
+import type { Logger } from '../../src/base/log.ts';
+import { type DaemonDeath, DaemonProcess, type Patience } from './daemon-process.ts';
+import type { RelayTarget } from './relay-target.ts';
+import { RestartPolicy } from './restart-policy.ts';
+
+/** Of the five seconds within which we promise to end, what the daemon may take to answer what is in flight. */
+const DAEMON_STOP_LIMIT_MS = 3000;
+/** And what umount(8) may take. A mount that will not go is left to the next start, which detaches stale ones. */
+const DETACH_LIMIT_MS = 1000;
+/**
+ * How long a daemon that is to be replaced may take for what it has begun. Where the kernel cannot send requests again,
+ * what is unanswered then is EIO to its reader, and new requests wait this long at the most.
+ */
+const REPLACE_LIMIT_MS = 10_000;
+
+export interface SupervisedConnection {
+  /** An open /dev/fuse, bound to the mount; undefined where the daemon mounts by itself. */
+  readonly descriptor: number | undefined;
+  /** Names it, unlike every connection before: mount counts and node numbers belong to it. */
+  readonly id: string;
+  /** Makes some FUSE request, without waiting for it. */
+  poke(): void;
+  /** Detaches the mount and closes the descriptor. */
+  detach(): Promise<void>;
+}
+
+export interface SupervisorOptions {
+  /** The program and its arguments that start a daemon. */
+  readonly daemonCommand: readonly string[];
+  /** A directory of our own, 0700, short enough for a socket's path (107 bytes). */
+  readonly runDirectory: string;
+  readonly connection: SupervisedConnection;
+  readonly logger: Logger;
+  readonly policy?: RestartPolicy;
+  readonly patience?: Patience;
+}
+
+/** Why a supervisor ended: it was told to, or its daemons would not stay up. */
+export type SupervisorEnd = 'stopped' | 'gave-up';
+
+interface Waiter {
+  readonly serve: (socketPath: string) => void;
+  readonly fail: (why: unknown) => void;
+}
+
+export class Supervisor implements RelayTarget {
+  readonly ended: Promise<SupervisorEnd>;
+  readonly #options: SupervisorOptions;
+  readonly #policy: RestartPolicy;
+  readonly #end: (why: SupervisorEnd) => void;
+  readonly #waiters = new Set<Waiter>();
+  #current: DaemonProcess | undefined;
+  /** The one that was asked to end for another to take its place. */
+  #leaving: DaemonProcess | undefined;
+  #readySocket: string | undefined;
+  #generation = 0;
+  /** The daemon before. */
+  #diedSilently = false;
+  #stopping = false;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#policy = options.policy ?? new RestartPolicy();
+    const { promise, resolve } = Promise.withResolvers<SupervisorEnd>();
+    this.ended = promise;
+    this.#end = resolve;
+  }
+
+  /** Starts the first daemon. */
+  start(): void {
+    this.#launch();
+  }
+
+  /** Has the daemon alone end, once it has finished what it has begun; the next one takes over. */
+  replace(): void {
+    const daemon = this.#current;
+    if (!daemon || daemon === this.#leaving || this.#stopping) return;
+    this.#options.logger.info({ pid: daemon.pid }, 'replacing the daemon');
+    this.#leaving = daemon;
+    this.#readySocket = undefined; // Calls wait for the next one.
+    daemon.replace(() => this.#options.connection.poke());
+    const limit = setTimeout(() => daemon.kill('SIGKILL'), REPLACE_LIMIT_MS);
+    void daemon.died.then(() => clearTimeout(limit));
+  }
+
+  /** Ends the daemon and detaches the mount, within bounds whatever is in flight. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#finish();
+    const daemon = this.#current;
+    if (daemon) {
+      daemon.kill('SIGTERM');
+      const killTimer = setTimeout(() => daemon.kill('SIGKILL'), DAEMON_STOP_LIMIT_MS);
+      await daemon.died;
+      clearTimeout(killTimer);
+    }
+    await this.#detach();
+    this.#end('stopped');
+  }
+
+  nextDaemon(signal: AbortSignal, deadSocket?: string): Promise<string> {
+    if (signal.aborted) return Promise.reject(signal.reason);
+    if (this.#stopping) return Promise.reject(stopped());
+    // A socket that fails before its process is reaped belongs to a daemon that is as good as dead.
+    if (this.#readySocket !== undefined && this.#readySocket !== deadSocket) return Promise.resolve(this.#readySocket);
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const waiter: Waiter = { serve: resolve, fail: reject };
+    const leave = (): void => reject(signal.reason);
+    signal.addEventListener('abort', leave, { once: true });
+    this.#waiters.add(waiter);
+    return promise.finally(() => {
+      signal.removeEventListener('abort', leave);
+      this.#waiters.delete(waiter);
+    });
+  }
+
+  answered(socketPath: string): void {
+    if (this.#current?.socketPath === socketPath) this.#current.noteAnswered();
+  }
+
+  #launch(): void {
+    const { daemonCommand, connection, runDirectory, logger, patience } = this.#options;
+    this.#generation++;
+    const socketPath = join(runDirectory, `daemon-${this.#generation}.sock`);
+    let daemon: DaemonProcess;
+    try {
+      daemon = new DaemonProcess(
+        daemonCommand,
+        connection.descriptor,
+        {
+          IPFS_VOLUME_DAEMON_SOCKET: socketPath,
+          IPFS_VOLUME_CONNECTION: connection.id,
+          IPFS_VOLUME_CONNECTION_DIRECTORY: runDirectory,
+          IPFS_VOLUME_TAKE_OVER: this.#generation > 1 ? '1' : '0',
+          IPFS_VOLUME_RESTARTS: String(this.#generation - 1),
+          IPFS_VOLUME_LAST_DEATH: this.#diedSilently ? 'silent' : 'other',
+        },
+        logger,
+        patience,
+      );
+    } catch (error) {
+      const how = `it could not be started: ${messageChain(error)}`;
+      this.#afterDeath(undefined, { how, lastWords: '', answered: false, lost: false, silent: this.#diedSilently });
+      return;
+    }
+    this.#current = daemon;
+    logger.info({ pid: daemon.pid, generation: this.#generation }, 'daemon started');
+    void daemon.ready.then(() => {
+      if (this.#current !== daemon || this.#leaving === daemon) return;
+      this.#readySocket = daemon.socketPath;
+      for (const { serve } of this.#waiters) serve(daemon.socketPath);
+    });
+    void daemon.died.then((death) => {
+      void rm(socketPath, { force: true }).catch(() => undefined);
+      this.#afterDeath(daemon, death);
+    });
+  }
+
+  #afterDeath(daemon: DaemonProcess | undefined, death: DaemonDeath): void {
+    const { logger } = this.#options;
+    const { how, lastWords } = death;
+    const asked = daemon !== undefined && daemon === this.#leaving;
+    this.#readySocket = undefined;
+    this.#current = undefined;
+    this.#leaving = undefined;
+    this.#diedSilently = death.silent;
+    if (this.#stopping) return;
+    if (asked) logger.info({ pid: daemon.pid }, 'the daemon has made room for another');
+    else logger.error({ pid: daemon?.pid, how, lastWords }, 'the daemon died');
+    if (death.lost) {
+      void this.#giveUp('giving up: the mount is gone, and no daemon can serve it any more', death);
+      return;
+    }
+    const pauseMs = this.#policy.afterDeath(death.answered || asked);
+    if (pauseMs === undefined) {
+      const { maxFruitlessStarts } = this.#policy;
+      const why = `${maxFruitlessStarts} daemons in a row died before they answered a request (${how})`;
+      void this.#giveUp(`giving up: ${why}`, death);
+      return;
+    }
+    if (pauseMs > 0) logger.info({ pauseMs }, 'waiting before the next daemon');
+    setTimeout(() => {
+      if (!this.#stopping) this.#launch();
+    }, pauseMs);
+  }
+
+  async #giveUp(why: string, { lastWords }: DaemonDeath): Promise<void> {
+    this.#options.logger.error({ lastWords }, why);
+    this.#finish();
+    await this.#detach();
+    this.#end('gave-up');
+  }
+
+  /** No daemon comes any more: who waits for one is told. */
+  #finish(): void {
+    this.#stopping = true;
+    this.#readySocket = undefined;
+    for (const { fail } of this.#waiters) fail(stopped());
+  }
+
+  async #detach(): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const limit = setTimeout(resolve, DETACH_LIMIT_MS);
+    const detached = this.#options.connection.detach().catch((error: unknown) => {
+      this.#options.logger.warn({ error: messageChain(error) }, 'the mount could not be detached');
+    });
+    await Promise.race([detached, late]);
+    clearTimeout(limit);
+  }
+}
+
+function stopped(): CodedError {
+  return new CodedError('DAEMON_UNREACHABLE', 'ipfs-volume is stopping');
+}

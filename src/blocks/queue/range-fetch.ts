@@ -1,0 +1,219 @@
+/**
+ * Ranges of files, and small trees, in one answer each, from sources that can (`RangeSource`).
+ *
+ * A range brings along what it brings: each block is verified and delivered as it comes, and nothing is ever missing for
+ * good, since whoever needs a block that did not come wants it by itself. So a range is not retried, and its failure is
+ * no error. A block that does not match its CID ends it.
+ */
+import type { CID } from 'multiformats/cid';
+import { codeOf, messageChain } from '../../base/errors.ts';
+import { type Block, blockKey, MAX_BLOCK_BYTES } from '../block.ts';
+import type { WantOptions } from '../block-reader.ts';
+import { type FetchOptions, isRangeSource, type RangeSource } from '../block-source.ts';
+import type { Clock } from '../clock.ts';
+import { PRIORITIES, PRIORITY_RANK } from '../priority.ts';
+import { verifyBlock } from '../verify.ts';
+import { Job } from './job-list.ts';
+import type { LaneJob, SourceLane } from './source-lane.ts';
+
+/**
+ * For the first block. A range has no hedge, so that whoever waits for it would wait for a source that hangs while another
+ * is well: after this the blocks are wanted one by one, which have.
+ */
+const FIRST_BLOCK_MS = 5000;
+
+export interface RangeOptions extends WantOptions {
+  /** Told of each verified block, for the caller's own accounts. */
+  readonly onBlock?: ((cid: CID, bytes: Uint8Array, origin: string) => void) | undefined;
+}
+
+interface RangeFetchOptions {
+  readonly lanes: readonly SourceLane[];
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  /** Longest silence between two blocks. */
+  readonly idleTimeoutMs: number;
+  readonly pump: (lane: SourceLane) => void;
+  readonly deliver: (cid: CID, bytes: Uint8Array, rank: number, origin: string) => void;
+}
+
+/** What is asked for: bytes `from`..`to` (inclusive) of a file, or all below a block, which claims to measure so much. */
+export type RangeOf = { readonly from: number; readonly to: number } | { readonly treeBytes: number };
+
+/** A range someone waits for: at a lane's list until `begin`, then on the wire. */
+class Range extends Job implements LaneJob {
+  readonly key: string;
+  readonly root: CID;
+  readonly of: RangeOf;
+  rank: number;
+  count = 0;
+  readonly controller = new AbortController();
+  readonly callers = new Set<{ options: RangeOptions; done: (count: number) => void }>();
+
+  constructor(key: string, root: CID, of: RangeOf, rank: number) {
+    super();
+    this.key = key;
+    this.root = root;
+    this.of = of;
+    this.rank = rank;
+  }
+
+  /** The blocks that reach over its ends, and the way there, not counted. */
+  get expectedBytes(): number {
+    return 'treeBytes' in this.of ? this.of.treeBytes : this.of.to - this.of.from + 1;
+  }
+
+  /**
+   * More than this is not an answer to the question. Of a tree that is what it claims, and a block more. Of a range it is
+   * twice the range, for the blocks that reach over its ends and the inner nodes (under 1 % of what they lead to), and four
+   * blocks' worth for ranges of a few bytes in a deep DAG.
+   */
+  get maxBytes(): number {
+    if ('treeBytes' in this.of) return this.of.treeBytes + MAX_BLOCK_BYTES;
+    return 2 * this.expectedBytes + 4 * MAX_BLOCK_BYTES;
+  }
+
+  blocks(source: RangeSource, options: FetchOptions): AsyncIterable<Block> {
+    if ('treeBytes' in this.of) return source.getTree(this.root, this.of.treeBytes, options);
+    return source.getRange(this.root, this.of.from, this.of.to, options);
+  }
+}
+
+export class RangeFetch {
+  readonly #options: RangeFetchOptions;
+  readonly #ranges = new Map<string, Range>();
+
+  constructor(options: RangeFetchOptions) {
+    this.#options = options;
+  }
+
+  get pending(): number {
+    return this.#ranges.size;
+  }
+
+  /** As `WantQueue.wantRange`. */
+  fetch(root: CID, of: RangeOf, options: RangeOptions): Promise<number> {
+    const what = 'treeBytes' in of ? 'tree' : `${of.from}:${of.to}`;
+    const key = `${what}:${blockKey(root)}`;
+    const rank = PRIORITY_RANK[options.priority];
+    const former = this.#ranges.get(key);
+    if (former) return this.#lift(former, rank, options);
+    const lane = preferred(this.#options.lanes);
+    if (lane === undefined || !isRangeSource(lane.source)) return Promise.resolve(0);
+    const range = new Range(key, root, of, rank);
+    this.#ranges.set(key, range);
+    const promise = this.#join(range, options);
+    lane.enqueue(range);
+    this.#options.pump(lane);
+    return promise;
+  }
+
+  /** Sends a range that left the lane's list; lets it go where the source began to fail while it waited. */
+  begin(job: LaneJob, lane: SourceLane): void {
+    if (!(job instanceof Range)) return;
+    if (lane.isWell) void this.#run(job, lane);
+    else this.#finish(job);
+  }
+
+  close(): void {
+    for (const range of [...this.#ranges.values()]) this.#finish(range);
+  }
+
+  #lift(range: Range, rank: number, options: RangeOptions): Promise<number> {
+    range.rank = Math.min(range.rank, rank);
+    const promise = this.#join(range, options);
+    const lane = this.#options.lanes.find((each) => each.requeue(range));
+    if (lane) this.#options.pump(lane);
+    return promise;
+  }
+
+  #join(range: Range, options: RangeOptions): Promise<number> {
+    const { promise, resolve } = Promise.withResolvers<number>();
+    const { signal, timeoutMs = this.#options.timeoutMs } = options;
+    const leave = () => {
+      caller.done(range.count);
+      if (range.callers.size === 0) this.#finish(range);
+    };
+    const stopTimer = this.#options.clock.schedule(timeoutMs, leave);
+    const caller = {
+      options,
+      done: (count: number) => {
+        stopTimer();
+        signal?.removeEventListener('abort', leave);
+        range.callers.delete(caller);
+        resolve(count);
+      },
+    };
+    signal?.addEventListener('abort', leave, { once: true });
+    range.callers.add(caller);
+    return promise;
+  }
+
+  /** Answers whoever waits and ends the request. */
+  #finish(range: Range): void {
+    if (this.#ranges.get(range.key) === range) this.#ranges.delete(range.key);
+    range.leave();
+    range.controller.abort();
+    for (const caller of [...range.callers]) caller.done(range.count);
+  }
+
+  async #run(range: Range, lane: SourceLane): Promise<void> {
+    const { signal } = range.controller;
+    const flight = lane.begin(PRIORITIES[range.rank] ?? 'demand', range.expectedBytes);
+    let idle = false;
+    const watch = (limitMs: number) =>
+      this.#options.clock.schedule(limitMs, () => {
+        idle = true;
+        this.#finish(range);
+      });
+    let stopWatch = watch(Math.min(FIRST_BLOCK_MS, this.#options.idleTimeoutMs));
+    try {
+      await this.#receive(range, lane, () => {
+        stopWatch();
+        stopWatch = watch(this.#options.idleTimeoutMs);
+      });
+    } catch (error) {
+      const code = codeOf(error);
+      if (code === 'BLOCK_CORRUPT' || code === 'BLOCK_TOO_LARGE')
+        lane.fault('lied', messageChain(error), flight.startedAtMs);
+      else if (idle) lane.health.silent();
+      else if (!signal.aborted && code !== 'BLOCK_UNAVAILABLE')
+        lane.fault('failed', messageChain(error), flight.startedAtMs);
+    } finally {
+      stopWatch();
+      flight.end(undefined);
+      this.#finish(range);
+      this.#options.pump(lane);
+    }
+  }
+
+  async #receive(range: Range, lane: SourceLane, onProgress: () => void): Promise<void> {
+    const { signal } = range.controller;
+    const { source } = lane;
+    if (!isRangeSource(source)) return;
+    const priority = PRIORITIES[range.rank] ?? 'demand';
+    let bytesLeft = range.maxBytes;
+    for await (const { cid, bytes } of range.blocks(source, { signal, priority })) {
+      if (signal.aborted) return;
+      verifyBlock(cid, bytes);
+      // One that sends nothing, again and again, comes to an end as well.
+      bytesLeft -= Math.max(1, bytes.length);
+      if (bytesLeft < 0) return;
+      onProgress();
+      range.count++;
+      lane.received(bytes.length);
+      this.#options.deliver(cid, bytes, range.rank, source.name);
+      for (const { options } of range.callers) options.onBlock?.(cid, bytes, source.name);
+    }
+  }
+}
+
+/**
+ * Where a want would go. Where that source sends no ranges, a dearer one that does is not asked for what the cheaper may
+ * have: a public gateway for what stands in the Kubo node beside us.
+ */
+function preferred(lanes: readonly SourceLane[]): SourceLane | undefined {
+  let best: SourceLane | undefined;
+  for (const lane of lanes) if (lane.isWell && (!best || lane.demotion < best.demotion)) best = lane;
+  return best;
+}

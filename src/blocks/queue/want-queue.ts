@@ -1,0 +1,367 @@
+/**
+ * The one queue through which every block comes that is not on this machine.
+ *
+ * How a want goes: it waits at the source that is cheapest among those that do well (`SourceLane`), by priority, is sent,
+ * and what comes is verified. A source that says no, lies or fails is followed by the next at once; a reader's want that
+ * is slower than usual is sent to the next one besides (a hedge; the first good answer wins). Sources that failed are
+ * asked again, with back-off, as long as someone waits.
+ *
+ * What always holds:
+ * - one want per block, whoever asks, and never two requests for it at one source;
+ * - it has the priority of the most urgent one who waits, and is cancelled when the last of them leaves;
+ * - it fails as soon as every source has said its last word (BLOCK_UNAVAILABLE, or what a lying one earned), and for each
+ *   caller when its own time-out passes (BLOCK_TIMEOUT);
+ * - when all callers are answered, no timer, listener or entry is left.
+ */
+import type { CID } from 'multiformats/cid';
+import { CodedError } from '../../base/errors.ts';
+import { type BlockKey, blockKey } from '../block.ts';
+import type { WantOptions } from '../block-reader.ts';
+import type { BlockSource } from '../block-source.ts';
+import { type Clock, systemClock } from '../clock.ts';
+import { PRIORITIES, PRIORITY_RANK, type Priority } from '../priority.ts';
+import type { SourceStatus } from '../source-status.ts';
+import { checkCid } from '../verify.ts';
+import { type Backoff, backoffMs } from './backoff.ts';
+import { chooseLane } from './choose-lane.ts';
+import { RangeFetch, type RangeOptions } from './range-fetch.ts';
+import { type LaneJob, type Outcome, SourceLane } from './source-lane.ts';
+import { TokenBucket } from './token-bucket.ts';
+import { type FetchedBlock, type Waiter, Want } from './want.ts';
+import { WantStats } from './want-stats.ts';
+
+/** `priority`: that of the most urgent one who waited. */
+export type OnVerified = (cid: CID, bytes: Uint8Array, priority: Priority) => void;
+
+export interface WantQueueOptions {
+  /** Cheapest first. Closed by `close`. */
+  readonly sources: readonly BlockSource[];
+  /** Bound on a caller's wait where it names none, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Takes every verified block once, before those who wait for it do; must not throw. */
+  readonly onVerified?: OnVerified | undefined;
+  /** Bound on `profile` and `background` together; none where undefined. */
+  readonly prefetchBytesPerSecond?: number | undefined;
+  /** Bound on one request; the want goes on. */
+  readonly attemptTimeoutMs?: number | undefined;
+  readonly clock?: Clock | undefined;
+  /** 0..1, for the jitter. */
+  readonly random?: (() => number) | undefined;
+}
+
+/** A third of the default read time-out: a dead connection leaves time for two more tries. */
+const ATTEMPT_TIMEOUT_MS = 20_000;
+/** The next try of a want at a source that failed it: first soon, then no more often than a person would reload. */
+const RETRY: Backoff = { firstMs: 100, maxMs: 5000 };
+/** `profile` and what follows: bounded by the prefetch rate, and made to wait without running out of time. */
+const FIRST_PREFETCH_RANK = PRIORITY_RANK.profile;
+
+export class WantQueue {
+  readonly #lanes: readonly SourceLane[];
+  readonly #wants = new Map<BlockKey, Want>();
+  readonly #ranges: RangeFetch;
+  readonly #wakers = new Map<SourceLane, () => void>();
+  readonly #stats = new WantStats();
+  readonly #bucket: TokenBucket | undefined;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #timeoutMs: number;
+  readonly #onVerified: OnVerified;
+  #closed = false;
+
+  constructor(options: WantQueueOptions) {
+    const { sources, prefetchBytesPerSecond, attemptTimeoutMs = ATTEMPT_TIMEOUT_MS } = options;
+    const clock = options.clock ?? systemClock;
+    const random = options.random ?? Math.random;
+    this.#clock = clock;
+    this.#random = random;
+    this.#timeoutMs = options.timeoutMs;
+    this.#onVerified = options.onVerified ?? (() => {});
+    this.#lanes = sources.map((source) => new SourceLane(source, clock, random, attemptTimeoutMs));
+    this.#bucket = prefetchBytesPerSecond === undefined ? undefined : new TokenBucket(prefetchBytesPerSecond, clock);
+    this.#ranges = new RangeFetch({
+      lanes: this.#lanes,
+      clock,
+      timeoutMs: options.timeoutMs,
+      idleTimeoutMs: attemptTimeoutMs,
+      pump: (lane) => this.#pump(lane),
+      deliver: (cid, bytes, rank, origin) => this.#deliver(cid, bytes, rank, origin),
+    });
+  }
+
+  /** One line a source, cheapest first. */
+  get sources(): readonly SourceStatus[] {
+    return this.#lanes.map((lane) => lane.status);
+  }
+
+  /** Wants, blocks, bytes and waits by priority since the start. */
+  get stats() {
+    return this.#stats.snapshot();
+  }
+
+  /** Blocks that somebody waits for, by the most urgent one who does. */
+  get waiting(): Readonly<Record<Priority, number>> {
+    const counts = Object.fromEntries(PRIORITIES.map((priority) => [priority, 0])) as Record<Priority, number>;
+    for (const { rank } of this.#wants.values()) counts[PRIORITIES[rank] ?? 'demand']++;
+    return counts;
+  }
+
+  /** Wants and ranges that somebody waits for. */
+  get pending(): number {
+    return this.#wants.size + this.#ranges.pending;
+  }
+
+  /**
+   * The block, verified, from whichever source has it.
+   * Rejects with BLOCK_UNAVAILABLE, BLOCK_TIMEOUT, BLOCK_CORRUPT, BLOCK_TOO_LARGE or ABORTED; the message names the CID
+   * and what each source said.
+   */
+  want(cid: CID, options: WantOptions): Promise<FetchedBlock> {
+    const { promise, resolve, reject } = Promise.withResolvers<FetchedBlock>();
+    const refusal = this.#refusal(cid, options.signal);
+    if (refusal) return Promise.reject(refusal);
+    const key = blockKey(cid);
+    let want = this.#wants.get(key);
+    if (want === undefined) {
+      want = new Want(cid);
+      this.#wants.set(key, want);
+    }
+    const rank = PRIORITY_RANK[options.priority];
+    want.expectedBytes ??= options.expectedBytes;
+    this.#stats.wanted(rank);
+    this.#addWaiter(want, rank, options, { resolve, reject });
+    this.#reprioritise(want);
+    this.#advance(want);
+    return promise;
+  }
+
+  /**
+   * The blocks of bytes `from`..`to` (inclusive) of the file at `root`, as one request, where the source that comes first
+   * can and is in good health. Each verified block goes to `onVerified`, to whoever wants it, and to `onBlock`. Resolves with their
+   * number; never rejects. Callers of the same range share one request.
+   */
+  wantRange(root: CID, from: number, to: number, options: RangeOptions): Promise<number> {
+    if (this.#refusal(root, options.signal)) return Promise.resolve(0);
+    return this.#ranges.fetch(root, { from, to }, options);
+  }
+
+  /** The same of all blocks below `root`, which claims to measure `treeBytes`: what is much more is not taken. */
+  wantTree(root: CID, treeBytes: number, options: RangeOptions): Promise<number> {
+    if (this.#refusal(root, options.signal)) return Promise.resolve(0);
+    return this.#ranges.fetch(root, { treeBytes }, options);
+  }
+
+  /** A verified block that came by another way than a source: whoever waits for it has it. */
+  offer(cid: CID, bytes: Uint8Array, origin: string): void {
+    const want = this.#wants.get(blockKey(cid));
+    if (want) this.#answer(want, { bytes, origin });
+  }
+
+  /** Rejects whoever waits with ABORTED, ends all requests, closes the sources. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const want of [...this.#wants.values()]) this.#fail(want, new CodedError('ABORTED', 'the daemon is stopping'));
+    this.#ranges.close();
+    for (const stop of this.#wakers.values()) stop();
+    this.#wakers.clear();
+    await Promise.all(this.#lanes.map((lane) => lane.source.close()));
+  }
+
+  #refusal(cid: CID, signal: AbortSignal | undefined): CodedError | undefined {
+    if (this.#closed) return new CodedError('ABORTED', 'the daemon is stopping');
+    if (signal?.aborted) return new CodedError('ABORTED', `nobody waits for block ${cid} any more`);
+    try {
+      checkCid(cid);
+    } catch (error) {
+      return error as CodedError;
+    }
+    if (this.#lanes.length > 0) return undefined;
+    return new CodedError(
+      'BLOCK_UNAVAILABLE',
+      `block ${cid} is not on this machine and no source is configured: set IPFS_VOLUME_KUBO_RPC or IPFS_VOLUME_GATEWAYS`,
+    );
+  }
+
+  #addWaiter(want: Want, rank: number, options: WantOptions, settle: Pick<Waiter, 'resolve' | 'reject'>): void {
+    const { signal, timeoutMs = this.#timeoutMs, limitMs = timeoutMs } = options;
+    let stopTimer = () => {};
+    const onAbort = () =>
+      this.#leave(want, waiter, new CodedError('ABORTED', `the wait for block ${want.cid} was given up`));
+    const startTimer = () => {
+      stopTimer = this.#clock.schedule(timeoutMs, () => {
+        // Held back for others and never sent: that is no fault of any source.
+        if (rank >= FIRST_PREFETCH_RANK && this.#isHeldBack(want)) return startTimer();
+        if (want.waiters.has(waiter)) this.#stats.failed(rank);
+        this.#leave(want, waiter, want.timedOut(limitMs, this.#lanes));
+      });
+    };
+    const waiter: Waiter = {
+      rank,
+      sinceMs: this.#clock.nowMs(),
+      ...settle,
+      release() {
+        stopTimer();
+        signal?.removeEventListener('abort', onAbort);
+      },
+    };
+    startTimer();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    want.add(waiter);
+  }
+
+  #isHeldBack(want: Want): boolean {
+    if (want.attempts.size > 0 || want.answers.size > 0) return false;
+    return this.#lanes.some((lane) => !lane.health.failing);
+  }
+
+  #leave(want: Want, waiter: Waiter, error: CodedError): void {
+    if (!want.remove(waiter)) return;
+    waiter.reject(error);
+    if (want.waiters.size > 0) this.#reprioritise(want);
+    else this.#end(want);
+  }
+
+  /** Puts a waiting want into the list of its present priority. */
+  #reprioritise(want: Want): void {
+    const lane = want.list && this.#lanes.find((each) => each.requeue(want));
+    if (lane) this.#pump(lane);
+  }
+
+  /** Lets the want wait at the source it is to be sent to next, unless it waits or is on its way already. */
+  #advance(want: Want): void {
+    if (want.waiters.size === 0 || want.list || want.onItsWay) return;
+    const hedge = want.attempts.size > 0;
+    // Only a reader's want is worth a second request.
+    if (hedge && want.rank > 0) return;
+    const lane = chooseLane(want, this.#lanes);
+    if (lane === undefined) {
+      if (!hedge) this.#fail(want, want.verdict(this.#lanes));
+      return;
+    }
+    const pauseMs = want.answers.has(lane) ? want.retryAtMs - this.#clock.nowMs() : 0;
+    if (pauseMs > 0) {
+      want.stopRetry?.();
+      want.stopRetry = this.#clock.schedule(pauseMs, () => this.#advance(want));
+      return;
+    }
+    lane.enqueue(want);
+    this.#pump(lane);
+  }
+
+  /** Starts what may start at `lane`, the most urgent first. */
+  #pump(lane: SourceLane): void {
+    if (this.#closed) return;
+    for (let job = this.#next(lane); job; job = this.#next(lane)) {
+      job.leave();
+      if (!(job instanceof Want)) this.#ranges.begin(job, lane);
+      // The source may have begun to fail, or a better one to work, while it waited.
+      else if (chooseLane(job, this.#lanes) === lane) this.#send(job, lane);
+      else this.#advance(job);
+    }
+    this.#wakeLater(lane);
+  }
+
+  #next(lane: SourceLane): LaneJob | undefined {
+    for (let rank = 0; rank < PRIORITIES.length; rank++) {
+      const job = lane.lists[rank]?.first;
+      if (!job) continue;
+      if (!lane.admits(rank, job.expectedBytes)) return undefined;
+      if (rank >= FIRST_PREFETCH_RANK && (this.#bucket?.readyInMs() ?? 0) > 0) return undefined;
+      return job;
+    }
+    return undefined;
+  }
+
+  /** Looks again when time alone lets the next job start: a probe's back-off, the prefetch rate. */
+  #wakeLater(lane: SourceLane): void {
+    this.#wakers.get(lane)?.();
+    this.#wakers.delete(lane);
+    if (lane.waiting === 0) return;
+    const probeMs = lane.health.failing ? lane.health.probeInMs : 0;
+    const rateMs = this.#bucket?.readyInMs() ?? 0;
+    // The earlier one; 0 is none of time's: another's end starts it.
+    const delayMs = Math.min(probeMs || rateMs, rateMs || probeMs);
+    if (delayMs === 0) return;
+    this.#wakers.set(
+      lane,
+      this.#clock.schedule(delayMs, () => this.#pump(lane)),
+    );
+  }
+
+  #send(want: Want, lane: SourceLane): void {
+    const priority = PRIORITIES[want.rank] ?? 'demand';
+    const bucket = want.rank >= FIRST_PREFETCH_RANK ? this.#bucket : undefined;
+    const estimate = want.expectedBytes ?? lane.meanBlockBytes;
+    bucket?.charge(estimate);
+    const attempt = lane.fetch(want.cid, priority, estimate, {
+      slow: () => {
+        this.#advance(want);
+        this.#pump(lane);
+      },
+      ended: (outcome) => {
+        bucket?.charge((outcome.kind === 'block' ? outcome.bytes.length : 0) - estimate);
+        this.#ended(want, lane, outcome);
+      },
+    });
+    want.sent(lane, {
+      get slow() {
+        return attempt.slow;
+      },
+      cancel() {
+        bucket?.charge(-estimate);
+        attempt.cancel();
+      },
+    });
+  }
+
+  #ended(want: Want, lane: SourceLane, outcome: Outcome): void {
+    want.over(lane);
+    if (outcome.kind === 'block') {
+      this.#deliver(want.cid, outcome.bytes, want.rank, lane.source.name);
+    } else {
+      want.heard(lane, outcome);
+      if (outcome.kind === 'failed' || outcome.kind === 'silent') {
+        want.failures++;
+        want.retryAtMs = this.#clock.nowMs() + backoffMs(RETRY, want.failures, this.#random);
+      }
+      this.#advance(want);
+    }
+    this.#pump(lane);
+  }
+
+  /** A verified block, asked for or come along in a range: to the sink, then to whoever waits for it. */
+  #deliver(cid: CID, bytes: Uint8Array, rank: number, origin: string): void {
+    this.#stats.fetched(rank, bytes.length);
+    this.#onVerified(cid, bytes, PRIORITIES[rank] ?? 'demand');
+    const want = this.#wants.get(blockKey(cid));
+    if (want) this.#answer(want, { bytes, origin });
+  }
+
+  #answer(want: Want, block: FetchedBlock): void {
+    const nowMs = this.#clock.nowMs();
+    for (const waiter of want.waiters) {
+      waiter.release();
+      this.#stats.answered(waiter.rank, nowMs - waiter.sinceMs);
+      waiter.resolve(block);
+    }
+    want.waiters.clear();
+    this.#end(want);
+  }
+
+  #fail(want: Want, error: CodedError): void {
+    for (const waiter of want.waiters) {
+      waiter.release();
+      if (error.code !== 'ABORTED') this.#stats.failed(waiter.rank);
+      waiter.reject(error);
+    }
+    want.waiters.clear();
+    this.#end(want);
+  }
+
+  #end(want: Want): void {
+    const lanes = [...want.attempts.keys()];
+    want.stop();
+    this.#wants.delete(blockKey(want.cid));
+    for (const lane of lanes) this.#pump(lane);
+  }
+}

@@ -1,0 +1,242 @@
+/**
+ * Reads small files ahead of a program that reads one after the other in a directory: an interpreter that opens its
+ * modules, a server its settings. Each is a round trip by itself, and a link carries hundreds of such files in one. It is
+ * the same with directories that are looked into and never listed, a package's and those of its parts.
+ *
+ * What sets it off is a reader that had to wait for a file: from there on the next small files of that directory are
+ * wanted as `readahead`, those with the same ending first. How much grows with the square of such waits, from what a link
+ * of 100 Mbit/s carries in half a round trip; so who reads one file of a directory has little fetched for nothing, and who
+ * reads many has all of it. Each wait also pays for directories that are looked into next: the first files there whose
+ * ending was waited for elsewhere are wanted at once, since a package's first file is a round trip, too. Where everything
+ * is here nothing of this runs.
+ *
+ * Beside a directory that was waited for come the others' own blocks, and from those the files whose names were waited for
+ * in several (`UsualNames`). One is brought whole where it is small, as one request where a source can: when it is looked into, and beside
+ * one that was, the smallest first. How large that may be grows with the volume's waits, and all of it is bounded by what
+ * is read in the end (`AheadAllowance`).
+ */
+import type { CID } from 'multiformats/cid';
+import type { BlockReader, WantOptions } from '../../blocks/block-reader.ts';
+import { type ContentKey, cidOf, contentKey } from '../../unixfs/content-key.ts';
+import type { LinkTable } from '../../unixfs/link-table.ts';
+import type { UnixfsReader } from '../../unixfs/unixfs-reader.ts';
+import { alikeFirst, blockBytes, endingOf, SMALL_FILE_BYTES, smallestFirst, totalBytes, upTo } from '../link-order.ts';
+import type { MountedVolume } from '../mounted-volume.ts';
+import type { DirectoryNode } from '../node-table.ts';
+import { AheadAllowance } from './ahead-allowance.ts';
+import { UsualNames } from './usual-names.ts';
+import { WholeDirectories } from './whole-directories.ts';
+
+/** A directory of no more is brought whole from the first; and, once a reader waited often, one of so much. */
+const TREE_BYTES = 256 * 1024;
+const MAX_TREE_BYTES = 4 * 1024 * 1024;
+/** The largest block of today's importers. */
+const BLOCK_BYTES = 1024 * 1024;
+/** For the first wait in a directory. */
+const FIRST_BYTES = 256 * 1024;
+/** What a link is taken for that claims less: none brings all of a directory at once, whatever its links say. */
+const LEAST_BYTES = 1024;
+/** For one directory in all. */
+const MAX_BYTES = 16 * 1024 * 1024;
+/** Directories looked into lately that are remembered, for each volume; larger ones than this many entries are not. */
+const DIRECTORIES_KEPT = 64;
+const MAX_ENTRIES = 16_384;
+/** Of all these directories together: some 5 MB for each volume, and 15 ms for who waits first. */
+const ENTRIES_KEPT = 32_768;
+/** Directories that a wait pays for, and that are paid for at most: no walk has the files of a whole tree fetched. */
+const DIRECTORIES_A_WAIT = 2;
+const MAX_PAID_DIRECTORIES = 16;
+/** Entries that are here are passed over, and so many of them in one turn: each is a question or a few to the disk's index. */
+const PASSED_OVER = 128;
+/** Endings waited for lately. A program's are few: its modules', compiled and not, and its libraries'. */
+const ENDINGS_KEPT = 8;
+
+interface Directory {
+  readonly table: LinkTable;
+  /** Links of its small files and directories by what they hold; made when the first of them is waited for. */
+  files: Map<ContentKey, number> | undefined;
+  waits: number;
+  askedBytes: number;
+  readonly asked: Set<number>;
+  /** False where it was only listed. */
+  lookedInto: boolean;
+}
+
+interface Reader {
+  /** Most recently looked into last. */
+  readonly directories: Map<LinkTable, Directory>;
+  /** Of all of them. */
+  entries: number;
+  /** Most recently waited for last. */
+  readonly endings: Set<string>;
+  paidDirectories: number;
+  waits: number;
+  readonly allowance: AheadAllowance;
+  readonly usualNames: UsualNames;
+  readonly whole: WholeDirectories;
+}
+
+export class SiblingsAhead {
+  readonly #unixfs: UnixfsReader;
+  readonly #blocks: BlockReader;
+  readonly #readers = new WeakMap<MountedVolume, Reader>();
+
+  constructor(unixfs: UnixfsReader) {
+    this.#unixfs = unixfs;
+    this.#blocks = unixfs.blocks;
+  }
+
+  /** To be told of each directory that is listed or looked into. Waits for nothing. */
+  onDirectory(volume: MountedVolume, table: LinkTable): void {
+    if (table.count > MAX_ENTRIES) return;
+    const reader = this.#reader(volume);
+    const { directories, endings } = reader;
+    const known = directories.get(table);
+    const directory = known ?? {
+      table,
+      files: undefined,
+      waits: 0,
+      askedBytes: 0,
+      asked: new Set(),
+      lookedInto: false,
+    };
+    if (known) directories.delete(table);
+    else reader.entries += table.count;
+    directories.set(table, directory);
+    while (directories.size > DIRECTORIES_KEPT || reader.entries > ENTRIES_KEPT) {
+      const oldest = first(directories.keys());
+      directories.delete(oldest);
+      reader.entries -= oldest.count;
+    }
+    if (known || reader.paidDirectories === 0) return;
+    const links = upTo(SMALL_FILE_BYTES, table, 0).filter((link) => endings.has(endingOf(table, link)));
+    if (this.#ahead(volume, directory, links, FIRST_BYTES)) reader.paidDirectories--;
+  }
+
+  /** To be told of each entry that is looked up, before its block is wanted. */
+  onLookup({ volume, key }: DirectoryNode, table: LinkTable, link: number): void {
+    const reader = this.#reader(volume);
+    const directory = reader.directories.get(table);
+    if (!directory) return;
+    const limitBytes = Math.min(MAX_TREE_BYTES, TREE_BYTES * Math.max(1, reader.waits));
+    const { asked } = directory;
+    if (reader.waits > 0 && !this.#isTree(reader, table, link, Number.POSITIVE_INFINITY)) {
+      reader.usualNames.note(Buffer.from(table.name(link)).toString('latin1'));
+    }
+    if (!asked.has(link) && this.#isTree(reader, table, link, limitBytes) && !isForetold(volume, table.key(link))) {
+      if (reader.whole.bring(table.key(link), table.size(link) ?? 0, reader.waits > 0)) asked.add(link);
+    }
+    // One that came by a listing of its parent was not looked up itself.
+    if (directory.lookedInto || reader.waits === 0) return;
+    directory.lookedInto = true;
+    if (isForetold(volume, key)) return;
+    const sizeBytes = totalBytes(table, limitBytes);
+    if (sizeBytes <= limitBytes) reader.whole.bring(key, sizeBytes, true);
+  }
+
+  #onWait(volume: MountedVolume, reader: Reader, cid: CID): void {
+    const key = contentKey(cid);
+    if (isForetold(volume, key)) return;
+    reader.waits++;
+    for (const directory of [...reader.directories.values()].reverse()) {
+      const { table, asked } = directory;
+      directory.files ??= new Map(upTo(BLOCK_BYTES, table, 0).map((link) => [table.key(link), link]));
+      const from = directory.files.get(key);
+      if (from === undefined) continue;
+      const ending = endingOf(table, from);
+      const isDirectory = this.#isTree(reader, table, from, Number.POSITIVE_INFINITY);
+      if (!isDirectory) remember(reader.endings, ending, ENDINGS_KEPT);
+      reader.paidDirectories = Math.min(MAX_PAID_DIRECTORIES, reader.paidDirectories + DIRECTORIES_A_WAIT);
+      directory.waits++;
+      asked.add(from);
+      const budget = Math.min(MAX_BYTES, FIRST_BYTES * directory.waits ** 2);
+      if (directory.askedBytes >= budget) return;
+      this.#ahead(volume, directory, isDirectory ? smallestFirst(table) : alikeFirst(table, from), budget);
+      return;
+    }
+  }
+
+  /** Wants the first of `links` that are not here, up to `budget` bytes of that directory in all; true where it wants any. */
+  #ahead(volume: MountedVolume, directory: Directory, links: readonly number[], budget: number): boolean {
+    const { table, asked } = directory;
+    const reader = this.#reader(volume);
+    const want = wantOf(volume);
+    let wanted = false;
+    let passedOver = 0;
+    for (const link of links) {
+      if (directory.askedBytes >= budget || passedOver >= PASSED_OVER || !volume.mounted) break;
+      if (asked.has(link)) continue;
+      const isTree = this.#isTree(reader, table, link, TREE_BYTES);
+      const claimedBytes = isTree ? (table.size(link) ?? 0) : blockBytes(table, link);
+      const sizeBytes = Math.max(claimedBytes, LEAST_BYTES);
+      if (!reader.allowance.covers(sizeBytes)) break;
+      asked.add(link);
+      const key = table.key(link);
+      if (isTree ? !reader.whole.bring(key, sizeBytes, true, true) : this.#blocks.has(cidOf(key))) {
+        passedOver++;
+        continue;
+      }
+      if (!isTree && this.#isTree(reader, table, link, Number.POSITIVE_INFINITY))
+        void reader.usualNames.bring(key, sizeBytes);
+      else if (!isTree) void reader.allowance.bring(this.#blocks, cidOf(key), sizeBytes, want);
+      directory.askedBytes += sizeBytes;
+      wanted = true;
+    }
+    return wanted;
+  }
+
+  /** Whether a link leads to a directory of no more than `limitBytes` in all, as far as can be told without its block. */
+  #isTree({ endings }: Reader, table: LinkTable, link: number, limitBytes: number): boolean {
+    // Files have blocks of this kind, too, where they have a mode or a time: those are called as other files are.
+    return (
+      !table.isRaw(link) &&
+      (table.size(link) ?? Number.POSITIVE_INFINITY) <= limitBytes &&
+      !endings.has(endingOf(table, link))
+    );
+  }
+
+  #reader(volume: MountedVolume): Reader {
+    let reader = this.#readers.get(volume);
+    if (!reader) {
+      const allowance = new AheadAllowance();
+      const made: Reader = {
+        directories: new Map(),
+        entries: 0,
+        endings: new Set(),
+        paidDirectories: 0,
+        waits: 0,
+        allowance,
+        usualNames: new UsualNames(this.#unixfs, allowance, wantOf(volume)),
+        whole: new WholeDirectories(this.#unixfs, allowance, wantOf(volume)),
+      };
+      volume.onNeed = (cid, sizeBytes, waited) => {
+        made.allowance.read(sizeBytes);
+        if (waited) this.#onWait(volume, made, cid);
+      };
+      this.#readers.set(volume, made);
+      reader = made;
+    }
+    return reader;
+  }
+}
+
+/** True of what comes anyway, and in its order. */
+function isForetold({ foretold }: MountedVolume, key: ContentKey): boolean {
+  return foretold?.has(cidOf(key).toString()) ?? false;
+}
+
+function wantOf({ spec, account }: MountedVolume): WantOptions {
+  return { priority: 'readahead', timeoutMs: spec.timeoutMs, account };
+}
+
+/** As the latest of so many. */
+function remember<T>(latest: Set<T>, item: T, limit: number): void {
+  latest.delete(item);
+  latest.add(item);
+  if (latest.size > limit) latest.delete(first(latest));
+}
+
+function first<T>(items: Iterable<T>): T {
+  const [item] = items;
+  return item as T;
+}

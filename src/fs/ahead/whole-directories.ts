@@ -1,0 +1,83 @@
+/**
+ * Brings small directories whole, as one request where a source can: whoever looks into a package reads several of its
+ * files, and each of them, and each directory on the way there, is a round trip otherwise. Of one volume.
+ */
+import type { BlockReader, WantOptions } from '../../blocks/block-reader.ts';
+import { type ContentKey, cidOf } from '../../unixfs/content-key.ts';
+import type { UnixfsReader } from '../../unixfs/unixfs-reader.ts';
+import type { AheadAllowance } from './ahead-allowance.ts';
+
+/** Directories asked for lately: what did not come of them is wanted by itself, and not as a whole once more. */
+const ASKED_KEPT = 1024;
+/** Of a directory that is here, the entries that are looked at to see whether what stands in it is here as well. */
+const SAMPLED_ENTRIES = 16;
+
+export class WholeDirectories {
+  readonly #unixfs: UnixfsReader;
+  readonly #blocks: BlockReader;
+  readonly #allowance: AheadAllowance;
+  readonly #want: WantOptions;
+  readonly #asked = new Set<ContentKey>();
+
+  constructor(unixfs: UnixfsReader, allowance: AheadAllowance, want: WantOptions) {
+    this.#unixfs = unixfs;
+    this.#blocks = unixfs.blocks;
+    this.#allowance = allowance;
+    this.#want = want;
+  }
+
+  /**
+   * Asks for the directory `key` and all that is below it, which claim to measure `sizeBytes`; true where it did. Not for
+   * what is here: a directory's own block, and `inDepth` also what stands in it. Where no source sends it whole its own
+   * block is wanted with `alone`, and otherwise left to whoever looks.
+   */
+  bring(key: ContentKey, sizeBytes: number, inDepth: boolean, alone = false): boolean {
+    if (this.#asked.has(key) || !this.#allowance.covers(sizeBytes) || this.#isHere(key, inDepth)) return false;
+    this.#asked.add(key);
+    const [oldest] = this.#asked;
+    if (oldest !== undefined && this.#asked.size > ASKED_KEPT) this.#asked.delete(oldest);
+    void this.#fetch(key, sizeBytes, alone);
+    return true;
+  }
+
+  async #fetch(key: ContentKey, sizeBytes: number, alone: boolean): Promise<void> {
+    const cid = cidOf(key);
+    this.#allowance.take(sizeBytes);
+    let cameBytes = 0;
+    const want: WantOptions = {
+      ...this.#want,
+      account: (block, bytes, how) => {
+        cameBytes += bytes;
+        this.#want.account?.(block, bytes, how);
+      },
+    };
+    try {
+      const count = await this.#blocks.fetchTree(cid, sizeBytes, want);
+      if (count === 0 && alone) await this.#blocks.get(cid, want);
+    } catch {
+      // Whoever looks into it will be told.
+    } finally {
+      this.#allowance.settle(sizeBytes, cameBytes);
+    }
+  }
+
+  #isHere(key: ContentKey, inDepth: boolean): boolean {
+    if (!this.#unixfs.has(key)) return false;
+    if (!inDepth) return true;
+    try {
+      const entry = this.#unixfs.entry(key, this.#want);
+      if (entry instanceof Promise) {
+        entry.catch(() => undefined);
+        return true;
+      }
+      if (entry.kind !== 'directory') return true;
+      const { entries } = entry;
+      for (let link = 0; link < Math.min(entries.count, SAMPLED_ENTRIES); link++) {
+        if (!this.#blocks.has(cidOf(entries.key(link)))) return false;
+      }
+    } catch {
+      // Whoever looks into it will be told.
+    }
+    return true;
+  }
+}
