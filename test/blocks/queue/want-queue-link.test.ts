@@ -5,11 +5,11 @@
  * The blocks are scaled down a hundredfold together with the rate: what counts is blocks a round trip.
  */
 import { describe, expect, it } from 'vitest';
-import type { Priority } from '../../src/blocks/priority.ts';
-import { WantQueue } from '../../src/blocks/queue/want-queue.ts';
-import { FakeClock } from '../support/fake-clock.ts';
-import { LinkSource } from '../support/link-source.ts';
-import { makeBlocks } from '../support/make-block.ts';
+import type { Priority } from '../../../src/blocks/priority.ts';
+import { WantQueue } from '../../../src/blocks/queue/want-queue.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { LinkSource } from '../../support/link-source.ts';
+import { makeBlocks } from '../../support/make-block.ts';
 
 interface Link {
   readonly name: string;

@@ -1,6 +1,6 @@
 /** The window of one source, fed by hand: what the want queue's tests over a modelled link do not get to. */
 import { expect, test } from 'vitest';
-import { ConcurrencyWindow } from '../../src/blocks/queue/concurrency-window.ts';
+import { ConcurrencyWindow } from '../../../src/blocks/queue/concurrency-window.ts';
 
 /** `count` answers of `bytes` each, a millisecond apart, with the window full all the while. */
 function answer(window: ConcurrencyWindow, count: number, bytes: number): void {

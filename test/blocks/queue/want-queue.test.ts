@@ -1,12 +1,12 @@
 import type { CID } from 'multiformats/cid';
 import { afterEach, describe, expect, it } from 'vitest';
-import { CodedError, codeOf } from '../../src/base/errors.ts';
-import type { Priority } from '../../src/blocks/priority.ts';
-import { WantQueue, type WantQueueOptions } from '../../src/blocks/queue/want-queue.ts';
-import { WAIT_BOUNDS_MS } from '../../src/blocks/queue/want-stats.ts';
-import { FakeClock, settle } from '../support/fake-clock.ts';
-import { FaultRangeSource, FaultSource, type Script } from '../support/fault-source.ts';
-import { makeBlock, makeBlocks } from '../support/make-block.ts';
+import { CodedError, codeOf } from '../../../src/base/errors.ts';
+import type { Priority } from '../../../src/blocks/priority.ts';
+import { WantQueue, type WantQueueOptions } from '../../../src/blocks/queue/want-queue.ts';
+import { WAIT_BOUNDS_MS } from '../../../src/blocks/queue/want-stats.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { FaultRangeSource, FaultSource, type Script } from '../../support/fault-source.ts';
+import { makeBlock, makeBlocks } from '../../support/make-block.ts';
 
 const BLOCKS = makeBlocks(600);
 const TIMEOUT_MS = 60_000;

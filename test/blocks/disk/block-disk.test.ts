@@ -2,10 +2,10 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { type BlockKey, blockKey } from '../../src/blocks/block.ts';
-import { BlockDisk } from '../../src/blocks/disk/block-disk.ts';
-import { Scratch } from '../cli/support/scratch.ts';
-import { makeBlock } from '../support/make-block.ts';
+import { type BlockKey, blockKey } from '../../../src/blocks/block.ts';
+import { BlockDisk } from '../../../src/blocks/disk/block-disk.ts';
+import { Scratch } from '../../cli/support/scratch.ts';
+import { makeBlock } from '../../support/make-block.ts';
 
 const large = (seed: string) => makeBlock(seed.repeat(40_000));
 

@@ -2,12 +2,12 @@
 import { code as DAG_PB, decode } from '@ipld/dag-pb';
 import type { CID } from 'multiformats/cid';
 import { describe, expect, test } from 'vitest';
-import { blockKey } from '../../src/blocks/block.ts';
-import type { NodeId } from '../../src/fs/file-system.ts';
-import { BlockMap } from '../support/block-map.ts';
-import { DagBuilder } from '../support/dag-builder.ts';
-import { fileSystemOver, mountRoot } from '../support/mount-content.ts';
-import { context, listAll } from '../support/walk-file-system.ts';
+import { blockKey } from '../../../src/blocks/block.ts';
+import type { NodeId } from '../../../src/fs/file-system.ts';
+import { BlockMap } from '../../support/block-map.ts';
+import { DagBuilder } from '../../support/dag-builder.ts';
+import { fileSystemOver, mountRoot } from '../../support/mount-content.ts';
+import { context, listAll } from '../../support/walk-file-system.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

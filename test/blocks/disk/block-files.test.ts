@@ -4,9 +4,9 @@ import { closeSync, constants, mkdirSync, mkdtempSync, openSync, rmSync } from '
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { BlockFiles } from '../../src/blocks/disk/block-files.ts';
+import { BlockFiles } from '../../../src/blocks/disk/block-files.ts';
 
-const MODULE = new URL('../../src/blocks/disk/block-files.ts', import.meta.url).pathname;
+const MODULE = new URL('../../../src/blocks/disk/block-files.ts', import.meta.url).pathname;
 
 /** Writes a hundred files and reads each twice; prints how many came back as written, and the descriptors open then. */
 const PROGRAM = `

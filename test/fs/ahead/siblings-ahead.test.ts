@@ -1,11 +1,11 @@
 /** Small files read one after the other in a directory that is not here: who reads many waits for a few. */
 import type { CID } from 'multiformats/cid';
 import { expect, test } from 'vitest';
-import type { NodeId } from '../../src/fs/file-system.ts';
-import { BlockMap } from '../support/block-map.ts';
-import { DagBuilder } from '../support/dag-builder.ts';
-import { fileSystemOver, mountRoot } from '../support/mount-content.ts';
-import { context } from '../support/walk-file-system.ts';
+import type { NodeId } from '../../../src/fs/file-system.ts';
+import { BlockMap } from '../../support/block-map.ts';
+import { DagBuilder } from '../../support/dag-builder.ts';
+import { fileSystemOver, mountRoot } from '../../support/mount-content.ts';
+import { context } from '../../support/walk-file-system.ts';
 
 const FILES = 200;
 const FILE_BYTES = 30_000;

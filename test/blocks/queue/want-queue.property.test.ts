@@ -4,12 +4,12 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { codeOf } from '../../src/base/errors.ts';
-import { PRIORITIES, PRIORITY_RANK, type Priority } from '../../src/blocks/priority.ts';
-import { WantQueue } from '../../src/blocks/queue/want-queue.ts';
-import { FakeClock, settle } from '../support/fake-clock.ts';
-import { type Answer, FaultSource } from '../support/fault-source.ts';
-import { makeBlocks } from '../support/make-block.ts';
+import { codeOf } from '../../../src/base/errors.ts';
+import { PRIORITIES, PRIORITY_RANK, type Priority } from '../../../src/blocks/priority.ts';
+import { WantQueue } from '../../../src/blocks/queue/want-queue.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { type Answer, FaultSource } from '../../support/fault-source.ts';
+import { makeBlocks } from '../../support/make-block.ts';
 
 const BLOCKS = makeBlocks(40);
 const TIMEOUT_MS = 30_000;

@@ -1,11 +1,11 @@
 /** Walking a tree that is not here: round trips by depth; looking at one directory: no more than that. */
 import type { CID } from 'multiformats/cid';
 import { expect, test } from 'vitest';
-import type { NodeId } from '../../src/fs/file-system.ts';
-import { BlockMap } from '../support/block-map.ts';
-import { DagBuilder } from '../support/dag-builder.ts';
-import { fileSystemOver, mountRoot } from '../support/mount-content.ts';
-import { context, listAll } from '../support/walk-file-system.ts';
+import type { NodeId } from '../../../src/fs/file-system.ts';
+import { BlockMap } from '../../support/block-map.ts';
+import { DagBuilder } from '../../support/dag-builder.ts';
+import { fileSystemOver, mountRoot } from '../../support/mount-content.ts';
+import { context, listAll } from '../../support/walk-file-system.ts';
 
 /** Directories five wide and `levels` deep, each with a file of its own, none like another. */
 function tree(dag: DagBuilder, levels: number, path: string, sharded: boolean): CID {

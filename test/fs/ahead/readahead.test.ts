@@ -1,12 +1,12 @@
 /** Readahead over a modelled link: a turn of the event loop is a round trip, and a clock counts them. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ReadStreams } from '../../src/fs/ahead/read-streams.ts';
-import { Readahead, type ReadaheadOptions } from '../../src/fs/ahead/readahead.ts';
-import { BlockMap } from '../support/block-map.ts';
-import { DagBuilder } from '../support/dag-builder.ts';
-import { fileSystemOver, mountRoot } from '../support/mount-content.ts';
-import { context } from '../support/walk-file-system.ts';
+import { ReadStreams } from '../../../src/fs/ahead/read-streams.ts';
+import { Readahead, type ReadaheadOptions } from '../../../src/fs/ahead/readahead.ts';
+import { BlockMap } from '../../support/block-map.ts';
+import { DagBuilder } from '../../support/dag-builder.ts';
+import { fileSystemOver, mountRoot } from '../../support/mount-content.ts';
+import { context } from '../../support/walk-file-system.ts';
 
 const LEAF = 64 * 1024;
 
