@@ -14,11 +14,19 @@ import type { CID } from 'multiformats/cid';
 import { CodedError } from '../base/errors.ts';
 import { chain, type MaybePromise } from '../base/maybe-promise.ts';
 import { MAX_BLOCK_BYTES } from '../blocks/block.ts';
-import type { WantOptions } from '../blocks/block-reader.ts';
+import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
 import { CODEC_DAG_PB, CODEC_RAW, type ContentKey, cidOf, codecOf } from './content-key.ts';
 import { childAt, type FileNode } from './file-node.ts';
 import type { UnixfsEntry } from './unixfs-entry.ts';
-import type { UnixfsReader } from './unixfs-reader.ts';
+
+/** Where the nodes of a file come from, parsed; `UnixfsReader` is one. */
+interface NodeReader {
+  readonly blocks: Pick<BlockReader, 'fetchRange'>;
+  /** True where the node can be had without the network. */
+  has(key: ContentKey): boolean;
+  /** @throws DAG_INVALID where the block is malformed, and what `blocks/` throws. */
+  entry(key: ContentKey, options: WantOptions): MaybePromise<UnixfsEntry>;
+}
 
 /** A range of a file that stands in one piece in one block. */
 export interface Extent {
@@ -69,10 +77,10 @@ const NODES_A_TURN = 4096;
 export class FileIndex {
   readonly key: ContentKey;
   readonly sizeBytes: number;
-  readonly #unixfs: UnixfsReader;
+  readonly #nodes: NodeReader;
 
-  constructor(unixfs: UnixfsReader, key: ContentKey, sizeBytes: number) {
-    this.#unixfs = unixfs;
+  constructor(nodes: NodeReader, key: ContentKey, sizeBytes: number) {
+    this.#nodes = nodes;
     this.key = key;
     this.sizeBytes = sizeBytes;
   }
@@ -107,7 +115,7 @@ export class FileIndex {
         walk.rangeFetched = true;
         const { priority, signal, timeoutMs, account } = walk.options;
         const wait = { priority, signal, timeoutMs, account };
-        const fetched = this.#unixfs.blocks.fetchRange(cidOf(this.key), walk.from, walk.to - 1, wait);
+        const fetched = this.#nodes.blocks.fetchRange(cidOf(this.key), walk.from, walk.to - 1, wait);
         const here = items;
         return fetched.then(() => this.#walk(here, walk));
       }
@@ -137,7 +145,7 @@ export class FileIndex {
       throw error;
     };
     try {
-      const file = chain(this.#unixfs.entry(node.key, walk.options), fileOf);
+      const file = chain(this.#nodes.entry(node.key, walk.options), fileOf);
       return file instanceof Promise ? file.catch(failed) : file;
     } catch (error) {
       return Promise.reject(error).catch(failed);
@@ -146,7 +154,7 @@ export class FileIndex {
 
   /** Below the root, a node of less than a block's size is nearly always a leaf: wanting it costs one round trip too. */
   #deservesRange(node: UnreadNode): boolean {
-    return (node.depth === 0 || node.sizeBytes > MAX_BLOCK_BYTES) && !this.#unixfs.has(node.key);
+    return (node.depth === 0 || node.sizeBytes > MAX_BLOCK_BYTES) && !this.#nodes.has(node.key);
   }
 }
 
