@@ -1,7 +1,7 @@
 /** The local store: what comes in by CAR, what is refused and leaves nothing, what is listed, removed and swept. */
 import { readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import { CID } from 'multiformats/cid';
 import { create } from 'multiformats/hashes/digest';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -383,7 +383,7 @@ describe('a store that this program cannot use is left as it is, and says what t
     [
       'of a newer version',
       (path) => change(path, 'PRAGMA user_version = 3'),
-      /the blocks in .*store are of version 3, and this program knows 2: install the newer program again/,
+      /the blocks in .*store are of version 3, and this program knows 1: install the newer program again/,
     ],
     [
       'of no version that was ever released',
@@ -391,7 +391,7 @@ describe('a store that this program cannot use is left as it is, and says what t
         rmSync(path);
         change(path, 'CREATE TABLE block (id)');
       },
-      /are of version 0, and this program knows 2: move the directory away/,
+      /are of version 0, and this program knows 1: move the directory away/,
     ],
     ['no database', (path) => writeFileSync(path, 'x'.repeat(9000)), /the local store in .* is damaged: move it away/],
   ])('%s', async (_name, spoil, line) => {
@@ -444,17 +444,38 @@ describe('the ends of a large block', () => {
     expect(ends()).toBeUndefined();
   });
 
-  test('are none of what version 1 kept, which is read as ever, nor of a small block', async () => {
+  test.each([
+    ['before there were any', 'ALTER TABLE block DROP COLUMN ends'],
+    ['that called itself 2 for them', 'PRAGMA user_version = 2'],
+  ])('are none of a small block, and what a program kept %s is read as ever', async (_when, done) => {
     await take(carV1([large.cid], [large, FIRST]));
     await store.close();
-    change(scratch.at('store', 'blocks.db'), 'ALTER TABLE block DROP COLUMN ends; PRAGMA user_version = 1');
+    change(scratch.at('store', 'blocks.db'), done);
     store = await open();
     await expectKept(large, FIRST);
-    expect(ends()).toBeUndefined();
     await take(carV1([SECOND.cid], [SECOND]));
     await reopen();
     await expectKept(large, FIRST, SECOND);
+    expect(ends() === undefined).toBe(done.includes('DROP'));
     expect(store.ends(blockKey(FIRST.cid))).toBeUndefined();
+  });
+
+  test('are no hindrance to the program before, which knows no such column', async () => {
+    await take(carV1([large.cid], [large, FIRST]));
+    await store.close();
+    const database = new DatabaseSync(scratch.at('store', 'blocks.db'));
+    // Its own statements.
+    expect(database.prepare('PRAGMA user_version').get()).toEqual({ user_version: 1 });
+    const [row] = database.prepare('SELECT id, key, size, checksums, data FROM block WHERE data IS NOT NULL').all();
+    const { id, key, size, checksums, data } = row ?? expect.unreachable();
+    database.prepare('DELETE FROM block WHERE id = ?').run(id as number);
+    database
+      .prepare('INSERT INTO block (id, key, size, checksums, data) VALUES (?, ?, ?, ?, ?)')
+      .run(...([id, key, size, checksums, data] as SQLInputValue[]));
+    database.close();
+    store = await open();
+    await expectKept(large, FIRST);
+    expect(ends()?.sizeBytes).toBe(large.bytes.length);
   });
 });
 

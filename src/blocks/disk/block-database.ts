@@ -10,10 +10,13 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { CodedError } from '../../base/errors.ts';
 
-/** Raised when an older program would misread the database, or not open it. */
-const VERSION = 2;
-/** What leads from each version to the next one. */
-const UPGRADES: Readonly<Record<number, string>> = { 1: 'ALTER TABLE block ADD COLUMN ends BLOB' };
+/**
+ * Raised when an older program would misread the database. Not for a column that may be null: an older program asks for
+ * those that it knows, and leaves the others out of what it adds.
+ */
+const VERSION = 1;
+/** The same, by a program that raised it for the column `ends`. */
+const KNOWN: ReadonlySet<number> = new Set([VERSION, 2]);
 const FILE_NAME = 'blocks.db';
 /** A process that was killed may take a moment to let go of its lock. */
 const LOCK_WAIT_MS = 2000;
@@ -38,7 +41,7 @@ export function openBlockDatabase(directory: string, durable: boolean): Database
   try {
     // Exclusive before WAL, vacuum before any table: later neither takes effect.
     database.exec('PRAGMA locking_mode = EXCLUSIVE');
-    const version = versionOf(database, directory);
+    checkVersion(database, directory);
     database.exec(`
       PRAGMA auto_vacuum = INCREMENTAL;
       PRAGMA journal_mode = WAL;
@@ -49,8 +52,7 @@ export function openBlockDatabase(directory: string, durable: boolean): Database
     database.exec(`
       BEGIN IMMEDIATE;
       CREATE TABLE IF NOT EXISTS block (
-        id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, checksums BLOB NOT NULL, data BLOB,
-        ends BLOB
+        id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, checksums BLOB NOT NULL, data BLOB
       );
       CREATE TABLE IF NOT EXISTS doomed (id INTEGER PRIMARY KEY);
       CREATE TABLE IF NOT EXISTS total (
@@ -58,10 +60,10 @@ export function openBlockDatabase(directory: string, durable: boolean): Database
         next_id INTEGER NOT NULL, closed INTEGER NOT NULL
       );
       INSERT OR IGNORE INTO total VALUES (1, 0, 0, 0, 1, 1);
-      ${upgrade(version)};
       PRAGMA user_version = ${VERSION};
       COMMIT;
     `);
+    addEnds(database);
   } catch (error) {
     database.close();
     if (sqliteCode(error) !== SQLITE_BUSY) throw error;
@@ -76,12 +78,11 @@ export function openBlockDatabase(directory: string, durable: boolean): Database
   return database;
 }
 
-/** The version in `directory`; this one where there is nothing yet. @throws CONFIG_INVALID */
-function versionOf(database: DatabaseSync, directory: string): number {
+/** @throws CONFIG_INVALID */
+function checkVersion(database: DatabaseSync, directory: string): void {
   const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number };
   const { tables } = database.prepare('SELECT count(*) AS tables FROM sqlite_master').get() as { tables: number };
-  if (version === 0 && tables === 0) return VERSION;
-  if (version === VERSION || version in UPGRADES) return version;
+  if (KNOWN.has(version) || (version === 0 && tables === 0)) return;
   const advice =
     version > VERSION ? 'install the newer program again, or move the directory away' : 'move the directory away';
   throw new CodedError(
@@ -90,10 +91,10 @@ function versionOf(database: DatabaseSync, directory: string): number {
   );
 }
 
-function upgrade(from: number): string {
-  const steps: string[] = [];
-  for (let version = from; version < VERSION; version++) steps.push(UPGRADES[version] as string);
-  return steps.join(';');
+/** The column that the first programs did not have. */
+function addEnds(database: DatabaseSync): void {
+  const columns = database.prepare("SELECT name FROM pragma_table_info('block')").all();
+  if (!columns.some(({ name }) => name === 'ends')) database.exec('ALTER TABLE block ADD COLUMN ends BLOB');
 }
 
 /**
