@@ -2,12 +2,12 @@
  * One supervisor a mount root: the next one would take the living mount for one that a dead daemon left behind.
  *
  * The lock is a file in memory, named for the mount root's real path, and not in the mount root, which must stay empty.
- * The kernel takes it back when its process dies, and the empty file stays then; who releases it removes the file. So that
- * nobody removes it from below another who has just opened it, one lock for all of them, whose file stays, is held for the
- * moment of either.
+ * The kernel takes it back when its process dies, and the empty file stays then, until whoever locks next removes it; who
+ * releases it removes the file. So that nobody removes it from below another who has just opened it, one lock for all of
+ * them, whose file stays, is held for the moment of either.
  */
 import { createHash } from 'node:crypto';
-import { lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CodedError } from '../../src/base/errors.ts';
@@ -16,8 +16,11 @@ import { type StateLock, tryLock } from '../../src/base/state-lock.ts';
 import { canonical } from '../../src/fuse/mount-table.ts';
 
 const NAME = 'ipfs-volume-mount-roots';
-/** Held for less than a millisecond at a time. */
+const DOOR = 'door.db';
+/** Held for less than a millisecond at a time, or, with files to remove, some tens of them. */
 const DOOR_WAIT_MS = 5000;
+/** Looked at in one go, at less than a millisecond each; a start that is killed leaves one. */
+const SWEPT_FILES = 64;
 
 /**
  * `holder` is what others are told of us, such as where we listen.
@@ -33,6 +36,7 @@ export async function lockMountRoot(mountRoot: string, holder: string): Promise<
     const door = openDoor(directory);
     try {
       lock = tryLock(join(directory, `${name}.db`));
+      ignoreFailure(() => sweep(directory, `${name}.db`));
     } finally {
       door.release();
     }
@@ -66,9 +70,23 @@ export async function lockMountRoot(mountRoot: string, holder: string): Promise<
 
 /** What whoever takes or gives back a lock in there holds meanwhile. */
 function openDoor(directory: string): StateLock {
-  const door = tryLock(join(directory, 'door.db'), DOOR_WAIT_MS);
-  if (!door) throw new Error(`another process has held ${directory}/door.db for ${DOOR_WAIT_MS / 1000} s`);
+  const door = tryLock(join(directory, DOOR), DOOR_WAIT_MS);
+  if (!door) throw new Error(`another process has held ${directory}/${DOOR} for ${DOOR_WAIT_MS / 1000} s`);
   return door;
+}
+
+/** Removes what killed processes left, some of it each time. Only behind the door: nobody else is about to lock one of them. */
+function sweep(directory: string, own: string): void {
+  const files = readdirSync(directory).filter((file) => file.endsWith('.db') && file !== DOOR && file !== own);
+  // Any of them: those that are held must not always be the ones looked at.
+  const from = Math.floor(Math.random() * Math.max(1, files.length - SWEPT_FILES));
+  for (const file of files.slice(from, from + SWEPT_FILES)) {
+    const left = tryLock(join(directory, file));
+    if (!left) continue;
+    rmSync(join(directory, file.replace(/db$/, 'txt')), { force: true });
+    rmSync(join(directory, file), { force: true });
+    left.release();
+  }
 }
 
 /** Ours alone, the same for all mount roots. In the temp directory others may have made it before us. */
