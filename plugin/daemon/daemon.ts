@@ -1,12 +1,15 @@
 /**
  * The daemon: serves the FUSE connection that it inherited and the calls that the supervisor relays to it.
  *
- * The order of its start is the order of what depends on what: stores, volumes (from the state file, without the
+ * The order of its start is the order of what depends on what: the disk of the state directory, which another thread finds
+ * to answer, stores, volumes (from the state file, without the
  * network), what the kernel still knows of an earlier daemon, the connection, and last the socket, since a call that is
  * answered must find all of it.
  */
 import { once } from 'node:events';
+import { join } from 'node:path';
 import express from 'express';
+import { untilDiskAnswers } from '../../src/base/disk-answers.ts';
 import { CodedError } from '../../src/base/errors.ts';
 import { createLogger, type Logger } from '../../src/base/log.ts';
 import { lockStateDirectory } from '../../src/base/state-lock.ts';
@@ -33,6 +36,8 @@ import { type ListeningSocket, listenOnSocket } from './server.ts';
 const STOP_GRACE_MS = 1500;
 /** At a replacement, calls that cannot be sent again to the next daemon (a CAR on its way in) may take this long. */
 const REPLACE_GRACE_MS = 3000;
+/** A disk that spins up takes longer, and then it is said once. */
+const SILENCE_SAID_MS = 5000;
 
 /** Runs until SIGTERM, until it is replaced, or until the mount is lost. The process is then to end by SIGKILL. */
 export async function runDaemon(config: Config, inherited: DaemonEnvironment): Promise<void> {
@@ -40,6 +45,7 @@ export async function runDaemon(config: Config, inherited: DaemonEnvironment): P
   for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
   const stopped = once(process, 'SIGTERM').then(() => 'stopped' as const);
   const replaced = obeySupervisor();
+  if ((await Promise.race([stopped, stateAnswers(config.stateDirectory)])) === 'stopped') return;
   const lock = lockStateDirectory(config.stateDirectory, 'daemon');
   const logger = createLogger(config.logLevel);
   const { IPFS_VOLUME_CONNECTION_DIRECTORY: directory, IPFS_VOLUME_CONNECTION: connection } = inherited;
@@ -48,6 +54,7 @@ export async function runDaemon(config: Config, inherited: DaemonEnvironment): P
   const { begin, serve } = serveInherited(config, inherited, journal, logger);
   begin(content.fileSystem);
   const { registry, statuses } = openVolumes(config, content, connection, logger);
+  tell({ type: 'opened' });
   const mounted = await serve(content.fileSystem, () => tell({ type: 'answered' }));
   const socket = await listen(config, inherited, { content, registry, statuses, mounted, logger });
   tell({ type: 'ready' });
@@ -63,6 +70,13 @@ export async function runDaemon(config: Config, inherited: DaemonEnvironment): P
   await socket.close(STOP_GRACE_MS);
   await content[Symbol.asyncDispose]();
   lock.release();
+}
+
+/** Resolves once the disk of the state directory, and the local store's where that is another, answers another thread. */
+async function stateAnswers(directory: string): Promise<void> {
+  const opening = (silentMs: number) => tell({ type: 'opening', directory, silentMs });
+  opening(0);
+  for (const path of [directory, join(directory, 'store')]) await untilDiskAnswers(path, SILENCE_SAID_MS, opening);
 }
 
 function openVolumes(config: Config, content: Content, connection: string, logger: Logger) {

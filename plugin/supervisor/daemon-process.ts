@@ -1,7 +1,8 @@
 /**
  * One daemon as its supervisor sees it: a child process with the FUSE connection inherited and an IPC channel.
  *
- * The messages are few. Up: `ready` (it listens on its own socket), `answered` (it answered a first FUSE request), `lost`
+ * The messages are few. Up: `opening` (it is about to touch the state directory, or waits for its disk, which has not
+ * answered so far), `opened`, `ready` (it listens on its own socket), `answered` (it answered a first FUSE request), `lost`
  * (the FUSE connection has ended, and no daemon can serve it any more), `draining` (see `replace`). Down: `ping`, answered
  * by `pong`: a daemon that does not answer is stuck, and is killed, since being there is not being alive; `replace`, upon
  * which it finishes what it has begun, and ends.
@@ -30,7 +31,9 @@ export interface DaemonEnvironment {
   readonly IPFS_VOLUME_LAST_DEATH: 'silent' | 'other';
 }
 
-export type MessageUp = { readonly type: 'ready' | 'answered' | 'lost' | 'draining' | 'pong' };
+export type MessageUp =
+  | { readonly type: 'ready' | 'answered' | 'lost' | 'draining' | 'pong' | 'opened' }
+  | { readonly type: 'opening'; readonly directory: string; readonly silentMs: number };
 export type MessageDown = { readonly type: 'ping' | 'replace' };
 
 const PING_INTERVAL_MS = 5000;
@@ -60,6 +63,8 @@ export interface DaemonDeath {
    * was killed for, the machine's memory at an end. False for an exception, which it writes down, and for whoever kills it.
    */
   readonly silent: boolean;
+  /** The state directory, where that held it up until it was killed for it: the next one will meet the same disk. */
+  readonly heldUpBy: string | undefined;
 }
 
 export interface Patience {
@@ -80,6 +85,7 @@ export class DaemonProcess {
   #unansweredPings = 0;
   #stuck = false;
   #lastWords = '';
+  #opening: { readonly directory: string; readonly silentMs: number } | undefined;
   #onDraining: (() => void) | undefined;
 
   /**
@@ -108,9 +114,12 @@ export class DaemonProcess {
     this.ready = ready;
     const startTimer = setTimeout(() => this.#killStuck(`is not ready after ${startLimitMs / 1000} s`), startLimitMs);
     const heartbeat = setInterval(() => this.#ping(pingIntervalMs), pingIntervalMs);
-    this.#child.on('message', ({ type }: MessageUp) => {
+    this.#child.on('message', (message: MessageUp) => {
+      const { type } = message;
       this.#unansweredPings = 0;
-      if (type === 'lost') this.#lost = true;
+      if (type === 'opening') this.#noteOpening(message, () => startTimer.refresh());
+      else if (type === 'opened') this.#opening = undefined;
+      else if (type === 'lost') this.#lost = true;
       else if (type === 'draining') this.#onDraining?.();
       else if (type === 'ready') {
         this.#isReady = true;
@@ -124,7 +133,15 @@ export class DaemonProcess {
         clearInterval(heartbeat);
         clearTimeout(startTimer);
         const silent = this.#stuck || CRASHES.has(how) || (how === 'SIGKILL' && oomKills() > oomKillsBefore);
-        resolve({ how, lastWords: this.#lastWords.trim(), answered: this.#answered, lost: this.#lost, silent });
+        const heldUpBy = this.#stuck ? this.#opening?.directory : undefined;
+        resolve({
+          how,
+          lastWords: this.#lastWords.trim(),
+          answered: this.#answered,
+          lost: this.#lost,
+          silent,
+          heldUpBy,
+        });
       };
       this.#child.once('error', (error) => {
         // Also said of a signal that could not be sent to one that runs.
@@ -145,6 +162,12 @@ export class DaemonProcess {
     this.#answered = true;
   }
 
+  /** What it waits for on its way up, for people; undefined where that takes no longer than usual. */
+  get waitsFor(): string | undefined {
+    if (!this.#opening || this.#opening.silentMs === 0) return undefined;
+    return silenceOf(this.#opening.directory, this.#opening.silentMs);
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }
@@ -156,6 +179,15 @@ export class DaemonProcess {
   replace(poke: () => void): void {
     this.#onDraining = poke;
     this.#send({ type: 'replace' });
+  }
+
+  /** One that says so again lives: only the disk is to be waited for. */
+  #noteOpening({ directory, silentMs }: MessageUp & { readonly type: 'opening' }, onLife: () => void): void {
+    const said = this.waitsFor !== undefined;
+    this.#opening = { directory, silentMs };
+    onLife();
+    if (said || silentMs === 0) return;
+    this.#logger.error({ pid: this.pid }, `${silenceOf(directory, silentMs)}: waiting for it`);
   }
 
   #ping(intervalMs: number): void {
@@ -178,6 +210,11 @@ export class DaemonProcess {
     this.#stuck = true;
     this.kill('SIGKILL');
   }
+}
+
+/** For people. */
+export function silenceOf(directory: string, silentMs: number): string {
+  return `the disk of the state directory ${directory} has not answered for ${Math.round(silentMs / 1000)} s`;
 }
 
 /** How many processes the kernel has killed for want of memory since the machine started (proc_vmstat(5)). */

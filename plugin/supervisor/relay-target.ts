@@ -5,6 +5,8 @@ export interface RelayTarget {
    * and when there will be none.
    */
   nextDaemon(signal: AbortSignal, deadSocket?: string): Promise<string>;
+  /** Why there is none at present, where that is known, for people. */
+  readonly waitsFor?: string | undefined;
   /** Told that the daemon on `socketPath` answered a call. */
   answered(socketPath: string): void;
 }

@@ -125,7 +125,7 @@ async function daemonFor(target: RelayTarget, { gone, leftMs, failedSocket, retr
   const waits: Promise<string>[] = [
     target.nextDaemon(signal, failedSocket),
     after(leftMs, undefined, { signal }).then(() => {
-      throw new CodedError('DAEMON_UNREACHABLE', 'none has come up in time');
+      throw new CodedError('DAEMON_UNREACHABLE', target.waitsFor ?? 'none has come up in time');
     }),
   ];
   if (failedSocket !== undefined) waits.push(after(retrySameMs, failedSocket, { signal }));

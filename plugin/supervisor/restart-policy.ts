@@ -25,6 +25,11 @@ export class RestartPolicy {
     this.#limits = limits;
   }
 
+  /** After a daemon that a disk held up: it says nothing about the next one, and does not count. */
+  get longestPauseMs(): number {
+    return this.#limits.longestPauseMs;
+  }
+
   get maxFruitlessStarts(): number {
     return this.#limits.maxFruitlessStarts;
   }

@@ -15,6 +15,15 @@ export function runDirectoryOf(stateDirectory: string): string {
   return `/run/ipfs-volume-${createHash('sha256').update(stateDirectory).digest('hex').slice(0, 12)}`;
 }
 
+/** One of a new name, for whoever does not hold that lock: it stays where its maker is killed. */
+export function makeUnknownRunDirectory(): string {
+  try {
+    return mkdtempSync('/run/ipfs-volume-');
+  } catch {
+    return mkdtempSync(join(tmpdir(), 'ipfs-volume-'));
+  }
+}
+
 /** Makes it anew, for whoever holds the lock of `stateDirectory`. */
 export function makeRunDirectory(stateDirectory: string): string {
   const directory = runDirectoryOf(stateDirectory);

@@ -5,24 +5,32 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync } from 'node:fs';
 import { rm, statfs } from 'node:fs/promises';
+import { diskAnswers, untilDiskAnswers } from '../../src/base/disk-answers.ts';
 import { messageChain } from '../../src/base/errors.ts';
 import { createLogger, type Logger } from '../../src/base/log.ts';
-import { lockStateDirectory } from '../../src/base/state-lock.ts';
+import { lockStateDirectory, type StateLock } from '../../src/base/state-lock.ts';
 import { mountConnection } from '../../src/fuse/kernel/mount.ts';
 import { detach } from '../../src/fuse/run-program.ts';
 import type { Config } from '../config.ts';
 import { serveMetrics } from '../daemon/metrics-server.ts';
 import { listenOnSocket } from '../daemon/server.ts';
 import { VERSION } from '../version.ts';
+import { silenceOf } from './daemon-process.ts';
 import { prepareMountRoot } from './mount-root.ts';
 import { lockMountRoot } from './mount-root-lock.ts';
 import { relay } from './relay.ts';
-import { makeRunDirectory } from './run-directory.ts';
+import { makeRunDirectory, makeUnknownRunDirectory } from './run-directory.ts';
 import { notifyReady } from './service-manager.ts';
 import { type SupervisedConnection, Supervisor } from './supervisor.ts';
 
 /** Calls under way when the supervisor ends get an answer, or an end, within this. */
 const STOP_GRACE_MS = 300;
+/** A state directory that has not answered by then is waited for later: the engine dials a starting plugin for 10 s. */
+const STATE_WAIT_MS = 3000;
+/** How long it has been silent is said to who calls, as of so long ago. */
+const SILENCE_SAID_MS = 1000;
+/** For a disk that has answered all the while. */
+const RELEASE_LIMIT_MS = 500;
 /** Whatever hangs: the promise is five seconds from the signal to the end. */
 const STOP_LIMIT_MS = 4800;
 
@@ -35,8 +43,9 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   // Daemons' last words go there, and are in the log as well: where they cannot be written, nothing else may end by it.
   process.stderr.on('error', () => undefined);
   await using undo = new AsyncDisposableStack();
-  const lock = lockStateDirectory(config.stateDirectory);
-  undo.defer(() => lock.release());
+  const state = stateDisk(config.stateDirectory);
+  undo.defer(state.release);
+  const locked = await within(STATE_WAIT_MS, state.locked);
   const mountRootLock = await lockMountRoot(
     config.mountRoot,
     `socket ${config.socketPath}, state directory ${config.stateDirectory}`,
@@ -47,7 +56,7 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   undo.defer(() => {
     if (!serving) unmake();
   });
-  const runDirectory = makeRunDirectory(config.stateDirectory);
+  const runDirectory = locked ? makeRunDirectory(config.stateDirectory) : makeUnknownRunDirectory();
   undo.defer(() => rm(runDirectory, { recursive: true, force: true }));
   const connection = await connect(config, mountRoot);
   undo.defer(() => connection.detach());
@@ -63,7 +72,16 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   );
   handleSignals(supervisor, logger);
   serving = true;
-  supervisor.start();
+  if (!locked) {
+    state.onSilence = (said) => {
+      supervisor.waitsFor = said;
+    };
+    logger.error(
+      { directory: config.stateDirectory },
+      'the disk of the state directory does not answer: waiting for it',
+    );
+  }
+  supervisor.start(locked ? undefined : state.locked);
   // Where no daemon ever is, the end says why.
   void supervisor.nextDaemon(new AbortController().signal).then(
     () => notifyReady(logger),
@@ -71,6 +89,40 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   );
   const end = await supervisor.ended;
   return end === 'stopped' ? 0 : 1;
+}
+
+/** The state directory's lock, as soon as its disk answers. */
+function stateDisk(directory: string) {
+  let lock: StateLock | undefined;
+  const state = {
+    onSilence: (_said: string) => {},
+    /** @throws as `lockStateDirectory` */
+    locked: untilDiskAnswers(directory, SILENCE_SAID_MS, (ms) => state.onSilence(silenceOf(directory, ms))).then(() => {
+      lock = lockStateDirectory(directory);
+    }),
+    /** To be the last that is done. */
+    async release() {
+      if (!(await within(RELEASE_LIMIT_MS, diskAnswers(directory)))) die();
+      lock?.release();
+    },
+  };
+  return state;
+}
+
+/** Whether `work` ended within that time. @throws what it throws until then */
+async function within(limitMs: number, work: Promise<void>): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(resolve, limitMs, false);
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A thread that waits for a disk, or a file on it to be closed, keeps a process from exiting; the kernel takes its locks back. */
+function die(): void {
+  process.kill(process.pid, 'SIGKILL');
 }
 
 async function connect(config: Config, mountRoot: string): Promise<SupervisedConnection> {
@@ -97,7 +149,7 @@ function handleSignals(supervisor: Supervisor, logger: Logger): void {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
       logger.info({ signal }, 'stopping');
-      setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref();
+      setTimeout(die, STOP_LIMIT_MS).unref();
       supervisor.stop().catch((error: unknown) => logger.error({ error: messageChain(error) }, 'stopping failed'));
     });
   }

@@ -8,6 +8,7 @@
  *   SIGTERM, SIGINT   the daemon is told to end, the mount is detached, all within bounds
  *   SIGHUP            the daemon alone is replaced: an upgrade that no container notices
  *   the daemon dies   its last words are logged, and the next one takes the connection over
+ *   the disk of the state directory does not answer: no daemon can come up; calls wait, and are told, until it does
  *   the mount is gone (somebody unmounted it): no daemon can serve it, so the supervisor ends, to be started anew
  */
 import { rm } from 'node:fs/promises';
@@ -71,6 +72,7 @@ export class Supervisor implements RelayTarget {
   #generation = 0;
   /** The daemon before. */
   #diedSilently = false;
+  #waitsFor: string | undefined;
   #stopping = false;
 
   constructor(options: SupervisorOptions) {
@@ -81,9 +83,25 @@ export class Supervisor implements RelayTarget {
     this.#end = resolve;
   }
 
-  /** Starts the first daemon. */
-  start(): void {
-    this.#launch();
+  /** Starts the first daemon, once `when` has resolved; where it rejects, it ends. */
+  start(when?: Promise<unknown>): void {
+    if (!when) {
+      this.#launch();
+      return;
+    }
+    const launch = (): void => {
+      if (!this.#stopping) this.#launch();
+    };
+    when.then(launch, (error: unknown) => void this.#giveUp(`giving up: ${messageChain(error)}`, ''));
+  }
+
+  get waitsFor(): string | undefined {
+    return this.#current?.waitsFor ?? this.#waitsFor;
+  }
+
+  /** For people, while there is no daemon: until one is ready, or something else is waited for. */
+  set waitsFor(what: string | undefined) {
+    this.#waitsFor = what;
   }
 
   /** Has the daemon alone end, once it has finished what it has begun; the next one takes over. */
@@ -155,7 +173,8 @@ export class Supervisor implements RelayTarget {
       );
     } catch (error) {
       const how = `it could not be started: ${messageChain(error)}`;
-      this.#afterDeath(undefined, { how, lastWords: '', answered: false, lost: false, silent: this.#diedSilently });
+      const silent = this.#diedSilently;
+      this.#afterDeath(undefined, { how, lastWords: '', answered: false, lost: false, silent, heldUpBy: undefined });
       return;
     }
     this.#current = daemon;
@@ -163,6 +182,7 @@ export class Supervisor implements RelayTarget {
     void daemon.ready.then(() => {
       if (this.#current !== daemon || this.#leaving === daemon) return;
       this.#readySocket = daemon.socketPath;
+      this.#waitsFor = undefined;
       for (const { serve } of this.#waiters) serve(daemon.socketPath);
     });
     void daemon.died.then((death) => {
@@ -183,14 +203,18 @@ export class Supervisor implements RelayTarget {
     if (asked) logger.info({ pid: daemon.pid }, 'the daemon has made room for another');
     else logger.error({ pid: daemon?.pid, how, lastWords }, 'the daemon died');
     if (death.lost) {
-      void this.#giveUp('giving up: the mount is gone, and no daemon can serve it any more', death);
+      void this.#giveUp('giving up: the mount is gone, and no daemon can serve it any more', lastWords);
       return;
     }
-    const pauseMs = this.#policy.afterDeath(death.answered || asked);
+    const { heldUpBy } = death;
+    this.#waitsFor = heldUpBy && `the disk of the state directory ${heldUpBy} does not answer`;
+    if (heldUpBy)
+      logger.error({ directory: heldUpBy }, 'the disk of the state directory does not answer: waiting for it');
+    const pauseMs = heldUpBy ? this.#policy.longestPauseMs : this.#policy.afterDeath(death.answered || asked);
     if (pauseMs === undefined) {
       const { maxFruitlessStarts } = this.#policy;
       const why = `${maxFruitlessStarts} daemons in a row died before they answered a request (${how})`;
-      void this.#giveUp(`giving up: ${why}`, death);
+      void this.#giveUp(`giving up: ${why}`, lastWords);
       return;
     }
     if (pauseMs > 0) logger.info({ pauseMs }, 'waiting before the next daemon');
@@ -199,7 +223,7 @@ export class Supervisor implements RelayTarget {
     }, pauseMs);
   }
 
-  async #giveUp(why: string, { lastWords }: DaemonDeath): Promise<void> {
+  async #giveUp(why: string, lastWords: string): Promise<void> {
     this.#options.logger.error({ lastWords }, why);
     this.#finish();
     await this.#detach();

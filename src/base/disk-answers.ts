@@ -13,3 +13,18 @@ export async function diskAnswers(path: string): Promise<void> {
   const now = new Date();
   await utimes(path, now, now).catch(() => undefined);
 }
+
+/** As `diskAnswers`; each `everyMs` in which it has not answered `onSilence` is told how long that has been. */
+export async function untilDiskAnswers(
+  path: string,
+  everyMs: number,
+  onSilence: (silentMs: number) => void,
+): Promise<void> {
+  const sinceMs = performance.now();
+  const timer = setInterval(() => onSilence(performance.now() - sinceMs), everyMs);
+  try {
+    await diskAnswers(path);
+  } finally {
+    clearInterval(timer);
+  }
+}

@@ -73,6 +73,7 @@ class Daemon {
 class Target implements RelayTarget {
   readonly answers: string[] = [];
   waiting = 0;
+  waitsFor: string | undefined;
   #current: Daemon | undefined;
   #arrivals: Array<() => void> = [];
   #end: CodedError | undefined;
@@ -369,6 +370,8 @@ describe('the relay', () => {
     const late = await call('x');
     expect(late.status).toBe(503);
     expect(JSON.parse(late.body).Err).toBe('the daemon does not answer: none has come up in time');
+    target.waitsFor = 'the disk does not answer';
+    expect(JSON.parse((await call('x')).body).Err).toBe('the daemon does not answer: the disk does not answer');
     const answers = Array.from({ length: 20 }, () => call('x'));
     await until(() => target.waiting === 20);
     target.stop();

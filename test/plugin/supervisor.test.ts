@@ -116,6 +116,23 @@ describe('when daemons die before they have answered', () => {
     expect(said.join('\n')).toContain('the daemon is not ready after 1.5 s: killing it');
   });
 
+  test('one that a silent disk holds up does not count: it is waited for, the log and who calls are told', async () => {
+    const policy = new RestartPolicy({ firstPauseMs: 1, longestPauseMs: 1, maxFruitlessStarts: 2 });
+    const { made } = supervise('held', { policy, patience: { pingIntervalMs: 50, startLimitMs: 1000 } });
+    await until('more were started than may die', () => starts().length > 3);
+    expect(made.waitsFor).toBe('the disk of the state directory /held does not answer');
+    expect(said.join('\n')).toContain('the disk of the state directory does not answer: waiting for it');
+    expect(said.join('\n')).not.toContain('giving up');
+  });
+
+  test('one that waits for such a disk and says so is not killed', async () => {
+    const { made } = supervise('patient', { patience: { pingIntervalMs: 50, startLimitMs: 1000 } });
+    await until('it has waited for longer than a start may take', () => / 3 s$/.test(made.waitsFor ?? ''));
+    expect(made.waitsFor).toBe('the disk of the state directory /held has not answered for 3 s');
+    expect(starts()).toHaveLength(1);
+    expect(said.filter((line) => line.includes('has not answered'))).toHaveLength(1);
+  });
+
   test('one that found its connection ended is the last', async () => {
     const { made } = supervise('lost');
     expect(await made.ended).toBe('gave-up');

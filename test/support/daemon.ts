@@ -10,7 +10,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -217,6 +217,12 @@ export class TestDaemon implements AsyncDisposable {
   #lastWords(): string {
     return `\n${this.log.slice(-LINES_SHOWN).join('\n')}`;
   }
+}
+
+/** As `startDaemon`, in a directory that is made and its caller's to remove, and not waited for. */
+export function launchDaemon(options: DaemonOptions & { readonly directory: string }): TestDaemon {
+  mkdirSync(options.directory, { recursive: true });
+  return new TestDaemon(options.directory, false, options);
 }
 
 /** Resolves once it answers. The caller's to dispose. */

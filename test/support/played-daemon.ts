@@ -7,6 +7,8 @@
  *   aborts     is ready, and ends as by an assertion that failed
  *   killed     is ready, and ends as by somebody's kill -9
  *   stuck      is ready, then answers nothing any more
+ *   patient    waits for such a one, and says so
+ *   held       touches a state directory that does not answer, and stands still
  *   unready    never gets so far
  *   lost       finds that its connection has ended
  *   stubborn   lives, and does not end at SIGTERM or when it is to be replaced
@@ -29,6 +31,12 @@ if (play === 'dies') {
   tell('lost');
   process.once('disconnect', () => undefined);
   setImmediate(() => process.exit(0));
+} else if (play === 'held') {
+  process.send?.({ type: 'opening', directory: '/held', silentMs: 0 }, () => {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  });
+} else if (play === 'patient') {
+  setInterval(() => process.send?.({ type: 'opening', directory: '/held', silentMs: process.uptime() * 1000 }), 100);
 } else if (play === 'unready') {
   setInterval(() => undefined, 1000);
 } else {
