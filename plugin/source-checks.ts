@@ -53,7 +53,7 @@ async function checkGateway(address: string, authorization: string | undefined):
   const http = new HttpClient(`gateway ${endpoint.url}`, endpoint);
   try {
     const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
-    const answer = await http.ask({ method: 'GET', path: '/ipfs/bafkqaaa', query: { format: 'raw' }, signal });
+    const answer = await http.ask({ method: 'GET', path: '/ipfs/bafkqaaa', query: 'format=raw', signal });
     const body = await answer.bytes(0);
     if (answer.status === 200 && body !== undefined) return diagnosis(http.name, 'ok', 'answers');
     const said = [answer.status, answer.type].filter((part) => part !== '').join(' ');

@@ -52,7 +52,7 @@ export function volumeCommands(
     },
     async importProfile(text, name) {
       const { root, blocks, runs } = await profiles.import(decodeProfile(text), name);
-      return { name: name ?? root, root, blocks: blocks.length, runs };
+      return { name: name ?? root, root, blocks: blocks.size, runs };
     },
   };
 }

@@ -18,6 +18,8 @@ export type OnBlock = (
     readonly fetched: boolean;
     /** A reader waits for it although its priority is not `demand`. */
     readonly awaited?: boolean;
+    /** Bytes of it were given, and not all: `sizeBytes` is theirs. */
+    readonly part?: boolean;
   },
 ) => void;
 

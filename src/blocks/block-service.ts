@@ -109,7 +109,7 @@ export class BlockService implements BlockReader {
       // A store says no both of a block it lacks and of one too short. The latter would be fetched for nothing.
       if (found === undefined && this.has(cid)) return chain(this.get(cid, options), slice);
       if (found === undefined) return this.#fetch(cid, options).then(slice);
-      account(options, cid, found, false);
+      account(options, cid, found, false, true);
       return found.bytes;
     });
   }
@@ -120,7 +120,7 @@ export class BlockService implements BlockReader {
     for (const store of this.#stores) {
       const ends = store.ends?.(key);
       if (!ends) continue;
-      account(options, cid, { bytes: ends.head, origin: store.name }, false);
+      account(options, cid, { bytes: ends.head, origin: store.name }, false, true);
       return ends;
     }
     return undefined;
@@ -199,8 +199,8 @@ function rangeOptions(options: WantOptions): RangeOptions {
   };
 }
 
-function account(options: WantOptions, cid: CID, { bytes, origin }: Found, fetched: boolean): void {
-  options.account?.(cid, bytes.length, { priority: options.priority, origin, fetched });
+function account(options: WantOptions, cid: CID, { bytes, origin }: Found, fetched: boolean, part = false): void {
+  options.account?.(cid, bytes.length, { priority: options.priority, origin, fetched, part });
 }
 
 function isPrefetch({ priority }: WantOptions): boolean {

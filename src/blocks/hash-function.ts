@@ -7,7 +7,7 @@
  * All are synchronous: a block is at most 2 MiB and its hash is due before anyone may see it. OpenSSL hashes what it
  * knows (sha-256 at 1.4 GB/s); the rest, which is rare, is done in JavaScript.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { blake2b, blake2s } from '@noble/hashes/blake2.js';
 import { blake3 } from '@noble/hashes/blake3.js';
 import { keccak_224, keccak_256, keccak_384, keccak_512, shake256 } from '@noble/hashes/sha3.js';
@@ -27,12 +27,13 @@ function openssl(algorithm: string, name: string, maxBytes: number): HashFunctio
   return {
     name,
     maxBytes,
-    digest: (bytes, sizeBytes) => createHash(algorithm).update(bytes).digest().subarray(0, sizeBytes),
+    // In one step: of a block of a few KB an object for it costs more than its hash.
+    digest: (bytes, sizeBytes) => hash(algorithm, bytes, 'buffer').subarray(0, sizeBytes),
   };
 }
 
-function plain(name: string, maxBytes: number, hash: (bytes: Uint8Array) => Uint8Array): HashFunction {
-  return { name, maxBytes, digest: (bytes, sizeBytes) => hash(bytes).subarray(0, sizeBytes) };
+function plain(name: string, maxBytes: number, whole: (bytes: Uint8Array) => Uint8Array): HashFunction {
+  return { name, maxBytes, digest: (bytes, sizeBytes) => whole(bytes).subarray(0, sizeBytes) };
 }
 
 const FIXED: ReadonlyMap<number, HashFunction> = new Map([
@@ -58,12 +59,7 @@ const FIXED: ReadonlyMap<number, HashFunction> = new Map([
     0x1e,
     { name: 'blake3', maxBytes: MAX_DIGEST_BYTES, digest: (bytes, sizeBytes) => blake3(bytes, { dkLen: sizeBytes }) },
   ],
-  [
-    0x56,
-    plain('dbl-sha2-256', 32, (bytes) =>
-      createHash('sha256').update(createHash('sha256').update(bytes).digest()).digest(),
-    ),
-  ],
+  [0x56, plain('dbl-sha2-256', 32, (bytes) => hash('sha256', hash('sha256', bytes, 'buffer'), 'buffer'))],
 ]);
 
 // BLAKE2 has one code a digest length, in bytes: 0xb201 is blake2b-8 … 0xb240 blake2b-512, 0xb241 blake2s-8 … 0xb260.
@@ -72,11 +68,11 @@ const BLAKE2S_BASE = 0xb240;
 
 type Blake2 = (bytes: Uint8Array, options: { dkLen: number }) => Uint8Array;
 
-function blake2(name: string, sizeInCode: number, hash: Blake2): HashFunction {
+function blake2(name: string, sizeInCode: number, sized: Blake2): HashFunction {
   return {
     name: `${name}-${sizeInCode * 8}`,
     maxBytes: sizeInCode,
-    digest: (bytes, sizeBytes) => hash(bytes, { dkLen: sizeInCode }).subarray(0, sizeBytes),
+    digest: (bytes, sizeBytes) => sized(bytes, { dkLen: sizeInCode }).subarray(0, sizeBytes),
   };
 }
 

@@ -52,8 +52,8 @@ export class MountedVolume {
   mounted = true;
   /** Blocks that came on this volume's account; a later mount of the same name may go on with it. */
   tally = new BlockTally();
-  /** Blocks, by their CIDv1, that a boot profile names and that are fetched for it: whoever waits for one has no need of guesses. */
-  foretold: ReadonlySet<string> | undefined;
+  /** What a boot profile names and is fetched for it: whoever waits for one of these has no need of guesses. */
+  foretold: Pick<ReadonlySet<ContentKey>, 'has'> | undefined;
   /** What readers of this volume wait for now. */
   readonly waits = new Waits();
   /** When the first byte was read, by the file system's clock. */

@@ -3,12 +3,13 @@
  * somebody waited for counts; what was brought ahead shows when it is read.
  */
 import type { OnBlock } from '../blocks/block-reader.ts';
+import { type ContentKey, contentKey } from '../unixfs/content-key.ts';
 import { type BootProfile, MAX_PROFILE_BLOCKS } from './boot-profile.ts';
 
 export class BootRecorder {
   readonly #root: string;
-  readonly #blocks = new Set<string>();
-  #foretold: ReadonlySet<string> = new Set();
+  readonly #blocks = new Map<ContentKey, number>();
+  #foretold: BootProfile['blocks'] = new Map();
   #bytes = 0;
 
   constructor(root: string) {
@@ -18,12 +19,15 @@ export class BootRecorder {
   readonly onBlock: OnBlock = (cid, sizeBytes, how) => {
     if (!isNeeded(how)) return;
     this.#bytes += sizeBytes;
-    if (this.#blocks.size < MAX_PROFILE_BLOCKS) this.#blocks.add(cid.toV1().toString());
+    const key = contentKey(cid);
+    const known = this.#blocks.get(key);
+    if (known === undefined && this.#blocks.size >= MAX_PROFILE_BLOCKS) return;
+    this.#blocks.set(key, Math.max(known ?? 0, how.part ? 0 : sizeBytes));
   };
 
   /** The profile to measure by; may be found after the first blocks were needed. */
   foretold({ blocks }: BootProfile): void {
-    this.#foretold = new Set(blocks);
+    this.#foretold = blocks;
   }
 
   get bytesDemanded(): number {
@@ -34,13 +38,13 @@ export class BootRecorder {
   get hitShare(): number | null {
     if (this.#foretold.size === 0 || this.#blocks.size === 0) return null;
     let hits = 0;
-    for (const block of this.#blocks) if (this.#foretold.has(block)) hits++;
+    for (const block of this.#blocks.keys()) if (this.#foretold.has(block)) hits++;
     return hits / this.#blocks.size;
   }
 
   /** Undefined where nothing was read. */
   profile(): BootProfile | undefined {
-    return this.#blocks.size > 0 ? { root: this.#root, runs: 1, blocks: [...this.#blocks] } : undefined;
+    return this.#blocks.size > 0 ? { root: this.#root, runs: 1, blocks: new Map(this.#blocks) } : undefined;
   }
 }
 

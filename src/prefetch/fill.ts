@@ -154,7 +154,8 @@ class Pass {
       return this.#track(block, cid, bytes, 0);
     }
     if (!this.#options.fetch) return this.#lacks(block, this.#inMemory(block, cid));
-    const expectedBytes = block.claimedBytes > 0 && !block.inner ? block.claimedBytes : GUESSED_BLOCK_BYTES;
+    const claimedBytes = block.claimedBytes > 0 && !block.inner ? block.claimedBytes : block.expectedBytes;
+    const expectedBytes = claimedBytes ?? GUESSED_BLOCK_BYTES;
     await this.#pause();
     while (this.#unwrittenBytes > 0 && this.#unwrittenBytes + expectedBytes > MAX_UNWRITTEN_BYTES) {
       if (this.#options.signal.aborted) break;
@@ -165,7 +166,8 @@ class Pass {
       this.#stopped = 'full';
       return this.#lacks(block);
     }
-    this.#track(block, cid, this.#parts.blocks.get(cid, this.#want), expectedBytes);
+    const bytes = this.#parts.blocks.get(cid, { ...this.#want, expectedBytes: claimedBytes });
+    this.#track(block, cid, bytes, expectedBytes);
   }
 
   #track(block: PlannedBlock, cid: CID, bytes: Uint8Array | Promise<Uint8Array>, expectedBytes: number): void {

@@ -9,7 +9,7 @@ import type { WantOptions } from '../blocks/block-reader.ts';
 import { CODEC_RAW, type ContentKey, cidOf, codecOf, contentKey } from '../unixfs/content-key.ts';
 import { readExtents } from '../unixfs/read-extents.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
-import { type BootProfile, decodeProfile, MAX_PROFILE_BYTES } from './boot-profile.ts';
+import { type BootProfile, decodeProfile, MAX_PROFILE_BYTES, withoutBlock } from './boot-profile.ts';
 import type { ProfileStore } from './profile-store.ts';
 import { cidWithoutProfile, PROFILE_ENTRY } from './shipped-profile.ts';
 
@@ -64,7 +64,7 @@ async function ofThisRoot(
   const bare = root.code === DAG_PB ? cidWithoutProfile(await unixfs.blocks.get(root, want)) : rootText;
   if (profile.root !== bare) throw new CodedError('INPUT_INVALID', `it is of ${profile.root}, not of this root`);
   // Nobody need have the block of the bare root.
-  return { ...profile, root: rootText, blocks: profile.blocks.filter((block) => block !== bare) };
+  return { ...withoutBlock(profile, contentKey(CID.parse(bare))), root: rootText };
 }
 
 async function namedProfile(

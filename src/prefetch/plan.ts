@@ -19,6 +19,8 @@ export interface PlannedBlock {
   readonly key: ContentKey;
   /** What its parent claims; NaN where that says nothing. */
   readonly claimedBytes: number;
+  /** What it is likely to measure, where no parent says so: nothing is counted by it. */
+  readonly expectedBytes?: number | undefined;
   /** It leads to others, and the plan is to be told of it (`open`). False for what is nothing but bytes. */
   readonly inner: boolean;
   /** 0 for metadata, 1 for small files, 2 for large ones. */

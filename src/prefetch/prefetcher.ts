@@ -200,7 +200,7 @@ export class Prefetcher {
     }
     const { profile } = job.profile;
     if (profile) job.watch?.foretold(profile);
-    if (profile && options.prefetch !== 'none') volume.foretold = new Set(profile.blocks);
+    if (profile && options.prefetch !== 'none') volume.foretold = profile.blocks;
     return profile;
   }
 
@@ -278,7 +278,7 @@ export class Prefetcher {
 
 function describe({ profile, origin, ignored }: FoundProfile): string | null {
   const used = profile
-    ? `${formatCount(profile.blocks.length, 'block')} of ${formatCount(profile.runs, 'run')}, ${origin}`
+    ? `${formatCount(profile.blocks.size, 'block')} of ${formatCount(profile.runs, 'run')}, ${origin}`
     : undefined;
   return [used, ...ignored.map((why) => `ignored ${why}`)].filter((part) => part !== undefined).join('; ') || null;
 }

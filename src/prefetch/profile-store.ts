@@ -95,7 +95,7 @@ export class ProfileStore {
     return names.flatMap((file) => {
       const name = file.slice(0, -'.json'.length);
       const profile = this.get(name);
-      return profile ? [{ name, root: profile.root, blocks: profile.blocks.length, runs: profile.runs }] : [];
+      return profile ? [{ name, root: profile.root, blocks: profile.blocks.size, runs: profile.runs }] : [];
     });
   }
 

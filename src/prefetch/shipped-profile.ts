@@ -9,7 +9,8 @@ import { createHash } from 'node:crypto';
 import { code as DAG_PB, decode, encode } from '@ipld/dag-pb';
 import { CID } from 'multiformats/cid';
 import { create } from 'multiformats/hashes/digest';
-import { type BootProfile, encodeProfile } from './boot-profile.ts';
+import { contentKey } from '../unixfs/content-key.ts';
+import { type BootProfile, encodeProfile, withoutBlock } from './boot-profile.ts';
 
 export const PROFILE_ENTRY = '.ipfs-volume-profile';
 const SHA2_256 = 0x12;
@@ -23,5 +24,5 @@ export function cidWithoutProfile(bytes: Uint8Array): string {
 
 /** The entry's text. The profile's own root stays out of it: in the tree that ships it, another block stands there. */
 export function shippedText(profile: BootProfile): string {
-  return encodeProfile({ ...profile, blocks: profile.blocks.filter((block) => block !== profile.root) });
+  return encodeProfile(withoutBlock(profile, contentKey(CID.parse(profile.root))));
 }

@@ -42,6 +42,8 @@ export function gatewayClient({ url, authorization, timeouts }: GatewayOptions):
 
 const RAW = 'application/vnd.ipld.raw';
 const CAR = 'application/vnd.ipld.car';
+const RAW_QUERY = 'format=raw';
+const CAR_QUERY = 'format=car';
 
 /** Types under which a body may be what was asked for: caches and static file servers know no better one. */
 const RAW_TYPES: ReadonlySet<string> = new Set([RAW, 'application/octet-stream', '']);
@@ -71,7 +73,7 @@ class GatewaySource implements RangeSource {
   }
 
   async getBlock(cid: CID, { signal }: FetchOptions): Promise<Uint8Array> {
-    const answer = await this.#ask(cid, { format: 'raw' }, RAW, signal);
+    const answer = await this.#ask(cid, RAW_QUERY, RAW, signal);
     this.#checkType(answer, RAW_TYPES);
     const bytes = await answer.bytes(MAX_BLOCK_BYTES);
     if (bytes === undefined) {
@@ -84,31 +86,31 @@ class GatewaySource implements RangeSource {
   }
 
   async *getRange(root: CID, from: number, to: number, { signal }: FetchOptions): AsyncGenerator<Block> {
-    yield* this.#car(root, { 'dag-scope': 'entity', 'entity-bytes': `${from}:${to}` }, to - from + 1, signal);
+    yield* this.#car(root, `dag-scope=entity&entity-bytes=${from}:${to}`, to - from + 1, signal);
   }
 
   async *getTree(root: CID, sizeBytes: number, { signal }: FetchOptions): AsyncGenerator<Block> {
-    yield* this.#car(root, { 'dag-scope': 'all' }, sizeBytes, signal);
+    yield* this.#car(root, 'dag-scope=all', sizeBytes, signal);
   }
 
   close(): Promise<void> {
     return this.#http.close();
   }
 
-  async *#car(root: CID, scope: Record<string, string>, sizeBytes: number, signal: AbortSignal): AsyncGenerator<Block> {
+  async *#car(root: CID, scope: string, sizeBytes: number, signal: AbortSignal): AsyncGenerator<Block> {
     if (this.#clock.nowMs() < this.#carlessUntilMs) return;
     // Depth first is the order in which readers need them; a block that stands twice is sent once.
-    const answer = await this.#ask(root, { format: 'car', ...scope }, `${CAR};version=1;order=dfs;dups=n`, signal);
+    const answer = await this.#ask(root, `${CAR_QUERY}&${scope}`, `${CAR};version=1;order=dfs;dups=n`, signal);
     this.#checkType(answer, CAR_TYPES);
     yield* gatewayCarBlocks(this.#http, answer.chunks(), sizeBytes);
   }
 
   /** The answer with status 200 to a request for `cid`. @throws as `getBlock` does for every other. */
-  async #ask(cid: CID, query: Record<string, string>, accept: string, signal: AbortSignal): Promise<HttpAnswer> {
+  async #ask(cid: CID, query: string, accept: string, signal: AbortSignal): Promise<HttpAnswer> {
     const quietMs = this.#quietUntilMs - this.#clock.nowMs();
     if (quietMs > 0) throw this.#http.failure(`asked not to be asked for another ${Math.ceil(quietMs / 1000)} s`);
     const answer = await this.#http.ask({ method: 'GET', path: `/ipfs/${cid}`, query, accept, signal });
-    if (query.format === 'car' && CARLESS_STATUSES.has(answer.status)) {
+    if (query !== RAW_QUERY && CARLESS_STATUSES.has(answer.status)) {
       answer.discard();
       this.#carlessUntilMs = this.#clock.nowMs() + CARLESS_MS;
       throw this.#http.failure(`sends no CARs (${answer.status})`, 'BLOCK_UNAVAILABLE');

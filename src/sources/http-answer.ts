@@ -45,15 +45,22 @@ export class HttpAnswer {
     // By events and into place: blocks come by the thousand, and an iterator costs more than a copy of what it yields.
     const whole = new CollectedBody(announced >= 0 ? announced : undefined, maxBytes);
     const body = this.#body;
+    let ended = false;
     const fail = (error: unknown) => reject(this.#translate(error));
     body.on('data', (chunk: Uint8Array) => {
       if (whole.add(chunk)) return;
+      ended = true;
       resolve(undefined);
       body.destroy();
     });
-    body.once('end', () => resolve(whole.bytes));
+    body.once('end', () => {
+      ended = true;
+      resolve(whole.bytes);
+    });
     body.once('error', fail);
-    body.once('close', () => fail(new Error('the answer was cut off')));
+    body.once('close', () => {
+      if (!ended) fail(new Error('the answer was cut off'));
+    });
     return promise;
   }
 

@@ -29,9 +29,10 @@ export interface HttpClientOptions {
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST';
-  /** Below the endpoint's URL, from its `/`. */
+  /** Below the endpoint's URL, from its `/`; as it goes over the wire, where CIDs and keys need no encoding. */
   readonly path: string;
-  readonly query?: Readonly<Record<string, string>>;
+  /** `name=value&…`, encoded. */
+  readonly query?: string;
   readonly accept?: string;
   readonly signal: AbortSignal;
 }
@@ -41,6 +42,8 @@ export class HttpClient {
   readonly name: string;
   readonly #endpoint: HttpEndpoint;
   readonly #url: URL;
+  /** What stands before each request's path: '' or `/prefix`. */
+  readonly #prefix: string;
   readonly #agent: Dispatcher;
   readonly #timeouts: HttpTimeouts;
   readonly #followRedirects: boolean;
@@ -50,6 +53,7 @@ export class HttpClient {
     this.name = name;
     this.#endpoint = endpoint;
     this.#url = new URL(endpoint.url);
+    this.#prefix = this.#url.pathname.replace(/\/$/, '');
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
     this.#followRedirects = options.followRedirects ?? false;
     this.#secrets = [...endpointSecrets(endpoint), ...proxySecrets(process.env)];
@@ -61,14 +65,14 @@ export class HttpClient {
    * @throws SOURCE_FAILED, ABORTED.
    */
   async ask(request: HttpRequest): Promise<HttpAnswer> {
-    const url = this.#locate(request);
-    const answer = await this.#send(url, request, this.#url);
+    const path = this.#pathOf(request);
+    const answer = await this.#send(this.#url.origin, path, request, true);
     if (answer.status < 300 || answer.status > 399) return answer;
     answer.discard();
-    const target = this.#followRedirects ? redirectTarget(url, answer.headers.location) : undefined;
-    if (target === undefined)
-      throw this.failure(`redirects to ${shown(answer.headers.location)}, which is not followed`);
-    const second = await this.#send(target, request);
+    const { location } = answer.headers;
+    const target = this.#followRedirects ? redirectTarget(new URL(path, this.#url), location) : undefined;
+    if (target === undefined) throw this.failure(`redirects to ${shown(location)}, which is not followed`);
+    const second = await this.#send(target.origin, `${target.pathname}${target.search}`, request, false);
     if (second.status < 300 || second.status > 399) return second;
     second.discard();
     throw this.failure('redirects for ever');
@@ -91,25 +95,29 @@ export class HttpClient {
     await this.#agent.destroy();
   }
 
-  #locate({ path, query }: HttpRequest): URL {
-    const url = new URL(`${this.#endpoint.url}${path}`);
+  /** Put together as text: requests come by the thousand, and a URL costs as much as all else that is done for one. */
+  #pathOf({ path, query = '' }: HttpRequest): string {
     const own = this.#endpoint.query;
-    url.search = [own, new URLSearchParams(query).toString()].filter((part) => part !== '').join('&');
-    return url;
+    const whole = own && query ? `${own}&${query}` : own || query;
+    return `${this.#prefix}${path}${whole && `?${whole}`}`;
   }
 
-  /** `home` is given for the source's own host; a redirect's host is not worth a lasting connection: each CID has one. */
-  async #send(url: URL, { method, accept, signal }: HttpRequest, home?: URL): Promise<HttpAnswer> {
+  /** `home` is the source's own host; a redirect's is not worth a lasting connection: each CID has one. */
+  async #send(
+    origin: string,
+    path: string,
+    { method, accept, signal }: HttpRequest,
+    home: boolean,
+  ): Promise<HttpAnswer> {
     const headers: Record<string, string> = { 'user-agent': 'docker-volume-ipfs' };
     if (accept !== undefined) headers.accept = accept;
     if (this.#endpoint.authorization !== undefined) headers.authorization = this.#endpoint.authorization;
     // Kubo's gateway sends `localhost`, and no other name of this machine, on to a subdomain: a round trip a block.
-    if (home?.hostname === 'localhost') headers.host = home.port ? `127.0.0.1:${home.port}` : '127.0.0.1';
+    const { hostname, port } = this.#url;
+    if (home && hostname === 'localhost') headers.host = port ? `127.0.0.1:${port}` : '127.0.0.1';
     const translate = (error: unknown) => this.explain(error, signal);
     try {
-      const path = `${url.pathname}${url.search}`;
-      const reset = home === undefined;
-      const response = await this.#agent.request({ origin: url.origin, path, method, headers, signal, reset });
+      const response = await this.#agent.request({ origin, path, method, headers, signal, reset: !home });
       return new HttpAnswer(response, translate);
     } catch (error) {
       throw translate(error);

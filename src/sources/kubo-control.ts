@@ -137,7 +137,7 @@ class RpcControl implements KuboControl {
   async #pinName(root: CID, signal: AbortSignal): Promise<string | undefined> {
     const timed = AbortSignal.any([signal, AbortSignal.timeout(CALL_TIMEOUT_MS)]);
     try {
-      const query = { arg: root.toString(), type: 'recursive', names: 'true' };
+      const query = `arg=${root}&type=recursive&names=true`;
       const answer = await this.#http.ask({ method: 'POST', path: '/api/v0/pin/ls', query, signal: timed });
       const text = Buffer.from((await answer.bytes(MAX_PIN_BYTES)) ?? new Uint8Array()).toString();
       if (answer.status === 500 && text.includes('is not pinned')) return undefined;

@@ -46,7 +46,7 @@ class KuboSource implements BlockSource {
   }
 
   async getBlock(cid: CID, { signal }: FetchOptions): Promise<Uint8Array> {
-    const query = { arg: cid.toString() };
+    const query = `arg=${cid}`;
     const answer = await this.#http.ask({ method: 'POST', path: '/api/v0/block/get', query, signal });
     if (answer.status !== 200) throw await kuboRefusal(this.#http, answer, cid);
     if (!speaksKubo(answer)) {

@@ -74,8 +74,8 @@ export class NameRecords {
 }
 
 async function fetchRecord(gateway: HttpClient, key: NameKey, name: string, signal: AbortSignal): Promise<Uint8Array> {
-  const query = { format: 'ipns-record' };
-  const answer = await gateway.ask({ method: 'GET', path: `/ipns/${name}`, query, accept: RECORD, signal });
+  const path = `/ipns/${name}`;
+  const answer = await gateway.ask({ method: 'GET', path, query: 'format=ipns-record', accept: RECORD, signal });
   if (answer.status !== 200 || answer.type !== RECORD) {
     const text = await answer.text();
     throw gateway.failure(`answers ${answer.status} ${answer.type}${text === '' ? '' : `: ${text}`}`);

@@ -34,8 +34,8 @@ export interface UnixfsReaderOptions {
 export class UnixfsReader {
   readonly blocks: BlockReader;
   readonly #entries: LRUCache<ContentKey, UnixfsEntry>;
-  /** Those of them that were decoded ahead of readers, and that none has needed yet. */
-  readonly #ahead = new Set<ContentKey>();
+  /** Those of them that were decoded ahead of readers, and that none has needed yet; what their blocks measure. */
+  readonly #ahead = new Map<ContentKey, number>();
   /** Listings of sharded directories: the whole of one, by the key of its root shard. */
   readonly #listings: LRUCache<ContentKey, LinkTable>;
   /**
@@ -82,8 +82,10 @@ export class UnixfsReader {
       return known;
     }
     const leaf = leafOnDisk(this.blocks, key, options);
-    if (leaf) return this.#remember(key, leaf.entry, options);
-    return chain(this.blocks.get(cidOf(key), options), (bytes) => this.#remember(key, decode(key, bytes), options));
+    if (leaf) return this.#remember(key, leaf.entry, leaf.blockBytes, options);
+    return chain(this.blocks.get(cidOf(key), options), (bytes) =>
+      this.#remember(key, decode(key, bytes), bytes.length, options),
+    );
   }
 
   /**
@@ -91,9 +93,10 @@ export class UnixfsReader {
    * profile of what a start needs would lack it otherwise.
    */
   needed(key: ContentKey, { priority, account }: WantOptions): void {
-    if (!this.#ahead.has(key) || (priority !== 'demand' && priority !== 'metadata')) return;
+    const sizeBytes = this.#ahead.get(key);
+    if (sizeBytes === undefined || (priority !== 'demand' && priority !== 'metadata')) return;
     if (priority === 'demand') this.#ahead.delete(key);
-    account?.(cidOf(key), 0, { priority, origin: 'memory', fetched: false });
+    account?.(cidOf(key), sizeBytes, { priority, origin: 'memory', fetched: false });
   }
 
   /**
@@ -126,9 +129,9 @@ export class UnixfsReader {
     return new FileIndex(this, key, sizeBytes);
   }
 
-  #remember(key: ContentKey, entry: UnixfsEntry, { priority }: WantOptions): UnixfsEntry {
+  #remember(key: ContentKey, entry: UnixfsEntry, blockBytes: number, { priority }: WantOptions): UnixfsEntry {
     this.#entries.set(key, entry);
-    if (priority !== 'demand' && this.#entries.has(key)) this.#ahead.add(key);
+    if (priority !== 'demand' && this.#entries.has(key)) this.#ahead.set(key, blockBytes);
     return entry;
   }
 

@@ -3,49 +3,67 @@ import { mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileS
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import type { CID } from 'multiformats/cid';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { codeOf } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { type BootProfile, decodeProfile, encodeProfile, mergeProfiles } from '../../src/prefetch/boot-profile.ts';
 import { BootRecorder } from '../../src/prefetch/boot-recorder.ts';
 import { ProfileStore } from '../../src/prefetch/profile-store.ts';
+import { type ContentKey, contentKey } from '../../src/unixfs/content-key.ts';
 import { makeBlock } from '../support/make-block.ts';
 
 const CIDS = Array.from({ length: 30 }, (_, index) => makeBlock(`block ${index}`).cid);
-const TEXTS = CIDS.map((cid) => cid.toV1().toString());
-const ROOT = TEXTS[0] as string;
-const run = fc.shuffledSubarray(TEXTS).map((blocks): BootProfile => ({ root: ROOT, runs: 1, blocks }));
+const KEYS = CIDS.map(contentKey);
+const ROOT = CIDS[0]?.toV1().toString() as string;
+const profileOf = (keys: readonly ContentKey[], sizeBytes = 0, runs = 1): BootProfile => ({
+  root: ROOT,
+  runs,
+  blocks: new Map(keys.map((key) => [key, sizeBytes])),
+});
+const run = fc.tuple(fc.shuffledSubarray(KEYS), fc.nat(2 ** 21)).map(([keys, size]) => profileOf(keys, size));
 
 describe('a boot profile', () => {
   it('merged, drops nothing, keeps the first order, and is the same merged again', () => {
     fc.assert(
       fc.property(run, run, (before, later) => {
         const merged = mergeProfiles(before, later);
-        expect(new Set(merged.blocks)).toEqual(new Set([...before.blocks, ...later.blocks]));
-        expect(merged.blocks).toHaveLength(new Set(merged.blocks).size);
-        expect(merged.blocks.filter((block) => before.blocks.includes(block))).toEqual(before.blocks);
+        const order = [...merged.blocks.keys()];
+        expect(new Set(order)).toEqual(new Set([...before.blocks.keys(), ...later.blocks.keys()]));
+        expect(order.filter((block) => before.blocks.has(block))).toEqual([...before.blocks.keys()]);
+        for (const [block, size] of merged.blocks) {
+          expect(size).toBe(Math.max(before.blocks.get(block) ?? 0, later.blocks.get(block) ?? 0));
+        }
         expect(merged.runs).toBe(2);
-        expect(mergeProfiles(merged, later).blocks).toEqual(merged.blocks);
+        expect([...mergeProfiles(merged, later).blocks]).toEqual([...merged.blocks]);
       }),
     );
   });
 
   it('puts what is new behind what came before it', () => {
-    const [a, b, c, d] = TEXTS as [string, string, string, string];
-    const before = { root: ROOT, runs: 1, blocks: [a, b] };
-    expect(mergeProfiles(before, { root: ROOT, runs: 1, blocks: [d, a, c] }).blocks).toEqual([d, a, c, b]);
+    const [a, b, c, d] = KEYS as [ContentKey, ContentKey, ContentKey, ContentKey];
+    const merged = mergeProfiles(profileOf([a, b]), profileOf([d, a, c]));
+    expect([...merged.blocks.keys()]).toEqual([d, a, c, b]);
   });
 
   it('comes back from its file', () => {
     fc.assert(
       fc.property(run, (profile) => {
-        expect(decodeProfile(encodeProfile(profile))).toEqual(profile);
+        const decoded = decodeProfile(encodeProfile(profile));
+        expect(decoded).toEqual(profile);
+        expect([...decoded.blocks]).toEqual([...profile.blocks]);
       }),
     );
   });
 
+  it('is taken without sizes, as older programs wrote it', () => {
+    const { sizes, ...older } = JSON.parse(encodeProfile(profileOf(KEYS, 7)));
+    expect(sizes).toHaveLength(KEYS.length);
+    expect(decodeProfile(JSON.stringify(older))).toEqual(profileOf(KEYS));
+  });
+
   it('is refused with one error where it is anything else', () => {
-    const text = encodeProfile({ root: ROOT, runs: 1, blocks: TEXTS });
+    const text = encodeProfile(profileOf(KEYS));
     fc.assert(
       fc.property(
         fc.oneof(
@@ -58,7 +76,8 @@ describe('a boot profile', () => {
         },
       ),
     );
-    for (const bad of [{ version: 2 }, { runs: 0 }, { root: 7 }, { blocks: ['x'] }, { blocks: [null] }]) {
+    const badSizes = [-1, 0.5, '7', 2 ** 21 + 1].map((size) => ({ sizes: [size] }));
+    for (const bad of [{ version: 2 }, { runs: 0 }, { root: 7 }, { blocks: ['x'] }, { blocks: [null] }, ...badSizes]) {
       expect(refusal(JSON.stringify({ ...JSON.parse(text), ...bad }))).toBe('INPUT_INVALID');
     }
   });
@@ -74,11 +93,22 @@ describe('a boot profile', () => {
       recorder.onBlock(CIDS[index] as (typeof CIDS)[0], 10, needed);
       recorder.onBlock(CIDS[9] as (typeof CIDS)[0], 10, { ...how, priority: 'readahead' });
     }
-    expect(recorder.profile()).toEqual({ root: ROOT, runs: 1, blocks: [TEXTS[1], TEXTS[2]] });
+    expect(recorder.profile()).toEqual(profileOf([KEYS[1], KEYS[2]] as ContentKey[], 10));
     expect(recorder.hitShare).toBeNull();
-    recorder.foretold({ root: ROOT, runs: 1, blocks: [TEXTS[1] as string] });
+    recorder.foretold(profileOf([KEYS[1] as ContentKey]));
     expect(recorder.hitShare).toBe(0.5);
     expect(recorder.bytesDemanded).toBe(30);
+  });
+
+  it('records what a block measures from whoever was given all of it', () => {
+    const recorder = new BootRecorder(ROOT);
+    const how = { origin: 'x', fetched: false, priority: 'demand' } as const;
+    const [part, whole, both] = CIDS as [CID, CID, CID];
+    recorder.onBlock(part, 4096, { ...how, part: true });
+    recorder.onBlock(whole, 5000, how);
+    recorder.onBlock(both, 6000, how);
+    recorder.onBlock(both, 7000, { ...how, part: true });
+    expect([...(recorder.profile()?.blocks.values() ?? [])]).toEqual([0, 5000, 6000]);
   });
 });
 
@@ -91,14 +121,14 @@ describe('profiles on disk', () => {
 
   it('are kept by root, merged over runs, and found by a later store', async () => {
     const first = new ProfileStore(directory, silentLogger());
-    first.merge({ root: ROOT, runs: 1, blocks: [TEXTS[1] as string] });
-    first.merge({ root: ROOT, runs: 1, blocks: [TEXTS[2] as string] });
-    await first.import({ root: ROOT, runs: 1, blocks: [TEXTS[3] as string] }, 'mine');
+    first.merge(profileOf([KEYS[1] as ContentKey]));
+    first.merge(profileOf([KEYS[2] as ContentKey]));
+    await first.import(profileOf([KEYS[3] as ContentKey]), 'mine');
     const later = new ProfileStore(directory, silentLogger());
     // The import brought a block, and a run that may be one of those two.
     expect(later.get(ROOT)?.runs).toBe(2);
-    expect(later.get(ROOT)?.blocks).toHaveLength(3);
-    expect(later.get('mine')?.blocks).toEqual([TEXTS[3]]);
+    expect(later.get(ROOT)?.blocks.size).toBe(3);
+    expect(later.get('mine')).toEqual(profileOf([KEYS[3] as ContentKey]));
     expect(
       later
         .list()
@@ -110,7 +140,7 @@ describe('profiles on disk', () => {
 
   it('are the same after the same import again, and count no run of their own twice', async () => {
     const store = new ProfileStore(directory, silentLogger());
-    const profile = { root: ROOT, runs: 2, blocks: TEXTS.slice(0, 3) };
+    const profile = profileOf(KEYS.slice(0, 3), 100, 2);
     for (let time = 0; time < 3; time++) await store.import(profile, 'mine');
     expect([store.get(ROOT), store.get('mine')]).toEqual([profile, profile]);
     expect([store.has('mine'), store.has('yours'), store.has('../mine')]).toEqual([true, false, false]);
@@ -121,7 +151,7 @@ describe('profiles on disk', () => {
     writeFileSync(join(directory, `${ROOT}.json`), '{"version":1,');
     expect(store.get(ROOT)).toBeUndefined();
     expect(readdirSync(directory)).toEqual([`${ROOT}.json.damaged`]);
-    expect(store.merge({ root: ROOT, runs: 1, blocks: [ROOT] }).blocks).toEqual([ROOT]);
+    expect(store.merge(profileOf([KEYS[0] as ContentKey])).blocks.size).toBe(1);
   });
 
   it('stay where the disk does not give them, and are not written over', () => {
@@ -129,7 +159,7 @@ describe('profiles on disk', () => {
     const path = join(directory, `${ROOT}.json`);
     symlinkSync(path, path);
     expect(store.get(ROOT)).toBeUndefined();
-    expect(store.merge({ root: ROOT, runs: 1, blocks: [ROOT] }).blocks).toEqual([ROOT]);
+    expect(store.merge(profileOf([KEYS[0] as ContentKey])).blocks.size).toBe(1);
     expect(readdirSync(directory)).toEqual([`${ROOT}.json`]);
     expect(readlinkSync(path)).toBe(path);
   });

@@ -10,11 +10,13 @@ import { chain, type MaybePromise } from '../../src/base/maybe-promise.ts';
 import { type BlockKey, blockKey } from '../../src/blocks/block.ts';
 import type { WantOptions } from '../../src/blocks/block-reader.ts';
 import { MountedVolume } from '../../src/fs/mounted-volume.ts';
+import type { BootProfile } from '../../src/prefetch/boot-profile.ts';
 import type { Pinner } from '../../src/prefetch/pins.ts';
 import { Prefetcher, type PrefetchOptions } from '../../src/prefetch/prefetcher.ts';
 import { ProfileStore } from '../../src/prefetch/profile-store.ts';
 import { PROFILE_ENTRY, shippedText } from '../../src/prefetch/shipped-profile.ts';
 import { UnpinList } from '../../src/prefetch/unpin-list.ts';
+import { contentKey } from '../../src/unixfs/content-key.ts';
 import { UnixfsReader } from '../../src/unixfs/unixfs-reader.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
@@ -458,7 +460,7 @@ describe('the prefetcher', () => {
   it('takes the profile that came with the content, of no other tree, and keeps it for the next run', async () => {
     const dag = new DagBuilder(blocks);
     const entries = entriesOf(leaves);
-    const profile = { root: root.toString(), runs: 4, blocks: [root, leaves[9] as CID, leaves[2] as CID].map(String) };
+    const profile = profileOf(root, 4, [root, leaves[9] as CID, leaves[2] as CID]);
     const text = dag.raw(Buffer.from(shippedText(profile)));
     const shipped = dag.directory([{ name: PROFILE_ENTRY, cid: text }, ...entries]);
     const altered = dag.directory([{ name: PROFILE_ENTRY, cid: text }, ...entries.slice(1)]);
@@ -475,7 +477,9 @@ describe('the prefetcher', () => {
     await prefetcher.close();
     const kept = new ProfileStore(directory, logger()).get(shipped.toString());
     expect(kept).toMatchObject({ root: shipped.toString(), runs: 5 });
-    expect(new Set(kept?.blocks)).toEqual(new Set([leaves[5], leaves[9], leaves[2]].map(String)));
+    expect(new Set(kept?.blocks.keys())).toEqual(
+      new Set([leaves[5] as CID, leaves[9] as CID, leaves[2] as CID].map(contentKey)),
+    );
 
     const other = start();
     mounted(other, AUTO, altered);
@@ -487,9 +491,8 @@ describe('the prefetcher', () => {
 
   it('ignores a named profile that is of another root or cannot be had, says so, and uses what it has', async () => {
     const profiles = new ProfileStore(directory, logger());
-    const stranger = makeBlock('another root').cid.toString();
-    await profiles.import({ root: stranger, runs: 1, blocks: [String(leaves[1])] }, 'elsewhere');
-    profiles.merge({ root: root.toString(), runs: 2, blocks: [String(leaves[4])] });
+    await profiles.import(profileOf(makeBlock('another root').cid, 1, [leaves[1] as CID]), 'elsewhere');
+    profiles.merge(profileOf(root, 2, [leaves[4] as CID]));
     for (const named of ['elsewhere', 'nobody', makeBlock('no such profile').cid.toString()]) {
       said = [];
       const prefetcher = start();
@@ -503,6 +506,10 @@ describe('the prefetcher', () => {
     }
   });
 });
+
+function profileOf(root: CID, runs: number, blocks: readonly CID[]): BootProfile {
+  return { root: root.toString(), runs, blocks: new Map(blocks.map((cid) => [contentKey(cid), 0])) };
+}
 
 function entriesOf(files: readonly CID[]) {
   return files.map((cid, index) => ({ name: `file${String(index).padStart(2, '0')}`, cid, tsize: PART_BYTES }));

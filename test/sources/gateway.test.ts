@@ -199,7 +199,7 @@ describe('a gateway that misbehaves', () => {
       expect((await collect()).map(({ cid }) => cid.toString())).toEqual(inCar.map(({ cid }) => cid.toString()));
       expect(subject.server.requests).toHaveLength(1);
       const { url, headers } = await subject.server.request(0);
-      expect(`${url.pathname}${url.search}`).toBe(`/ipfs/${block.cid}?format=car&dag-scope=entity&entity-bytes=5%3A20`);
+      expect(`${url.pathname}${url.search}`).toBe(`/ipfs/${block.cid}?format=car&dag-scope=entity&entity-bytes=5:20`);
       expect(headers.accept).toBe('application/vnd.ipld.car;version=1;order=dfs;dups=n');
     });
 

@@ -222,7 +222,7 @@ export class SiblingsAhead {
 
 /** True of what comes anyway, and in its order. */
 function isForetold({ foretold }: MountedVolume, key: ContentKey): boolean {
-  return foretold?.has(cidOf(key).toString()) ?? false;
+  return foretold?.has(key) ?? false;
 }
 
 function wantOf({ spec, account }: MountedVolume): WantOptions {

@@ -73,6 +73,8 @@ export class TreeAhead {
     if (!this.#listed.has(directory.id)) remember(this.#listed, directory.id, -1);
     const parent = this.#nodes.get(directory.parent);
     if (!parent || !isDirectory(parent) || !this.#listed.has(parent.id)) return;
+    // A program that starts lists some, as it did the last time; what it needs of them comes anyway.
+    if (directory.volume.foretold?.has(directory.key)) return;
     const walk = this.#walk(directory.volume);
     walk.listings++;
     walk.pace = this.#isNext(directory, parent) ? Math.min(MAX_ALLOWANCE, 2 * walk.pace) : FIRST_ALLOWANCE;

@@ -62,6 +62,27 @@ test('listing one directory, or two that are not one below the other, fetches th
   expect(blocks.fetched.length).toBe(6);
 });
 
+test('nobody runs ahead of whoever lists what a boot profile names', async () => {
+  const blocks = new BlockMap();
+  const root = tree(new DagBuilder(blocks), 3, '', false);
+  const fileSystem = fileSystemOver(blocks);
+  const node = await mountRoot(fileSystem, root);
+  const volume = fileSystem.volume('v');
+  if (!volume) throw new Error('it is mounted');
+  blocks.makeAllRemote();
+  const below = await listAll(fileSystem, node, true);
+  const walkInto = async (name: string) => {
+    const before = blocks.fetched.length;
+    await listAll(fileSystem, below.find((entry) => entry.name === name)?.node ?? 0, true);
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+    return blocks.fetched.length - before;
+  };
+  volume.foretold = { has: () => true };
+  expect(await walkInto('d0')).toBe(6);
+  volume.foretold = { has: () => false };
+  expect(await walkInto('d1')).toBeGreaterThan(6);
+});
+
 test('a walk that ends leaves a bounded number of blocks on their way', async () => {
   const blocks = new BlockMap();
   const dag = new DagBuilder(blocks);

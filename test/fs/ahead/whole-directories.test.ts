@@ -4,6 +4,7 @@ import type { CID } from 'multiformats/cid';
 import { describe, expect, test } from 'vitest';
 import { blockKey } from '../../../src/blocks/block.ts';
 import type { NodeId } from '../../../src/fs/file-system.ts';
+import { type ContentKey, contentKey } from '../../../src/unixfs/content-key.ts';
 import { BlockMap } from '../../support/block-map.ts';
 import { DagBuilder } from '../../support/dag-builder.ts';
 import { fileSystemOver, mountRoot } from '../../support/mount-content.ts';
@@ -132,9 +133,9 @@ test('nothing is guessed of what a boot profile names', async () => {
   const volume = fileSystem.volume('v');
   if (!volume) throw new Error('it is mounted');
   // All of the first package, and nothing of the others.
-  const named = new Set<string>();
+  const named = new Set<ContentKey>();
   const name = (cid: CID) => {
-    named.add(`${cid}`);
+    named.add(contentKey(cid));
     if (cid.code === DAG_PB)
       for (const { Hash } of decode(blocks.blocks.get(blockKey(cid)) as Uint8Array).Links) name(Hash);
   };
