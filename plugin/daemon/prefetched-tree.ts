@@ -10,6 +10,9 @@ export function prefetchedTree(
   pinnedRoots: Parameters<Prefetcher['removed']>[3],
 ): VolumeTree {
   return {
+    expectVolume(name, root, options) {
+      prefetcher.expected(name, root, options);
+    },
     addVolume(spec, options, starting) {
       prefetcher.mounted(spec.name, fileSystem.addVolume(spec), options, starting);
     },

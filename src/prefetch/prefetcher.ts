@@ -92,12 +92,26 @@ export class Prefetcher {
   }
 
   /**
+   * The volume called `name` is to be mounted: what the profile kept here names is fetched beside the root's own block.
+   * `mounted` follows, or `unmounted`.
+   */
+  expected(name: string, root: CID, options: PrefetchOptions): void {
+    if (options.prefetch === 'none') return;
+    const rootText = root.toV1().toString();
+    const profile = this.#parts.profiles.get(options.profile ?? rootText);
+    if (profile?.root !== rootText) return;
+    const job = this.#job(name, root, options);
+    // What fails is told to whoever asks for it once it is mounted.
+    if (!job.volume) job.work.fetchProfile(profile, begun(job).signal).catch(() => undefined);
+  }
+
+  /**
    * The volume called `name` was mounted; `starting` where a container begins with it, and not a daemon that takes over.
    * Begins in a later turn, waits for nothing.
    */
   mounted(name: string, volume: MountedVolume, options: PrefetchOptions, starting = true): void {
     const job = this.#job(name, volume.spec.root, options);
-    job.abort = new AbortController();
+    begun(job);
     job.volume = volume;
     volume.tally = job.tally;
     if (starting) this.#watch(name, job, volume);
@@ -274,6 +288,12 @@ export class Prefetcher {
     }
     return taken <= limitBytes * (whole ? 1 : AUTO_SHARE);
   }
+}
+
+/** What ends a job's work; another one where it was ended before. */
+function begun(job: Job): AbortController {
+  if (job.abort.signal.aborted) job.abort = new AbortController();
+  return job.abort;
 }
 
 function describe({ profile, origin, ignored }: FoundProfile): string | null {

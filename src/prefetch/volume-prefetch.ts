@@ -51,6 +51,7 @@ export class VolumePrefetch {
   #fetching = 0;
   #lastError: string | null = null;
   #evictionsSeen = 0;
+  #profile: Promise<unknown> | undefined;
 
   constructor(parts: FillParts, options: VolumePrefetchOptions) {
     this.#parts = parts;
@@ -103,8 +104,7 @@ export class VolumePrefetch {
         return await this.#keepCounted(signal, whole);
       }
       await this.#busy(async () => {
-        if (profile)
-          await fill(this.#parts, new ProfilePlan(profile), this.#fillOptions('profile', signal, true, whole));
+        if (profile) await this.fetchProfile(profile, signal);
         await settled();
       });
       while (!this.#complete) {
@@ -117,6 +117,15 @@ export class VolumePrefetch {
         logger.error({ error: messageChain(error) }, 'prefetching ended by a defect');
       }
     }
+  }
+
+  /** Brings what `profile` names; one that is being brought goes on, until the signal aborts that it was begun with. @throws ABORTED */
+  fetchProfile(profile: BootProfile, signal: AbortSignal): Promise<unknown> {
+    const options = this.#fillOptions('profile', signal, true, this.#options.prefetch === 'all');
+    this.#profile ??= this.#busy(() => fill(this.#parts, new ProfilePlan(profile), options)).finally(() => {
+      this.#profile = undefined;
+    });
+    return this.#profile;
   }
 
   /** One pass that fetches all, whatever the options say. @throws ABORTED */

@@ -25,6 +25,8 @@ import { mountsOf, type ResolvedContent, type VolumeRecord } from './volume-reco
 
 /** The file system's control side. */
 export interface VolumeTree {
+  /** It is about to be added, once its root can be had, or else to be removed. */
+  expectVolume?(name: string, root: CID, options: VolumeOptions): void;
   /** `starting` is false for a volume that an earlier process of this connection showed already. */
   addVolume(spec: VolumeSpec, options: VolumeOptions, starting: boolean): unknown;
   removeVolume(name: string): boolean;
@@ -178,6 +180,17 @@ export class VolumeRegistry {
    */
   async mount(name: string, mountId: string, { signal, call }: MountCall): Promise<string> {
     const record = this.get(name);
+    const expected = this.#expect(record);
+    try {
+      return await this.#mount(record, mountId, { signal, call });
+    } catch (error) {
+      if (expected && mountsOf(record) === 0) this.#options.tree.removeVolume(directoryNameOf(name));
+      throw error;
+    }
+  }
+
+  async #mount(record: VolumeRecord, mountId: string, { signal, call }: MountCall): Promise<string> {
+    const { name } = record;
     const content = await this.#lookUp(record, signal);
     return this.#changes.inTurn(async () => {
       if (this.#records.get(name) !== record) throw notFound(name);
@@ -188,6 +201,17 @@ export class VolumeRegistry {
       await this.#takeBack(record, mountId, call);
       throw gone(signal);
     });
+  }
+
+  /** Has what is known of its start fetched beside its root, where that root stands in its reference and is not known yet. */
+  #expect(record: VolumeRecord): boolean {
+    const options = this.#parse(record);
+    const { reference, peers } = options;
+    // Who names peers knows that nobody has it until they are connected.
+    if (reference.space !== 'ipfs' || reference.path.length > 0 || peers.length > 0 || this.#known(record))
+      return false;
+    this.#options.tree.expectVolume?.(directoryNameOf(record.name), reference.cid, options);
+    return true;
   }
 
   async #count(record: VolumeRecord, mountId: string, content: ResolvedContent, call?: string): Promise<void> {

@@ -457,6 +457,35 @@ describe('the prefetcher', () => {
     expect(prefetcher.progress('v')).toMatchObject({ prefetchError: null, prefetching: false });
   });
 
+  it('fetches what the profile names before the root is there, once, and ends where nothing is mounted', async () => {
+    const named = [leaves[9] as CID, leaves[2] as CID];
+    new ProfileStore(directory, logger()).merge(profileOf(root, 1, named));
+    const rootBytes = blocks.blocks.get(blockKey(root)) as Uint8Array;
+    blocks.remove(root);
+    const prefetcher = start();
+    prefetcher.expected('v', root, AUTO);
+    await until(() => prefetcher.progress('v')?.blocksFetched === 2);
+    expect(blocks.fetched.map(({ cid, priority }) => [`${cid}`, priority])).toEqual(
+      named.map((cid) => [`${cid}`, 'profile']),
+    );
+    blocks.put(root, rootBytes);
+    mounted(prefetcher);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    expect(fetchedTwice()).toBe(0);
+    prefetcher.unmounted('v');
+
+    blocks.makeAllRemote();
+    blocks.fetched.length = 0;
+    const other = start();
+    other.expected('v', root, { ...AUTO, prefetch: 'none' });
+    other.expected('v', leaves[1] as CID, AUTO);
+    other.expected('v', root, AUTO);
+    other.unmounted('v');
+    await settle();
+    expect(blocks.fetched.length).toBeLessThanOrEqual(named.length);
+    expect(other.progress('v')?.prefetching).toBe(false);
+  });
+
   it('takes the profile that came with the content, of no other tree, and keeps it for the next run', async () => {
     const dag = new DagBuilder(blocks);
     const entries = entriesOf(leaves);

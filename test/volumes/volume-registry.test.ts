@@ -19,12 +19,18 @@ const OTHER: ResolvedContent = { cid: 'bafyaabakaieac', kind: 'file' };
 const staying = () => ({ signal: new AbortController().signal });
 
 class Tree {
+  /** And not removed since. */
+  readonly expected = new Map<string, string>();
+  expectVolume(name: string, root: CID): void {
+    this.expected.set(name, root.toString());
+  }
   readonly shown = new Map<string, VolumeSpec>();
   addVolume(spec: VolumeSpec): void {
     if (this.shown.has(spec.name)) throw new CodedError('VOLUME_EXISTS', spec.name);
     this.shown.set(spec.name, spec);
   }
   removeVolume(name: string): boolean {
+    this.expected.delete(name);
     return this.shown.delete(name);
   }
   readonly forgotten: (string | undefined)[] = [];
@@ -82,6 +88,28 @@ describe('the registry', () => {
     expect(tree.shown.size).toBe(1);
     await registry.unmount('bafkqaaa', 'id');
     expect(tree.shown.size).toBe(0);
+  });
+
+  test('a mount is told of before its root is here, where the reference has it, and taken back where it fails', async () => {
+    const seen: [string, string][][] = [];
+    let fails = true;
+    const { registry, tree } = open(async () => {
+      seen.push([...tree.expected]);
+      if (fails) throw new CodedError('BLOCK_TIMEOUT', 'silent');
+      return CONTENT;
+    });
+    await registry.create('a', { cid: 'bafkqaaa' });
+    await expect(registry.mount('a', 'id', staying())).rejects.toMatchObject({ code: 'BLOCK_TIMEOUT' });
+    expect([...seen, tree.expected.size]).toEqual([[['a', 'bafkqaaa']], 0]);
+    fails = false;
+    await registry.mount('a', 'id', staying());
+    await registry.mount('a', 'id', staying());
+    expect([...seen.slice(1), tree.expected.size]).toEqual([[['a', 'bafkqaaa']], 1]);
+    // What stands behind a path, or a name, is known once it was looked up.
+    await registry.create('b', { cid: 'bafkqaaa/sub' });
+    await registry.create('c', { path: '/ipns/host.example' });
+    for (const name of ['b', 'c']) await registry.mount(name, 'id', staying());
+    expect([...tree.expected.keys()]).toEqual(['a']);
   });
 
   test('what the engine left mounted is taken back when it removes the volume; other mounts and bound ones stay', async () => {
