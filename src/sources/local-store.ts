@@ -51,8 +51,8 @@ const SAY_AGAIN_MS = 30_000;
 /** Small blocks are rows, some ten microseconds each, in one turn; SQLite's log must not outgrow what the ballast has room for. */
 const BLOCKS_PER_COMMIT = 500;
 const BYTES_PER_COMMIT = 8 * 1024 * 1024;
-/** Numbers looked at for blocks to delete between two turns: some ten milliseconds where all of them go. */
-const NUMBERS_PER_TURN = 500;
+/** Blocks looked at, which may have to go, between two turns: some ten milliseconds where all of them do. */
+const BLOCKS_PER_TURN = 500;
 
 export class LocalStore implements BlockStore {
   readonly name = 'local store';
@@ -266,9 +266,10 @@ export class LocalStore implements BlockStore {
   async #deleteAll(from: number, condition?: string): Promise<{ blocks: number; bytes: number }> {
     const total = { blocks: 0, bytes: 0 };
     this.#disk.checkpoint();
-    for (let first = from; first < this.#disk.nextId; first += NUMBERS_PER_TURN) {
+    for (let first: number | undefined = from; first !== undefined; ) {
       await this.#disk.answers();
-      const { blocks, bytes } = this.#disk.deleteRange(first, first + NUMBERS_PER_TURN, condition);
+      const { blocks, bytes, next } = this.#disk.deleteSome(first, BLOCKS_PER_TURN, condition);
+      first = next;
       total.blocks += blocks;
       total.bytes += bytes;
       if (blocks > 0) this.#disk.checkpoint();

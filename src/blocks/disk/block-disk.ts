@@ -125,7 +125,9 @@ export class BlockDisk {
   /** Bytes `start`..`end` will be read soon. */
   expect(key: BlockKey, start: number, end: number): void {
     const row = this.#attempt(() => this.#rows.findLarge(key));
-    if (row) this.#files.expect(row.id, start, Math.min(end, row.size));
+    if (!row) return;
+    const { from, to } = pagesAround(row, start, Math.min(end, row.size));
+    this.#files.expect(row.id, from, to);
   }
 
   getRange(key: BlockKey, start: number, end: number, scratch?: Scratch): MaybePromise<Uint8Array | undefined> {
@@ -162,7 +164,7 @@ export class BlockDisk {
    * @throws the file system's error (ENOSPC, EROFS), or SQLite's; `abandon` must follow then.
    */
   async putAll(blocks: ReadonlyMap<BlockKey, { readonly bytes: Uint8Array }>): Promise<void> {
-    const numbered = [...blocks].map(([key, { bytes }]) => ({ id: this.#total.nextId++, key, bytes }));
+    const numbered = [...blocks].map(([key, { bytes }]) => ({ id: this.#total.takeId(), key, bytes }));
     const large = numbered.filter(({ bytes }) => bytes.length > INLINE_BYTES);
     this.#putting++;
     // Whatever fails, all of them end first: none may write after its number was given up.
@@ -217,21 +219,23 @@ export class BlockDisk {
   }
 
   /**
-   * Deletes, and commits, the blocks with numbers `from`..`to` (exclusive) for which an SQL condition on the table `block`
-   * holds.
+   * Of the first `count` blocks from number `from` on, deletes, and commits, those for which an SQL condition on the table
+   * `block` holds. `next` is the number to go on from; undefined where these were all.
    */
-  deleteRange(from: number, to: number, condition = 'TRUE'): DiskTotals {
+  deleteSome(from: number, count: number, condition = 'TRUE'): DiskTotals & { readonly next: number | undefined } {
+    const beyond = this.#database.prepare('SELECT id FROM block WHERE id >= ? ORDER BY id LIMIT 1 OFFSET ?');
+    const next = (beyond.get(from, count) as { id: number } | undefined)?.id;
     const doomed = this.#database.prepare(
       `SELECT id, size, data IS NULL AS large FROM block WHERE id >= ? AND id < ? AND (${condition})`,
     );
-    const rows = doomed.all(from, to) as { id: number; size: number; large: number }[];
+    const rows = doomed.all(from, next ?? this.nextId) as { id: number; size: number; large: number }[];
     let bytes = 0;
     for (const { id, size, large } of rows) {
       this.#deleteRow(id, size, large === 1);
       bytes += size;
     }
     this.commit();
-    return { blocks: rows.length, bytes };
+    return { blocks: rows.length, bytes, next };
   }
 
   /** Some of the unused pages go back to the file system, all but `keepBytes` of them; true where more are left. */
@@ -281,11 +285,9 @@ export class BlockDisk {
   }
 
   #read(key: BlockKey, row: Row, start: number, end: number, scratch?: Scratch): MaybePromise<Uint8Array | undefined> {
-    const firstPage = Math.floor(start / PAGE_BYTES);
-    const from = firstPage * PAGE_BYTES;
-    const to = Math.min(row.size, Math.ceil(end / PAGE_BYTES) * PAGE_BYTES);
+    const { from, to } = pagesAround(row, start, end);
     const checked = (bytes: Uint8Array): Uint8Array | undefined => {
-      if (bytes.length === to - from && pagesMatch(key, bytes, firstPage, row.checksums)) {
+      if (bytes.length === to - from && pagesMatch(key, bytes, from / PAGE_BYTES, row.checksums)) {
         return bytes.subarray(start - from, end - from);
       }
       return this.#damaged(key, row);
@@ -338,4 +340,12 @@ export class BlockDisk {
       return undefined;
     }
   }
+}
+
+/** The checked pages that hold bytes `start`..`end` of a block. */
+function pagesAround({ size }: Row, start: number, end: number): { readonly from: number; readonly to: number } {
+  return {
+    from: Math.floor(start / PAGE_BYTES) * PAGE_BYTES,
+    to: Math.min(size, Math.ceil(end / PAGE_BYTES) * PAGE_BYTES),
+  };
 }

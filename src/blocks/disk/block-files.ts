@@ -10,19 +10,24 @@
  * to whoever else needs one.
  */
 import { read, readdirSync, readSync, rmSync } from 'node:fs';
-import { mkdir, open, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { MaybePromise } from '../../base/maybe-promise.ts';
 import type { Scratch } from '../../base/scratch.ts';
-import { MAX_BLOCK_BYTES } from '../block.ts';
 import { OpenFiles } from './open-files.ts';
+import { PiecesAhead } from './pieces-ahead.ts';
 import { Places } from './places.ts';
 
 const readLater = promisify(read);
 
-/** Directories: a million blocks make a few thousand names in each. */
+/** Directories: a million blocks make a few thousand names in each. A file's is its number modulo this. */
 const FANOUT = 256;
+/**
+ * So many files follow each other in one directory, a file of 1 GiB in blocks of 1 MiB: what was written together is read
+ * together, and the first one that is opened of a directory brings from the disk what there is to know of the others.
+ */
+const IN_A_ROW = 1024;
 /** What a file takes of the disk is counted in these. */
 const FILE_UNIT_BYTES = 4096;
 /** A seek of a spinning disk takes 10 ms; what takes longer holds up the readers of other volumes. */
@@ -34,19 +39,17 @@ const FAST_READS = 64;
 /** Threads that reads of a slow disk take at once, and writes: a few keep any disk busy. */
 const READERS = 4;
 const WRITERS = 3;
-/** Files that other threads bring to the page cache at once; beyond it whoever reads them waits for the disk himself. */
-const EXPECTED_FILES = 4;
-/** Where bytes go that are only to be in the page cache. Nobody reads it. */
-const VOID = Buffer.allocUnsafeSlow(MAX_BLOCK_BYTES);
 
 export class BlockFiles {
   readonly #directory: string;
   readonly #open = new OpenFiles((id) => this.path(id));
+  readonly #ahead = new PiecesAhead(this.#open, () => {
+    this.#answeredMs = performance.now();
+  });
   /** Above 0 the disk is slow, and so many fast reads must follow. */
   #slowFor = 0;
   /** When a read ended last. */
   #answeredMs = Number.NEGATIVE_INFINITY;
-  #expecting = 0;
   /** Reads that nobody waits for any more, and that have not ended. */
   #overdue = 0;
   readonly #patienceMs: number;
@@ -65,10 +68,23 @@ export class BlockFiles {
   }
 
   /**
-   * Bytes `from`..`to` (exclusive), fewer where the file is shorter; in `scratch` where they are answered in this turn.
-   * @throws the file system's error
+   * The number of the file that comes after `id`: a higher one, in the same directory as long as that is not full. An older
+   * program counted by ones, and finds each by its number all the same.
+   */
+  static after(id: number): number {
+    const next = id + FANOUT;
+    const row = Math.floor(id / (FANOUT * IN_A_ROW));
+    const nextRow = (row + 1) * FANOUT * IN_A_ROW;
+    return next < nextRow ? next : nextRow + ((row + 1) % FANOUT);
+  }
+
+  /**
+   * Bytes `from`..`to` (exclusive), fewer where the file is shorter. With `scratch`, what is answered in this turn is valid
+   * as long as what stands in it. @throws the file system's error
    */
   read(id: number, from: number, to: number, scratch?: Scratch): MaybePromise<Uint8Array> {
+    const ahead = this.#ahead.find(id, from, to);
+    if (ahead) return scratch ? ahead : new Uint8Array(ahead);
     const begun = performance.now();
     if (this.#slowFor > 0 || begun > this.#answeredMs + PROVEN_MS)
       return this.#readLater(id, Buffer.allocUnsafeSlow(to - from), from);
@@ -78,16 +94,9 @@ export class BlockFiles {
     return bytes.subarray(0, length);
   }
 
-  /** Has the system bring bytes `from`..`to` to its page cache meanwhile, unless the disk has enough to do. */
+  /** Has bytes `from`..`to` read meanwhile, unless the disk has enough to do. */
   expect(id: number, from: number, to: number): void {
-    if (this.#slowFor > 0 || this.#overdue > 0 || this.#expecting >= EXPECTED_FILES) return;
-    this.#expecting++;
-    this.#bring(id, from, to)
-      // Whoever reads it will be told.
-      .catch(() => undefined)
-      .finally(() => {
-        this.#expecting--;
-      });
+    if (this.#slowFor === 0 && this.#overdue === 0) this.#ahead.bring(id, from, to);
   }
 
   /** In another thread. @throws the file system's error; then nothing of it is left. */
@@ -138,15 +147,6 @@ export class BlockFiles {
 
   path(id: number): string {
     return join(this.#directoryOf(id), String(id));
-  }
-
-  async #bring(id: number, from: number, to: number): Promise<void> {
-    const file = await open(this.path(id), 'r');
-    try {
-      await file.read(VOID, 0, to - from, from);
-    } finally {
-      await file.close();
-    }
   }
 
   async #readLater(id: number, bytes: Buffer, from: number): Promise<Uint8Array> {

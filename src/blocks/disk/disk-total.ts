@@ -23,8 +23,7 @@ interface Counts {
 export class DiskTotal {
   blocks = 0;
   bytes = 0;
-  /** Of the first block that is put from now on; numbers only ascend. */
-  nextId = 1;
+  #nextId = 1;
   readonly #database: DatabaseSync;
   readonly #update: StatementSync;
   readonly #pages: StatementSync;
@@ -41,6 +40,18 @@ export class DiskTotal {
     );
   }
 
+  /** Of the first block that is put from now on; numbers only ascend. */
+  get nextId(): number {
+    return this.#nextId;
+  }
+
+  /** The next number, which is given out once. */
+  takeId(): number {
+    const id = this.#nextId;
+    this.#nextId = BlockFiles.after(id);
+    return id;
+  }
+
   /** As of the last commit. True where the process that made it closed the database. @throws RangeError for nonsense */
   load(): boolean {
     const query = 'SELECT blocks, bytes, file_bytes AS fileBytes, next_id AS nextId, closed FROM total';
@@ -52,13 +63,13 @@ export class DiskTotal {
     this.bytes = counts.bytes;
     this.#fileBytes = counts.fileBytes;
     // Never back: a file may be on its way to the disk under a number that was given out.
-    this.nextId = Math.max(this.nextId, counts.nextId);
+    this.#nextId = Math.max(this.#nextId, counts.nextId);
     return counts.closed === 1;
   }
 
   /** Within the transaction that is about to be committed. */
   save(): void {
-    this.#update.run(this.blocks, this.bytes, this.#fileBytes, this.nextId);
+    this.#update.run(this.blocks, this.bytes, this.#fileBytes, this.#nextId);
   }
 
   /** `factor` is 1 for a block that came, -1 for one that went. */

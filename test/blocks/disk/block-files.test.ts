@@ -102,3 +102,19 @@ test('whoever waits in line has patience as long as the disk answers others, and
     rmSync(directory, { recursive: true });
   }
 });
+
+test('a thousand files in a row stand in one directory, whatever number an older program left off at', () => {
+  const directoryOf = (id: number) => id % 256;
+  for (const start of [1, 255, 70_000, 262_143, 262_144, 5_000_000_001]) {
+    const ids = [start];
+    for (let count = 0; count < 10_000; count++) ids.push(BlockFiles.after(ids.at(-1) as number));
+    const changes = ids.filter((id, index) => index > 0 && directoryOf(id) !== directoryOf(ids[index - 1] as number));
+    expect(ids.every((id, index) => index === 0 || id > (ids[index - 1] as number))).toBe(true);
+    // The directory that an older program left off in may be that of the next thousand as well.
+    expect(changes.length).toBeGreaterThanOrEqual(8);
+    expect(changes.length).toBeLessThanOrEqual(10);
+    // The first of a directory, and a thousand behind it.
+    expect(BlockFiles.after(changes[1] as number)).toBe((changes[1] as number) + 256);
+    expect(ids.indexOf(changes[2] as number) - ids.indexOf(changes[1] as number)).toBe(1024);
+  }
+});
