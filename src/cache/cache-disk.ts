@@ -8,10 +8,11 @@ import { CodedError, hasCode, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { isDamaged } from '../blocks/disk/block-database.ts';
 import { BlockDisk, type BlockDiskOptions } from '../blocks/disk/block-disk.ts';
+import { PULSE_NAME } from '../blocks/disk/disk-pulse.ts';
 import { CacheUsage } from './cache-usage.ts';
 
 /** All that a cache consists of; whatever else lies in its directory is not ours. */
-const NAMES = ['blocks.db', 'blocks.db-wal', 'blocks.db-shm', 'blocks.db-journal', 'files'];
+const NAMES = ['blocks.db', 'blocks.db-wal', 'blocks.db-shm', 'blocks.db-journal', 'files', PULSE_NAME];
 
 export interface CacheDisk {
   readonly disk: BlockDisk;

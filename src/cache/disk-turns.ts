@@ -2,14 +2,14 @@
  * Turns at a disk: work that touches it in the thread that answers readers, one after the other, each only once the disk has
  * answered another thread. And a stop-watch for such work: a disk that is merely slow answers, too late for everybody.
  */
-import { diskAnswers } from '../base/disk-answers.ts';
-
 /** From here on it is said that the disk does not answer. */
 const SILENT_MS = 5000;
 /** What is done in one turn takes some ten milliseconds, and a busy machine's own pauses less than this. */
 const TOO_LONG_MS = 2000;
 
 export interface DiskTurnsOptions {
+  /** Resolves once the disk has answered another thread, which may be never. */
+  readonly answers: () => Promise<void>;
   /** The disk does not answer, or does not end what a turn began. The turn goes on when it does. */
   readonly onSilent: () => void;
   /** A turn's work failed. */
@@ -17,13 +17,11 @@ export interface DiskTurnsOptions {
 }
 
 export class DiskTurns {
-  readonly #directory: string;
   readonly #options: DiskTurnsOptions;
   #last: Promise<void> = Promise.resolve();
   #silent = false;
 
-  constructor(directory: string, options: DiskTurnsOptions) {
-    this.#directory = directory;
+  constructor(options: DiskTurnsOptions) {
     this.#options = options;
   }
 
@@ -37,7 +35,7 @@ export class DiskTurns {
     this.#last = this.#last.then(async () => {
       const timer = setTimeout(() => this.fallSilent(), SILENT_MS);
       try {
-        await diskAnswers(this.#directory);
+        await this.#options.answers();
         await work();
       } catch (error) {
         this.#options.onFailure(error);

@@ -8,8 +8,6 @@ import { spaceOf } from '../blocks/disk/disk-total.ts';
 const MAX_BYTES = 64 * 1024 * 1024;
 /** While the disk refuses: enough to try it with. */
 const FEW_BYTES = 4 * 1024 * 1024;
-/** Written in one turn, as it counts on the disk: some milliseconds of the event loop for small blocks. */
-const BYTES_PER_TURN = 4 * 1024 * 1024;
 
 export interface QueuedBlock {
   readonly bytes: Uint8Array;
@@ -46,7 +44,7 @@ export class WriteQueue {
   }
 
   /**
-   * The first blocks, one at least, as many as fit one turn and take less than `maxBytes` on the disk, and what they take.
+   * The first blocks, one at least, as many as take less than `maxBytes` on the disk, and what they take.
    * They stay until `done`; those that are not `wanted` leave.
    */
   next(
@@ -57,7 +55,7 @@ export class WriteQueue {
     let spaceBytes = 0;
     for (const [key, block] of this.#blocks) {
       const space = spaceOf(block.bytes.length);
-      if (batch.size > 0 && spaceBytes + space > Math.min(maxBytes, BYTES_PER_TURN)) break;
+      if (batch.size > 0 && spaceBytes + space > maxBytes) break;
       if (wanted(key)) {
         batch.set(key, block);
         spaceBytes += space;

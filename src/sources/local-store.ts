@@ -17,6 +17,7 @@ import type { Scratch } from '../base/scratch.ts';
 import { type Block, type BlockKey, blockKey } from '../blocks/block.ts';
 import type { BlockEnds, BlockStore } from '../blocks/block-store.ts';
 import { BlockDisk } from '../blocks/disk/block-disk.ts';
+import { DiskPulse } from '../blocks/disk/disk-pulse.ts';
 import { parseCidText } from '../blocks/parse-cid.ts';
 import { identityBytes, verifyBlock } from '../blocks/verify.ts';
 import { type Car, readCar } from './car-reader.ts';
@@ -57,6 +58,8 @@ const BLOCKS_PER_TURN = 500;
 export class LocalStore implements BlockStore {
   readonly name = 'local store';
   readonly #disk: BlockDisk;
+  readonly #pulse: DiskPulse;
+  readonly #logger: Logger;
   readonly #roots: StoredRoots;
   readonly #ballast: Ballast;
   readonly #directory: string;
@@ -85,6 +88,8 @@ export class LocalStore implements BlockStore {
 
   private constructor(directory: string, { logger, onBlock }: LocalStoreOptions) {
     this.#directory = directory;
+    this.#logger = logger;
+    this.#pulse = new DiskPulse(directory);
     this.#onBlock = onBlock ?? (() => {});
     this.#disk = new BlockDisk(directory, {
       durable: true,
@@ -94,36 +99,30 @@ export class LocalStore implements BlockStore {
           { directory, multihash: Buffer.from(key, 'latin1').toString('hex') },
           'a block of the local store is damaged on the disk and lost: add or import its root again',
         ),
-      onTrouble: (error) => {
-        this.#troubles++;
-        const nowMs = performance.now();
-        if (nowMs < this.#quietUntilMs) return;
-        this.#quietUntilMs = nowMs + SAY_AGAIN_MS;
-        logger.error({ directory, error: messageChain(error) }, 'the local store cannot be read');
-      },
+      onTrouble: (error) => this.#cannotRead(error),
     });
     this.#roots = new StoredRoots(this.#disk);
     this.#ballast = new Ballast(directory);
   }
 
   has(key: BlockKey): boolean {
-    return this.#disk.has(key);
+    return !this.#pulse.isLate && this.#disk.has(key);
   }
 
   get(key: BlockKey): MaybePromise<Uint8Array | undefined> {
-    return this.#disk.get(key);
+    return this.#whenFelt(() => this.#disk.get(key));
   }
 
   ends(key: BlockKey): BlockEnds | undefined {
-    return this.#disk.ends(key);
+    return this.#pulse.isLate ? undefined : this.#disk.ends(key);
   }
 
   expect(key: BlockKey, start: number, end: number): void {
-    this.#disk.expect(key, start, end);
+    if (!this.#pulse.isLate) this.#disk.expect(key, start, end);
   }
 
   getRange(key: BlockKey, start: number, end: number, scratch?: Scratch): MaybePromise<Uint8Array | undefined> {
-    return this.#disk.getRange(key, start, end, scratch);
+    return this.#whenFelt((isThisTurn) => this.#disk.getRange(key, start, end, isThisTurn ? scratch : undefined));
   }
 
   /**
@@ -169,6 +168,18 @@ export class LocalStore implements BlockStore {
   async close(): Promise<void> {
     await this.#turn.catch(() => undefined);
     this.#disk.close();
+  }
+
+  #whenFelt(ask: (isThisTurn: boolean) => MaybePromise<Uint8Array | undefined>): MaybePromise<Uint8Array | undefined> {
+    return this.#pulse.whenFelt(PATIENCE_MS, { ask, onSilence: (error) => this.#cannotRead(error) });
+  }
+
+  #cannotRead(error: unknown): void {
+    this.#troubles++;
+    const nowMs = performance.now();
+    if (nowMs < this.#quietUntilMs) return;
+    this.#quietUntilMs = nowMs + SAY_AGAIN_MS;
+    this.#logger.error({ directory: this.#directory, error: messageChain(error) }, 'the local store cannot be read');
   }
 
   async #import(chunks: AsyncIterable<Uint8Array>, { root, signal }: ImportOptions): Promise<Imported> {

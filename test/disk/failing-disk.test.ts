@@ -30,6 +30,9 @@ const FILES = 2;
 const VOLUMES = 8;
 /** Less than the 5 s that a call waits for a silent disk, and more than a busy machine takes over one that does not. */
 const WITHIN_MS = 4000;
+/** More than memory keeps of them, as blocks or as pages of the index. */
+const ROWS = 1600;
+const ROW_BYTES = 30_000;
 /** Five seconds are promised; the sixth is for a machine that does other things too. */
 const STOP_WITHIN_MS = 6000;
 
@@ -85,11 +88,11 @@ describeWith(['root', 'fuse'], 'a disk that fails under a daemon', () => {
   }
 
   /** Get and List answer at once, whatever the disk does; the volume is as it was. */
-  async function answers(daemon: TestDaemon) {
+  async function answers(daemon: TestDaemon, volumes = VOLUMES) {
     const begun = performance.now();
     expect((await daemon.status('data-0')).mounts).toBe(1);
     const { Volumes } = await daemon.call<{ Volumes: object[] }>('List', {});
-    expect(Volumes).toHaveLength(VOLUMES);
+    expect(Volumes).toHaveLength(volumes);
     expect(performance.now() - begun).toBeLessThan(WITHIN_MS);
   }
 
@@ -214,6 +217,67 @@ describeWith(['root', 'fuse'], 'a disk that fails under a daemon', () => {
     const listing = daemon.call<{ Volumes: object[] }>('List', {});
     disk.answer();
     expect((await listing).Volumes).toEqual([]);
+  });
+
+  test('silent under a cache whose index is not in memory: the daemon does not stand still for it', async () => {
+    using scratch = new Scratch();
+    await using disk = await SilentDisk.make(scratch.at('behind'), scratch.at('state', 'cache'));
+    const blocks = new BlockMap();
+    const dag = new DagBuilder(blocks);
+    const files = Array.from({ length: ROWS }, (_, row) => {
+      const bytes = Buffer.alloc(ROW_BYTES, `row ${row} `);
+      return { name: `${row}`, cid: dag.raw(bytes), tsize: bytes.length };
+    });
+    const root = dag.directory(files);
+    await using source = await startBlockGateway(blocks);
+    const settings = { PREFETCH: 'none' };
+    await using daemon = await startDaemon({ gateways: [source.url], stateDirectory: scratch.at('state'), settings });
+    const mountpoint = await daemon.mount('rows', root);
+    const sum = () => shell('cd "$1" && cat $(seq 0 $2) | sha256sum', mountpoint, String(ROWS - 1));
+    const before = await sum();
+    await until('all is cached', async () => (await daemon.daemonStatus()).cache.blocks > ROWS);
+    const pid = daemon.daemonPid;
+    disk.fallSilent();
+    await shell('echo 3 > /proc/sys/vm/drop_caches');
+    const asked = source.asked.length;
+    expect(await sum()).toBe(before);
+    expect(source.asked.length).toBeGreaterThan(asked + ROWS / 2);
+    expect((await daemon.status('rows')).mounts).toBe(1);
+    expect(daemon.daemonPid).toBe(pid);
+    await logged(daemon, 'the disk cache cannot be read: what is not read is fetched');
+    disk.answer();
+    await until('what is cached is read again', async () => {
+      const seen = source.asked.length;
+      expect(await sum()).toBe(before);
+      return source.asked.length === seen;
+    });
+    expect(daemon.daemonPid).toBe(pid);
+  });
+
+  test('silent under all of the state and a living daemon: who reads elsewhere waits once, and what is only there is there again', async () => {
+    using scratch = new Scratch();
+    await using disk = await SilentDisk.make(scratch.at('behind'), scratch.at('state'));
+    const { daemon: served, readSome } = await serve(scratch.at('state'));
+    await using daemon = served;
+    const blocks = new BlockMap();
+    const dag = new DagBuilder(blocks);
+    const bytes = Buffer.alloc(300_000, 'only here ');
+    const cid = dag.raw(bytes);
+    const root = dag.directory([{ name: 'file', cid, tsize: bytes.length }]);
+    await using client = daemon.client();
+    await client.import(Readable.from([carV1([root], [...blocks.named()])]));
+    const file = join(await daemon.mount('local', root), 'file');
+    const pid = daemon.daemonPid;
+    disk.fallSilent();
+    for (let times = 0; times < 3; times++) {
+      await readSome();
+      await answers(daemon, VOLUMES + 1);
+    }
+    expect((await read(file)).result).toBe('Input/output error');
+    await logged(daemon, 'the local store cannot be read');
+    disk.answer();
+    await until('it is there again', async () => (await read(file)).result === sha256(bytes));
+    expect(daemon.daemonPid).toBe(pid);
   });
 
   test('silent when it is told to end: a supervisor without a daemon ends all the same, and so does one whose daemon waits', async () => {

@@ -3,8 +3,9 @@
  * their index. What the local store and the disk cache have in common; neither keeping nor evicting is decided here.
  *
  * What always holds:
- * - What comes out is what went in: every page is checked against its checksum. Damage is reported, the block deleted,
- *   and the answer is as if it had never been there. A disk that fails to answer is reported and nothing is deleted.
+ * - What comes out is what went in: every page is checked against its checksum. Damage is reported, and the answer is as if
+ *   the block had never been there; it is deleted as soon as the disk has answered another thread, since a disk that
+ *   damages blocks may as well hang. A disk that fails to answer is reported and nothing is deleted.
  * - A row is there only once its file is whole, and a file is deleted only once it is settled that its row is gone (it
  *   stands in `doomed` until then). A file without a row, of a crash between the two, is swept at the next start.
  * - After `commit` a crash loses nothing; after a sync of the file system too, neither does a power cut (of a database
@@ -52,6 +53,8 @@ export class BlockDisk {
   readonly #settle: StatementSync;
   readonly #total: DiskTotal;
   #begun = false;
+  /** Found damaged, and not deleted yet. */
+  readonly #damagedRows = new Map<BlockKey, Row>();
   /** Calls of `putAll` whose files are being written. */
   #putting = 0;
   /** Large files written, and doomed, since the last commit; and those deleted since, still in `doomed`. */
@@ -108,7 +111,7 @@ export class BlockDisk {
   }
 
   has(key: BlockKey): boolean {
-    return this.#attempt(() => this.#rows.has(key)) ?? false;
+    return !this.#damagedRows.has(key) && (this.#attempt(() => this.#rows.has(key)) ?? false);
   }
 
   get(key: BlockKey): MaybePromise<Uint8Array | undefined> {
@@ -124,7 +127,7 @@ export class BlockDisk {
 
   /** Bytes `start`..`end` will be read soon. */
   expect(key: BlockKey, start: number, end: number): void {
-    const row = this.#attempt(() => this.#rows.findLarge(key));
+    const row = this.#damagedRows.has(key) ? undefined : this.#attempt(() => this.#rows.findLarge(key));
     if (!row) return;
     const { from, to } = pagesAround(row, start, Math.min(end, row.size));
     this.#files.expect(row.id, from, to);
@@ -276,12 +279,13 @@ export class BlockDisk {
 
   #insertRow(id: number, key: BlockKey, bytes: Uint8Array): void {
     this.begin();
+    this.#deleteDamaged(key);
     this.#rows.insert(id, key, bytes);
     this.#total.count(bytes.length, 1);
   }
 
   #row(key: BlockKey): Row | undefined {
-    return this.#attempt(() => this.#rows.find(key));
+    return this.#damagedRows.has(key) ? undefined : this.#attempt(() => this.#rows.find(key));
   }
 
   #read(key: BlockKey, row: Row, start: number, end: number, scratch?: Scratch): MaybePromise<Uint8Array | undefined> {
@@ -305,16 +309,28 @@ export class BlockDisk {
     }
   }
 
-  /** A disk that cannot be written to leaves the row; the block then is damaged at each read, and absent each time. */
+  /** A disk that cannot be written to leaves the row: the next start finds it again. */
   #damaged(key: BlockKey, row: Row): undefined {
+    if (this.#damagedRows.has(key)) return;
+    this.#damagedRows.set(key, row);
     this.#options.onDamage(key);
-    this.#attempt(() => {
-      // Where files are being written, a commit now would give their numbers out as settled: the next start would not sweep them.
-      const alone = !this.#begun && this.#putting === 0;
-      // Read in another thread, it may have been deleted meanwhile.
-      if (this.#rows.find(key)?.id === row.id) this.#deleteRow(row.id, row.size, row.data === null, key);
-      if (alone) this.commit();
+    void this.answers().then(() => {
+      if (!this.#database.isOpen) return;
+      this.#attempt(() => {
+        // Where files are being written, a commit now would give their numbers out as settled: the next start would not sweep them.
+        const alone = !this.#begun && this.#putting === 0;
+        this.#deleteDamaged(key);
+        if (alone) this.commit();
+      });
     });
+  }
+
+  #deleteDamaged(key: BlockKey): void {
+    const row = this.#damagedRows.get(key);
+    if (!row) return;
+    // Read in another thread, it may have been deleted meanwhile.
+    if (this.#rows.find(key)?.id === row.id) this.#deleteRow(row.id, row.size, row.data === null, key);
+    this.#damagedRows.delete(key);
   }
 
   #deleteRow(id: number, size: number, large: boolean, key?: BlockKey): void {

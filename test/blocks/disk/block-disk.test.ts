@@ -2,9 +2,10 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { type BlockKey, blockKey } from '../../../src/blocks/block.ts';
+import { type Block, type BlockKey, blockKey } from '../../../src/blocks/block.ts';
 import { BlockDisk } from '../../../src/blocks/disk/block-disk.ts';
 import { Scratch } from '../../cli/support/scratch.ts';
+import { until } from '../../support/daemon.ts';
 import { makeBlock } from '../../support/make-block.ts';
 
 const large = (seed: string) => makeBlock(seed.repeat(40_000));
@@ -43,4 +44,48 @@ test('files of blocks that were being written are swept, also where a damaged bl
   const next = open(directory);
   expect(filesIn(directory)).toEqual([firstFile]);
   next.close();
+});
+
+test('a damaged block is absent at once, deleted only once the disk has answered, and may be kept anew before', async () => {
+  using scratch = new Scratch();
+  const damaged: BlockKey[] = [];
+  const directory = scratch.at('blocks');
+  const disk = open(directory, damaged);
+  const both = [large('a'), large('b')];
+  const keys = both.map(({ cid }) => blockKey(cid));
+  await disk.putAll(new Map(both.map((block) => [blockKey(block.cid), block])));
+  disk.commit();
+  for (const file of filesIn(directory)) writeFileSync(file, 'damaged');
+  for (const key of keys) expect(await disk.get(key)).toBeUndefined();
+  const [first, second] = keys as [BlockKey, BlockKey];
+  await disk.putAll(new Map([[first, both[0] as Block]]));
+  disk.commit();
+  await until('the other is deleted', () => disk.totals.blocks === 1);
+  expect(damaged).toEqual(keys);
+  expect(Buffer.from((await disk.get(first)) ?? []).equals((both[0] as Block).bytes)).toBe(true);
+  expect(disk.has(second)).toBe(false);
+  disk.close();
+  const next = open(directory);
+  expect([next.has(first), next.has(second), filesIn(directory).length]).toEqual([true, false, 1]);
+  next.close();
+});
+
+test('a block that is found damaged while the disk is silent is not deleted in the thread that found it', async () => {
+  using scratch = new Scratch();
+  const directory = scratch.at('blocks');
+  const disk = open(directory);
+  const block = large('a');
+  const key = blockKey(block.cid);
+  await disk.putAll(new Map([[key, block]]));
+  disk.commit();
+  for (const file of filesIn(directory)) writeFileSync(file, 'damaged');
+  const { promise: silence, resolve: answer } = Promise.withResolvers<void>();
+  disk.answers = () => silence;
+  expect(await disk.get(key)).toBeUndefined();
+  for (let turns = 0; turns < 100; turns++) await new Promise(setImmediate);
+  expect(disk.totals.blocks).toBe(1);
+  expect([disk.has(key), disk.ends(key), disk.getRange(key, 0, 1)]).toEqual([false, undefined, undefined]);
+  answer();
+  await until('it is deleted', () => disk.totals.blocks === 0);
+  disk.close();
 });

@@ -1,0 +1,49 @@
+/**
+ * How much of its bound the cache fills: all that it takes on the disk, its index and SQLite's journal included, stays below
+ * it, also while something is written, since room is made first.
+ */
+import { spaceOf } from '../blocks/disk/disk-total.ts';
+import type { CacheDisk } from './cache-disk.ts';
+
+/** SQLite's journal: what two turns write, their blocks and the pages of the tables. */
+const MAX_JOURNAL_BYTES = 12 * 1024 * 1024;
+/** Unused pages of the index that are kept for the next rows, as a share of the bound. */
+const SPARE_SHARE = 1 / 64;
+
+export class CacheRoom {
+  readonly limitBytes: number;
+  evictions = 0;
+
+  constructor(limitBytes: number) {
+    this.limitBytes = limitBytes;
+  }
+
+  /** What blocks and index may take. */
+  get bytes(): number {
+    return this.limitBytes - Math.min(MAX_JOURNAL_BYTES, this.limitBytes / 32) - this.spareBytes;
+  }
+
+  /** Unused pages that are kept. */
+  get spareBytes(): number {
+    return Math.floor(this.limitBytes * SPARE_SHARE);
+  }
+
+  /** Evicts until `bytes` more have room; false where only pinned blocks are left. Needs a commit. @throws the disk's error */
+  make({ disk, usage }: CacheDisk, bytes: number): boolean {
+    let excess = disk.spaceBytes + bytes - this.bytes;
+    while (excess > 0) {
+      const victims = usage.victims(this.limitBytes);
+      if (victims.length === 0) return false;
+      for (const { key, size } of victims) {
+        disk.delete(key);
+        usage.delete(key);
+        this.evictions++;
+        excess -= spaceOf(size);
+        if (excess <= 0) break;
+      }
+      // What was guessed of each is counted again: pages become free only as a whole.
+      if (excess <= 0) excess = disk.spaceBytes + bytes - this.bytes;
+    }
+    return true;
+  }
+}
