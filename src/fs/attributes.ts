@@ -2,7 +2,8 @@
  * Nodes as their attributes: nothing here is read or waited for.
  */
 import { type Attributes, type Entry, ROOT_NODE } from './file-system.ts';
-import { isDirectory, type Node, type NodeTable } from './node-table.ts';
+import { isDirectory, type Node } from './node.ts';
+import type { NodeTable } from './node-table.ts';
 
 /** The root directory's: it belongs to whoever mounts, and its names come and go. */
 export const ROOT_ATTRIBUTES: Attributes = {

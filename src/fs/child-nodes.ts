@@ -12,7 +12,8 @@ import { NO_METADATA, type UnixfsEntry } from '../unixfs/unixfs-entry.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
 import type { NodeId, NodeKind } from './file-system.ts';
 import type { MountedVolume, Owner } from './mounted-volume.ts';
-import type { Appearance, Node, NodeTable } from './node-table.ts';
+import type { Appearance, Node } from './node.ts';
+import type { NodeTable } from './node-table.ts';
 
 /** Where a child stands: a name in a directory of a volume. */
 export interface Place {

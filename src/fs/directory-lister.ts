@@ -19,7 +19,8 @@ import type { ChildNodes, Place } from './child-nodes.ts';
 import type { ListedEntry, RequestContext } from './file-system.ts';
 import { contentInode } from './inode-number.ts';
 import type { MountedVolume } from './mounted-volume.ts';
-import type { DirectoryNode, Node, NodeTable } from './node-table.ts';
+import type { DirectoryNode, Node } from './node.ts';
+import type { NodeTable } from './node-table.ts';
 import { NodeWant } from './node-want.ts';
 
 export type Fill = (entry: ListedEntry) => boolean;

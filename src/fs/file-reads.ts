@@ -16,7 +16,8 @@ import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
 import { type ByteRange, type EarlierFailure, FailedReads, withinGrace } from './failed-reads.ts';
 import type { NodeId, RequestContext } from './file-system.ts';
 import type { MountedVolume } from './mounted-volume.ts';
-import type { ContentNode } from './node-table.ts';
+import type { ContentNode } from './node.ts';
+import type { NodeTable } from './node-table.ts';
 import { NodeWant } from './node-want.ts';
 import type { ReadObserver } from './read-observer.ts';
 
@@ -38,14 +39,16 @@ interface Attempt extends ByteRange {
 
 export class FileReads {
   readonly #unixfs: UnixfsReader;
+  readonly #nodes: NodeTable;
   readonly #now: () => number;
   readonly #observers: readonly ReadObserver[];
   readonly #failures: FailedReads;
   readonly #scratch = new Scratch(SCRATCH_BYTES);
   readonly #indexes = new LRUCache<NodeId, FileIndex>({ max: FILES_KEPT });
 
-  constructor(unixfs: UnixfsReader, now: () => number, observers: readonly ReadObserver[]) {
+  constructor(unixfs: UnixfsReader, nodes: NodeTable, now: () => number, observers: readonly ReadObserver[]) {
     this.#unixfs = unixfs;
+    this.#nodes = nodes;
     this.#now = now;
     this.#observers = observers;
     this.#failures = new FailedReads(now);
@@ -96,7 +99,7 @@ export class FileReads {
     if (codecOf(node.key) === CODEC_RAW && !node.sizeVerified) {
       // Its size is what a link claimed: the first read takes the whole block, to see. Never a silent truncation.
       attempt.failed = { from: 0, to: node.sizeBytes };
-      return chain(blocks.get(cidOf(node.key), want), (block) => [verified(node, block).subarray(from, to)]);
+      return chain(blocks.get(cidOf(node.key), want), (block) => [this.#verified(node, block).subarray(from, to)]);
     }
     const onFailure: OnFailure = (offset, length) => {
       attempt.failed ??= { from: offset, to: offset + length };
@@ -105,6 +108,12 @@ export class FileReads {
     // The scratch is for what is answered in this turn.
     if (!(extents instanceof Promise)) return readExtents(blocks, extents, want, onFailure, this.#scratch);
     return extents.then((located) => readExtents(blocks, located, want, onFailure));
+  }
+
+  #verified(node: ContentNode, block: Uint8Array): Uint8Array {
+    if (block.length !== node.sizeBytes) throw sizeDiffers(node.sizeBytes, block.length);
+    this.#nodes.sizeVerified(node);
+    return block;
   }
 
   #index(node: ContentNode): FileIndex {
@@ -147,10 +156,4 @@ export class FileReads {
     for (const volume of volumes) volume.note(error);
     throw error;
   }
-}
-
-function verified(node: ContentNode, block: Uint8Array): Uint8Array {
-  if (block.length !== node.sizeBytes) throw sizeDiffers(node.sizeBytes, block.length);
-  node.sizeVerified = true;
-  return block;
 }

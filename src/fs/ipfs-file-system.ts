@@ -26,8 +26,9 @@ import {
   ROOT_NODE,
 } from './file-system.ts';
 import type { MountedVolume, VolumeSpec } from './mounted-volume.ts';
+import { type ContentNode, type DirectoryNode, isDirectory, type Node } from './node.ts';
 import { type NextNumbers, NO_RECORDER, type NodeEvent, type NodeRecorder } from './node-recorder.ts';
-import { type ContentNode, type DirectoryNode, isDirectory, type Node, NodeTable } from './node-table.ts';
+import { NodeTable } from './node-table.ts';
 import { NodeWant } from './node-want.ts';
 import type { ReadObserver } from './read-observer.ts';
 import { restoreNodes } from './restore-nodes.ts';
@@ -78,7 +79,7 @@ export class IpfsFileSystem implements FileSystem {
     this.#children = new ChildNodes(unixfs, this.#nodes);
     this.#siblingsAhead = new SiblingsAhead(unixfs);
     this.#lister = new DirectoryLister(unixfs, this.#nodes, this.#children, this.#siblingsAhead, now);
-    this.#reads = new FileReads(unixfs, now, options.observers ?? []);
+    this.#reads = new FileReads(unixfs, this.#nodes, now, options.observers ?? []);
   }
 
   /** Adds a name to the root directory: at once, whatever the network does. @throws VOLUME_EXISTS */

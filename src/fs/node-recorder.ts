@@ -12,7 +12,7 @@
 import type { CID } from 'multiformats/cid';
 import type { NodeId, NodeKind } from './file-system.ts';
 import type { MountedVolume } from './mounted-volume.ts';
-import type { ContentNode, Node } from './node-table.ts';
+import type { ContentNode, Node } from './node.ts';
 
 export interface NodeRecorder {
   /** Told before any node of the volume's. Told again where a volume that was removed is there again. */

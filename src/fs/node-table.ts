@@ -6,60 +6,23 @@
  *
  * A number is never used twice. A node lives while its look-ups are counted; `forget` gives its memory back. All a node
  * means is plain data, and the recorder is told of it, so that another process can take the table over.
+ *
+ * A directory is one object for as long as it lives; content is packed (`ContentNodes`), and an object of it says how things
+ * were when it was asked for.
  */
+import { CodedError } from '../base/errors.ts';
 import type { ContentKey } from '../unixfs/content-key.ts';
-import { type NodeId, type NodeKind, ROOT_NODE } from './file-system.ts';
+import { ContentNodes } from './content-nodes.ts';
+import { type NodeId, ROOT_NODE } from './file-system.ts';
 import { contentInode, placeInode } from './inode-number.ts';
 import type { MountedVolume, Owner } from './mounted-volume.ts';
+import { type Appearance, type ContentNode, type DirectoryNode, isDirectory, type Node } from './node.ts';
 import { NO_RECORDER, type NodeRecorder } from './node-recorder.ts';
 import { VolumeSet } from './volume-set.ts';
 
-/** How content is shown. One object for all raw files of an owner, so that a node stays small. */
-export interface Appearance {
-  readonly kind: NodeKind;
-  readonly mode: number;
-  readonly mtimeSeconds: number;
-  readonly mtimeNanoseconds: number;
-  readonly owner: Owner;
-}
-
-/** A file or symlink. */
-export interface ContentNode {
-  readonly id: NodeId;
-  readonly key: ContentKey;
-  readonly sizeBytes: number;
-  readonly appearance: Appearance;
-  lookups: number;
-  holders: VolumeSet;
-  /** False while `sizeBytes` is only what a link claimed of a raw block. */
-  sizeVerified: boolean;
-}
-
-export interface DirectoryNode {
-  readonly id: NodeId;
-  readonly key: ContentKey;
-  readonly appearance: Appearance;
-  readonly parent: NodeId;
-  /** Its name there, a character a byte. */
-  readonly name: string;
-  readonly volume: MountedVolume;
-  lookups: number;
-  /** Until when a listing waits for its children; `DirectoryLister` says why it outlasts one call. */
-  childrenDeadlineMs: number;
-  /** 0 until somebody asks; see `NodeTable.inode`. */
-  inode: number;
-}
-
-export type Node = ContentNode | DirectoryNode;
-
-export function isDirectory(node: Node): node is DirectoryNode {
-  return 'parent' in node;
-}
-
 export class NodeTable {
-  readonly #nodes = new Map<NodeId, Node>();
-  /** By owner, then content; a second node of one content and another claimed size has the size behind its key. */
-  readonly #contents = new Map<Owner, Map<string, ContentNode>>();
+  readonly #contents = new ContentNodes();
+  readonly #directories = new Map<NodeId, DirectoryNode>();
   /** By parent and name. */
   readonly #places = new Map<string, DirectoryNode>();
   readonly #recorder: NodeRecorder;
@@ -70,7 +33,7 @@ export class NodeTable {
   }
 
   get size(): number {
-    return this.#nodes.size;
+    return this.#directories.size + this.#contents.size;
   }
 
   /** Every number from here on is new. */
@@ -79,30 +42,28 @@ export class NodeTable {
   }
 
   get(id: NodeId): Node | undefined {
-    return this.#nodes.get(id);
+    return this.#directories.get(id) ?? this.#contents.get(id);
   }
 
   /** The number by which `stat` shows it, which holds longer than the node does. */
   inode(node: Node): number {
     if (!isDirectory(node)) return contentInode(node.key);
     if (node.inode === 0) {
-      const above = this.#nodes.get(node.parent);
+      const above = this.#directories.get(node.parent);
       node.inode = placeInode(above ? this.inode(above) : ROOT_NODE, node.name);
     }
     return node.inode;
   }
 
-  /** Goes on while nodes come and go: those that come are seen too. */
-  nodes(): IterableIterator<Node> {
-    return this.#nodes.values();
+  /** Goes on while nodes come and go: those may be seen or not. */
+  *nodes(): Generator<Node, undefined> {
+    yield* this.#directories.values();
+    yield* this.#contents.nodes();
   }
 
-  /** With `sizeBytes`, the node of that size alone: what a lying link claims must not stick to an honest one. */
+  /** Of a raw block the node of that size alone: what a lying link claims must not stick to an honest one. */
   content(owner: Owner, key: ContentKey, sizeBytes?: number): ContentNode | undefined {
-    const contents = this.#contents.get(owner);
-    const node = contents?.get(key);
-    if (!node || sizeBytes === undefined || node.sizeBytes === sizeBytes) return node;
-    return contents?.get(sizedKey(key, sizeBytes));
+    return this.#contents.find(owner, key, sizeBytes);
   }
 
   addContent(
@@ -114,7 +75,7 @@ export class NodeTable {
   ): ContentNode {
     const holders = VolumeSet.empty.with(volume);
     const node: ContentNode = { id: this.#nextId++, key, sizeBytes, appearance, lookups: 0, holders, sizeVerified };
-    this.#keepContent(node);
+    this.#contents.set(node);
     return node;
   }
 
@@ -146,26 +107,35 @@ export class NodeTable {
     return node;
   }
 
-  /** Counts one look-up more, of whoever is told of the node next. */
+  /** Counts one look-up more, of whoever is told of the node next. @throws INTERNAL where it has ended */
   count(node: Node): void {
-    if (node.lookups++ === 0) this.#recorder.added(node);
-    else this.#recorder.counted(node, node.lookups - 1);
+    if (!this.#refresh(node)) throw new CodedError('INTERNAL', `node ${node.id} has ended`);
+    const before = node.lookups;
+    this.#setLookups(node, before + 1);
+    if (before === 0) this.#recorder.added(node);
+    else this.#recorder.counted(node, before);
   }
 
   /** One more volume holds the file, if it did not already. */
   hold(node: ContentNode, volume: MountedVolume): void {
+    if (!this.#refresh(node)) return;
     const holders = node.holders.with(volume);
     if (holders === node.holders) return;
-    node.holders = holders;
+    this.#contents.setHolders(node, holders);
     if (node.lookups > 0) this.#recorder.held(node, volume);
+  }
+
+  /** A raw block was read, and measures what its link claimed. */
+  sizeVerified({ id }: ContentNode): void {
+    this.#contents.setSizeVerified(id);
   }
 
   /** Takes `count` look-ups back. Unknown numbers are ignored. */
   forget(id: NodeId, count: number): void {
-    const node = this.#nodes.get(id);
+    const node = this.get(id);
     if (!node || node.lookups === 0) return;
     const before = node.lookups;
-    node.lookups = Math.max(0, before - count);
+    this.#setLookups(node, Math.max(0, before - count));
     if (node.lookups > 0) this.#recorder.counted(node, before);
     else {
       this.#recorder.ended(node);
@@ -175,21 +145,32 @@ export class NodeTable {
 
   /** Ends a node that nobody holds; one that has ended already is ignored. */
   dropUnused(node: Node): void {
-    if (node.lookups === 0) this.#drop(node);
+    if (this.#refresh(node) && node.lookups === 0) this.#drop(node);
   }
 
   /** Puts back a node that another process gave out; numbers go on behind the largest. Tells the recorder nothing. */
   restore(node: Node): void {
     this.reserve(node.id + 1);
-    const same = this.#nodes.get(node.id);
-    if (same) this.#drop(same);
+    this.restoreEnd(node.id);
     if (isDirectory(node)) this.#keepDirectory(node);
-    else this.#keepContent(node);
+    else this.#contents.set(node);
+  }
+
+  /** Its look-ups, as another process counted them, likewise. */
+  restoreCount(id: NodeId, lookups: number): void {
+    const node = this.get(id);
+    if (node) this.#setLookups(node, lookups);
+  }
+
+  /** One more volume that held it, likewise. */
+  restoreHolder(id: NodeId, volume: MountedVolume): void {
+    const node = this.#contents.get(id);
+    if (node) this.#contents.setHolders(node, VolumeSet.restored([...node.holders.volumes, volume]));
   }
 
   /** Ends a node of another process, likewise. */
   restoreEnd(id: NodeId): void {
-    const node = this.#nodes.get(id);
+    const node = this.get(id);
     if (node) this.#drop(node);
   }
 
@@ -198,34 +179,27 @@ export class NodeTable {
     this.#nextId = Math.max(this.#nextId, id);
   }
 
-  #drop(node: Node): void {
-    if (!this.#nodes.delete(node.id)) return;
-    if (isDirectory(node)) {
-      const place = placeKey(node.parent, node.name);
-      if (this.#places.get(place) === node) this.#places.delete(place);
-      return;
-    }
-    const { owner } = node.appearance;
-    const contents = this.#contents.get(owner);
-    if (!contents) return;
-    if (contents.get(node.key) === node) contents.delete(node.key);
-    else contents.delete(sizedKey(node.key, node.sizeBytes));
-    if (contents.size === 0) this.#contents.delete(owner);
+  #refresh(node: Node): boolean {
+    return isDirectory(node) ? this.#directories.get(node.id) === node : this.#contents.refresh(node);
   }
 
-  #keepContent(node: ContentNode): void {
-    this.#nodes.set(node.id, node);
-    const { owner } = node.appearance;
-    let contents = this.#contents.get(owner);
-    if (!contents) {
-      contents = new Map();
-      this.#contents.set(owner, contents);
+  #setLookups(node: Node, lookups: number): void {
+    if (isDirectory(node)) node.lookups = lookups;
+    else this.#contents.setLookups(node, lookups);
+  }
+
+  #drop(node: Node): void {
+    if (!isDirectory(node)) {
+      this.#contents.delete(node.id);
+      return;
     }
-    contents.set(contents.has(node.key) ? sizedKey(node.key, node.sizeBytes) : node.key, node);
+    this.#directories.delete(node.id);
+    const place = placeKey(node.parent, node.name);
+    if (this.#places.get(place) === node) this.#places.delete(place);
   }
 
   #keepDirectory(node: DirectoryNode): void {
-    this.#nodes.set(node.id, node);
+    this.#directories.set(node.id, node);
     const place = placeKey(node.parent, node.name);
     const there = this.#places.get(place);
     // The younger one stands there, in whichever order they are restored.
@@ -235,8 +209,4 @@ export class NodeTable {
 
 function placeKey(parent: NodeId, name: string): string {
   return `${parent}/${name}`;
-}
-
-function sizedKey(key: ContentKey, sizeBytes: number): string {
-  return `${key}#${sizeBytes}`;
 }

@@ -6,16 +6,15 @@
  * ended before the events began.
  */
 import type { ContentKey } from '../unixfs/content-key.ts';
-import type { MountedVolume, Owner } from './mounted-volume.ts';
+import type { MountedVolume } from './mounted-volume.ts';
 import type { NodeAddedEvent, NodeEvent } from './node-recorder.ts';
-import { type Appearance, isDirectory, type NodeTable } from './node-table.ts';
+import type { NodeTable } from './node-table.ts';
 import type { RootDirectory } from './root-directory.ts';
 import { VolumeSet } from './volume-set.ts';
 
 /** Applies `events` in order. Takes time in proportion to them, in one turn. */
 export function restoreNodes(events: Iterable<NodeEvent>, nodes: NodeTable, root: RootDirectory): void {
   const volumes = new Map<number, MountedVolume>();
-  const appearances = new Map<Owner, Appearance>();
   for (const event of events) {
     switch (event.type) {
       case 'volume':
@@ -25,17 +24,14 @@ export function restoreNodes(events: Iterable<NodeEvent>, nodes: NodeTable, root
         root.restoreRemoval(event.serial);
         break;
       case 'node':
-        restoreNode(event, nodes, volumes, appearances);
+        restoreNode(event, nodes, volumes);
         break;
-      case 'count': {
-        const node = nodes.get(event.id);
-        if (node) node.lookups = event.lookups;
+      case 'count':
+        nodes.restoreCount(event.id, event.lookups);
         break;
-      }
       case 'held': {
-        const node = nodes.get(event.id);
         const volume = volumes.get(event.serial);
-        if (node && volume && !isDirectory(node)) node.holders = VolumeSet.restored([...node.holders.volumes, volume]);
+        if (volume) nodes.restoreHolder(event.id, volume);
         break;
       }
       case 'ended':
@@ -48,28 +44,13 @@ export function restoreNodes(events: Iterable<NodeEvent>, nodes: NodeTable, root
   }
 }
 
-function restoreNode(
-  event: NodeAddedEvent,
-  nodes: NodeTable,
-  volumes: ReadonlyMap<number, MountedVolume>,
-  appearances: Map<Owner, Appearance>,
-): void {
-  const { id, lookups, content, place } = event;
+function restoreNode(event: NodeAddedEvent, nodes: NodeTable, volumes: ReadonlyMap<number, MountedVolume>): void {
+  const { id, lookups, content, place, kind, mode, mtimeSeconds, mtimeNanoseconds } = event;
   const held = event.volumes.map((serial) => volumes.get(serial)).filter((volume) => volume !== undefined);
   const [volume] = held;
   if (!volume) return;
-  const appearance = appearanceOf(event, volume.owner, appearances);
+  const appearance = { kind, mode, mtimeSeconds, mtimeNanoseconds, owner: volume.owner };
   const base = { id, lookups, key: event.key as ContentKey, appearance };
   if (place) nodes.restore({ ...base, ...place, volume, childrenDeadlineMs: 0, inode: 0 });
   else if (content) nodes.restore({ ...base, ...content, holders: VolumeSet.restored(held) });
-}
-
-/** One object for all plain files of an owner, as `ChildNodes` has it. */
-function appearanceOf(event: NodeAddedEvent, owner: Owner, plain: Map<Owner, Appearance>): Appearance {
-  const { kind, mode, mtimeSeconds, mtimeNanoseconds } = event;
-  const appearance = { kind, mode, mtimeSeconds, mtimeNanoseconds, owner };
-  if (kind !== 'file' || mode !== owner.fileMode || mtimeSeconds !== 0 || mtimeNanoseconds !== 0) return appearance;
-  const known = plain.get(owner);
-  if (!known) plain.set(owner, appearance);
-  return known ?? appearance;
 }

@@ -22,7 +22,7 @@ import type { LinkTable } from '../../unixfs/link-table.ts';
 import type { UnixfsReader } from '../../unixfs/unixfs-reader.ts';
 import { alikeFirst, blockBytes, endingOf, SMALL_FILE_BYTES, smallestFirst, totalBytes, upTo } from '../link-order.ts';
 import type { MountedVolume } from '../mounted-volume.ts';
-import type { DirectoryNode } from '../node-table.ts';
+import type { DirectoryNode } from '../node.ts';
 import { AheadAllowance } from './ahead-allowance.ts';
 import { UsualNames } from './usual-names.ts';
 import { WholeDirectories } from './whole-directories.ts';

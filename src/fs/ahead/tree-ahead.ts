@@ -17,7 +17,8 @@ import type { UnixfsEntry } from '../../unixfs/unixfs-entry.ts';
 import type { UnixfsReader } from '../../unixfs/unixfs-reader.ts';
 import type { NodeId } from '../file-system.ts';
 import type { MountedVolume } from '../mounted-volume.ts';
-import { type DirectoryNode, isDirectory, type NodeTable } from '../node-table.ts';
+import { type DirectoryNode, isDirectory } from '../node.ts';
+import type { NodeTable } from '../node-table.ts';
 
 const FIRST_ALLOWANCE = 8;
 /** Of all directories that a walk listed, whatever their order: none that goes on stays at the beginning. */

@@ -6,8 +6,8 @@
  */
 import { renameSync, rmSync } from 'node:fs';
 import type { MountedVolume } from '../../fs/mounted-volume.ts';
+import { isDirectory, type Node } from '../../fs/node.ts';
 import type { RecordedState } from '../../fs/node-recorder.ts';
-import { isDirectory, type Node } from '../../fs/node-table.ts';
 import { JournalFile } from './journal-file.ts';
 import { keptLookups } from './kept-lookups.ts';
 import { EventEncoder, maximalBytes } from './node-events.ts';

@@ -9,8 +9,8 @@ import { CID } from 'multiformats/cid';
 import { CodedError } from '../../base/errors.ts';
 import type { NodeKind } from '../../fs/file-system.ts';
 import type { MountedVolume } from '../../fs/mounted-volume.ts';
+import { isDirectory, type Node } from '../../fs/node.ts';
 import type { NextNumbers, NodeAddedEvent, NodeEvent } from '../../fs/node-recorder.ts';
-import { isDirectory, type Node } from '../../fs/node-table.ts';
 
 const TYPES = { volume: 1, volumeRemoved: 2, content: 3, directory: 4, count: 5, held: 6, ended: 7, next: 8 } as const;
 
