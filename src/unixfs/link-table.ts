@@ -16,7 +16,8 @@ export interface LinkSink {
 
 export class LinkTable {
   readonly count: number;
-  readonly #bytes: Uint8Array;
+  /** As a `Buffer`, since making one for each key would cost more than the key. */
+  readonly #bytes: Buffer;
   /** Four a link: start and end of its CID, start and end of its name. */
   readonly #positions: Uint32Array;
   readonly #sizes: Float64Array;
@@ -26,7 +27,7 @@ export class LinkTable {
 
   /** Takes over the arrays; `positions` as above, `sizes` NaN where a link states none. */
   constructor(bytes: Uint8Array, positions: Uint32Array, sizes: Float64Array) {
-    this.#bytes = bytes;
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#positions = positions;
     this.#sizes = sizes;
     this.count = sizes.length;

@@ -58,7 +58,7 @@ function listed(name: string, index: number, known: boolean): ListedEntry {
 function listAll(names: readonly string[], sizeBytes: number, withAttributes: boolean): Unpacked[] {
   const all: Unpacked[] = [];
   for (let offset = 0; ; offset = all.at(-1)?.next ?? 0) {
-    const packer = new DirectoryPacker(1, offset, sizeBytes, withAttributes);
+    const packer = new DirectoryPacker(1, offset, Buffer.alloc(sizeBytes, 0xee), withAttributes);
     for (const [index, name] of names.entries()) {
       if (index >= packer.cursor && !packer.fill(listed(name, index, index % 3 !== 0))) break;
     }

@@ -27,11 +27,11 @@ export class DirectoryPacker {
   readonly #view: DataView;
   #used = 0;
 
-  /** Begins with what is left of `.` (the directory of number `inode`) and `..` from `offset` on. */
-  constructor(inode: number, offset: number, sizeBytes: number, withAttributes: boolean) {
+  /** Fills `bytes`, first with what is left of `.` (the directory of number `inode`) and `..` from `offset` on. */
+  constructor(inode: number, offset: number, bytes: Buffer, withAttributes: boolean) {
     this.#withAttributes = withAttributes;
-    this.#bytes = Buffer.allocUnsafe(sizeBytes);
-    this.#view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, sizeBytes);
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.cursor = Math.max(0, offset - OWN_ENTRIES);
     if (offset < 1) this.#add(DOT, inode, FILE_TYPES.directory, 1, undefined);
     const parent = inode === ROOT_NODE ? ROOT_NODE : UNKNOWN_INODE;

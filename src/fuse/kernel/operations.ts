@@ -13,6 +13,7 @@ import type { AnswerWriter } from './answer-writer.ts';
 import type { EncodedRequest } from './decode-request.ts';
 import { DirectoryPacker } from './directory-packer.ts';
 import type { PendingRequest } from './pending-request.ts';
+import { SpareBuffers } from './spare-buffers.ts';
 import { setUint64, writeAbsence, writeAttributesOut, writeEntry } from './structures.ts';
 
 export interface Collaborators {
@@ -86,18 +87,22 @@ const read: Handler = (to, request, encoded) => {
   return chain(to.fileSystem.read(request.node, offset, sizeBytes, request), answer);
 };
 
+const listings = new SpareBuffers();
+
 const list =
   (withAttributes: boolean): Handler =>
   (to, request, encoded) => {
     const { offset, sizeBytes } = encoded.read();
     checkAnswerSize(sizeBytes);
     return chain(to.fileSystem.attributes(request.node, request), ({ inode }) => {
-      const packer = new DirectoryPacker(inode, offset, sizeBytes, withAttributes);
+      const memory = listings.take(sizeBytes);
+      const packer = new DirectoryPacker(inode, offset, memory, withAttributes);
       const takeBack = (): void => {
         for (const node of packer.lookedUp) to.fileSystem.forget(node, 1);
       };
       const answer = (): void => {
         if (!(claim(request) && to.answers.bytes(request.unique, [packer.bytes()]))) takeBack();
+        listings.give(memory);
       };
       const failed = (error: unknown): never => {
         takeBack();
