@@ -12,6 +12,7 @@ import { MemoryCache } from '../../src/cache/memory-cache.ts';
 import { Readahead } from '../../src/fs/ahead/readahead.ts';
 import { IpfsFileSystem } from '../../src/fs/ipfs-file-system.ts';
 import type { NodeRecorder } from '../../src/fs/node-recorder.ts';
+import type { BackgroundSuspects } from '../../src/prefetch/background-suspects.ts';
 import { LoopShare } from '../../src/prefetch/loop-share.ts';
 import { Prefetcher } from '../../src/prefetch/prefetcher.ts';
 import { ProfileStore } from '../../src/prefetch/profile-store.ts';
@@ -44,11 +45,22 @@ export interface Content extends AsyncDisposable {
   readonly prefetcher: Prefetcher;
 }
 
+/** Who remembers, for the processes that follow. */
+interface ContentObservers {
+  /** Is told what node numbers mean. */
+  readonly recorder?: NodeRecorder | undefined;
+  readonly suspects?: BackgroundSuspects | undefined;
+}
+
 /**
- * Opens the stores in the state directory, and asks no network. `recorder` is told what node numbers mean.
+ * Opens the stores in the state directory, and asks no network.
  * @throws what the stores do.
  */
-export async function openContent(config: Config, logger: Logger, recorder?: NodeRecorder): Promise<Content> {
+export async function openContent(
+  config: Config,
+  logger: Logger,
+  { recorder, suspects }: ContentObservers = {},
+): Promise<Content> {
   countBlocksWithTheHeap();
   const store = await LocalStore.open(join(config.stateDirectory, 'store'), {
     logger,
@@ -86,6 +98,7 @@ export async function openContent(config: Config, logger: Logger, recorder?: Nod
     unpinList,
     pinner: kubo?.control,
     pinnerIsOptional: config.kuboIsDefault,
+    suspects,
     logger,
     holdMs: () => loopShare.holdMs,
   });

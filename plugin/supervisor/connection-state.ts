@@ -13,6 +13,7 @@ interface ConnectionFiles {
   readonly nodes: string;
   readonly inFlight: string;
   readonly suspects: string;
+  readonly background: string;
 }
 
 /** Where each of it is, in a directory of the connection's own. */
@@ -22,6 +23,7 @@ export function connectionFiles(directory: string): ConnectionFiles {
     nodes: join(directory, 'nodes'),
     inFlight: join(directory, 'in-flight'),
     suspects: join(directory, 'suspects'),
+    background: join(directory, 'background'),
   };
 }
 

@@ -20,6 +20,7 @@ import { backoffMs } from '../blocks/queue/backoff.ts';
 import { cidOf, isInline } from '../unixfs/content-key.ts';
 import { leafOnDisk } from '../unixfs/leaf-ends.ts';
 import { decodeUnixfsEntry, type UnixfsEntry } from '../unixfs/unixfs-entry.ts';
+import type { BackgroundSuspects } from './background-suspects.ts';
 import type { BlockPlan, PlannedBlock } from './plan.ts';
 
 export interface FillCache extends Pick<BlockStore, 'has'> {
@@ -29,12 +30,16 @@ export interface FillCache extends Pick<BlockStore, 'has'> {
 
 export interface FillParts {
   readonly blocks: BlockReader;
+  /** Where ends of the process are remembered. */
+  readonly suspects?: BackgroundSuspects | undefined;
   /** What is here and may be evicted. */
   readonly cache: FillCache;
   readonly clock: Clock;
 }
 
 export interface FillOptions {
+  /** Whose content it is. */
+  readonly root: CID;
   readonly priority: 'profile' | 'background';
   readonly tally: BlockTally;
   readonly signal: AbortSignal;
@@ -79,9 +84,11 @@ const TURN_MS = 2;
 /** What a block is taken for whose size nobody claims. */
 const GUESSED_BLOCK_BYTES = 256 * 1024;
 
-/** One pass. @throws ABORTED */
+/** One pass. @throws ABORTED, INTERNAL for a volume of which daemons end */
 export async function fill(parts: FillParts, plan: BlockPlan, options: FillOptions): Promise<FillResult> {
-  return await new Pass(parts, plan, options).run();
+  const work = () => new Pass(parts, plan, options).run();
+  const { suspects } = parts;
+  return await (suspects ? suspects.guard(`${options.root}`, options.signal, work) : work());
 }
 
 class Pass {

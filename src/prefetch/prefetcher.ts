@@ -15,6 +15,7 @@ import { BlockTally } from '../blocks/block-tally.ts';
 import { type Clock, systemClock } from '../blocks/clock.ts';
 import type { MountedVolume } from '../fs/mounted-volume.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
+import type { BackgroundSuspects } from './background-suspects.ts';
 import type { BootProfile } from './boot-profile.ts';
 import { BootWatch } from './boot-watch.ts';
 import { ownKeys } from './content-keys.ts';
@@ -43,6 +44,8 @@ export interface PrefetcherParts {
   /** True where nobody asked for that node: it may not be there. */
   readonly pinnerIsOptional?: boolean;
   readonly logger: Logger;
+  /** Where ends of the process are remembered; closed here. */
+  readonly suspects?: BackgroundSuspects | undefined;
   readonly clock?: Clock;
   /** After a mount that begins a container, before anything but its profile is looked at or fetched. */
   readonly settleMs?: number;
@@ -87,7 +90,8 @@ export class Prefetcher {
   constructor(parts: PrefetcherParts) {
     this.#parts = parts;
     this.#clock = parts.clock ?? systemClock;
-    this.#fillParts = { blocks: parts.unixfs.blocks, cache: parts.cache, clock: this.#clock };
+    const { suspects } = parts;
+    this.#fillParts = { blocks: parts.unixfs.blocks, suspects, cache: parts.cache, clock: this.#clock };
     this.#unpinner = new Unpinner(this.#fillParts, parts);
   }
 
@@ -189,6 +193,7 @@ export class Prefetcher {
   /** Ends all work and keeps what was recorded. */
   async close(): Promise<void> {
     this.#closed.abort();
+    this.#parts.suspects?.close();
     for (const name of this.#jobs.keys()) this.unmounted(name);
     await this.#parts.profiles.settled();
   }

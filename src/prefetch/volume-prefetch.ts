@@ -114,6 +114,7 @@ export class VolumePrefetch {
       await this.#keepCounted(signal, whole);
     } catch (error) {
       if (!signal.aborted && codeOf(error) !== 'ABORTED') {
+        this.#lastError = messageChain(error);
         logger.error({ error: messageChain(error) }, 'prefetching ended by a defect');
       }
     }
@@ -195,8 +196,9 @@ export class VolumePrefetch {
   }
 
   #fillOptions(priority: FillOptions['priority'], signal: AbortSignal, fetch: boolean, whole: boolean): FillOptions {
-    const { tally, hasRoom, holdMs, onHere } = this.#options;
+    const { root, tally, hasRoom, holdMs, onHere } = this.#options;
     return {
+      root,
       priority,
       tally,
       signal,

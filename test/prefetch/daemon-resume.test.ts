@@ -1,4 +1,5 @@
 /** Prefetching goes on where it was when the daemon is replaced: nothing that came is fetched a second time. */
+import { join } from 'node:path';
 import type { CID } from 'multiformats/cid';
 import { expect, it } from 'vitest';
 import { startBlockGateway } from '../support/block-gateway.ts';
@@ -6,6 +7,7 @@ import { BlockMap } from '../support/block-map.ts';
 import { startDaemon, until } from '../support/daemon.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
 import { describeWith } from '../support/machine.ts';
+import { read, sha256 } from '../support/reading.ts';
 
 const FILES = 90;
 const FILE_BYTES = 30_000;
@@ -51,5 +53,37 @@ describeWith(['root', 'fuse'], 'a daemon that is replaced while it prefetches', 
     expect(answered.size).toBe(FILES + 1);
     // The container started once, before the first of them died.
     expect(daemon.log.filter((line) => line.includes('start-up complete'))).toEqual([]);
+  });
+
+  it.each([
+    ['an exception', 'throw new Error("a defect")'],
+    ['running out of memory, without a word', 'for (const kept = []; ; ) kept.push(new Array(1e6).fill(kept.length))'],
+  ])('is not begun again once three daemons have ended of it by %s, which status says', async (_how, crash) => {
+    const blocks = new BlockMap();
+    const dag = new DagBuilder(blocks);
+    // What memory lacks when a daemon starts, so that nobody but the background asks for it.
+    const inner = dag.directory([{ name: 'leaf', cid: dag.raw(Buffer.alloc(FILE_BYTES, 'leaf')), tsize: FILE_BYTES }]);
+    const root = dag.directory([{ name: 'inner', cid: inner }]);
+    await using gateway = await startBlockGateway(blocks);
+    gateway.hold = (cid) => (cid === root.toString() ? undefined : new Promise(() => {}));
+    const preload = encodeURIComponent(`process.on("SIGUSR2", () => { ${crash} })`);
+    const NODE_OPTIONS = `--max-old-space-size=96 --import=data:text/javascript,${preload}`;
+    await using daemon = await startDaemon({ gateways: [gateway.url], environment: { NODE_OPTIONS } });
+    const asked = () => gateway.asked.filter((cid) => cid === inner.toString()).length;
+    await daemon.mount('poisoned', root);
+    for (let ends = 1; ends <= 3; ends++) {
+      await until('it is fetched', () => asked() === ends);
+      process.kill(daemon.daemonPid, 'SIGUSR2');
+    }
+    const lastError = async () => (await daemon.status('poisoned')).lastError;
+    await until('status says so', async () => /^3 daemons ended/.test((await lastError()) ?? ''));
+    expect(asked()).toBe(3);
+    // A reader is served all the same.
+    gateway.hold = () => undefined;
+    expect((await read(join(daemon.mountRoot, 'poisoned', 'inner', 'leaf'))).result).toBe(
+      sha256(Buffer.alloc(FILE_BYTES, 'leaf')),
+    );
+    await using client = daemon.client();
+    await expect(client.prefetch('poisoned')).rejects.toThrow(/^3 daemons ended/);
   });
 });
