@@ -15,7 +15,7 @@ import type { CID } from 'multiformats/cid';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { runDirectoryOf } from '../../plugin/supervisor/run-directory.ts';
 import { SmallDisk } from '../disk/support/small-disk.ts';
-import { shell, start } from '../fuse/outside.ts';
+import { shell, start, startFor } from '../fuse/outside.ts';
 import { startBlockGateway } from '../support/block-gateway.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { startDaemon, type TestDaemon, until } from '../support/daemon.ts';
@@ -32,6 +32,8 @@ const FILES_A_DIRECTORY = 25;
 const SHARDED = 1000;
 /** A gateway's answer takes between these. */
 const DELAY_MS = [5, 40] as const;
+/** Of a reader who outlives three daemons, each of which takes some seconds to run out of memory on a busy machine. */
+const OUTLIVES_MS = 120_000;
 /** Less than the content, so that a second reading asks the gateway again. */
 const SETTINGS = { CACHE_SIZE: '8MiB', PREFETCH: 'none', READ_TIMEOUT: '20s' };
 
@@ -306,7 +308,7 @@ print(len(names), len(set(names)))`;
     const { hold } = gateway;
     gateway.hold = () => new Promise(() => undefined);
     let seen = gateway.asked.length;
-    const waiting = start('ls', join(mountpoint, 'tree', 'd2'));
+    const waiting = startFor(OUTLIVES_MS, 'ls', join(mountpoint, 'tree', 'd2'));
     for (let crash = 1; crash <= 3; crash++) {
       await until('a block is on its way', () => gateway.asked.length > seen);
       seen = gateway.asked.length;

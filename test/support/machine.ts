@@ -6,8 +6,18 @@ import { accessSync, closeSync, constants, existsSync, openSync, readFileSync } 
 import { delimiter, join } from 'node:path';
 import { describe, test } from 'vitest';
 import { KUBO_BINARY } from '../kubo/build.ts';
+import { memoryController } from './memory-cgroup.ts';
 
-export type Need = 'root' | 'fuse' | 'docker' | 'compose' | 'registry' | 'kubo' | 'systemd' | 'fixtures';
+export type Need =
+  | 'root'
+  | 'fuse'
+  | 'docker'
+  | 'compose'
+  | 'registry'
+  | 'kubo'
+  | 'systemd'
+  | 'memory-cgroup'
+  | 'fixtures';
 
 /** IPFS content by other projects, beside the checkout and not part of it. */
 export const FIXTURES = new URL('../../../shared/fixtures', import.meta.url).pathname;
@@ -37,6 +47,10 @@ const PROBES: Readonly<Record<Need, () => string | undefined>> = {
     const systems = readFileSync('/proc/filesystems', 'utf8');
     const unknown = ['cgroup2', 'overlay'].find((type) => !systems.includes(`\t${type}\n`));
     return unknown === undefined ? PROBES.root() : `the kernel has no ${unknown}`;
+  },
+  'memory-cgroup': () => {
+    const found = memoryController();
+    return typeof found === 'string' ? found : PROBES.root();
   },
   fixtures: () => (existsSync(FIXTURES) ? undefined : `${FIXTURES} is not there`),
 };
