@@ -13,6 +13,7 @@
  * queue.
  */
 import { RecentBest } from './recent-best.ts';
+import { SpareTrim } from './spare-trim.ts';
 
 /** Enough for 16 × 256 KiB = 4 MiB in the first round trip; performance of a fixed 10 (Kubo's readers) is the floor to beat. */
 const START_WINDOW = 16;
@@ -67,6 +68,7 @@ export class ConcurrencyWindow {
   readonly #rate = new RecentBest((a, b) => a > b);
   /** The quickest answer, and how large it was: its own bytes took a part of the time. */
   readonly #delay = new RecentBest((a, b) => a < b);
+  readonly #trim = new SpareTrim();
   #meanBytes = 0;
   /** What the present phase must beat, in requests: small blocks after a large one bring fewer bytes, and are no slower. */
   #basePace = 0;
@@ -80,6 +82,8 @@ export class ConcurrencyWindow {
   #saturated = 0;
   #bytesInFlightTimes = 0;
   #delays = 0;
+  /** What each answer took beyond its own bytes' time. */
+  #waysMs: number[] = [];
   #firstAnswerMs: number | undefined;
 
   /** Requests that may be in flight together, whoever asks. */
@@ -87,9 +91,11 @@ export class ConcurrencyWindow {
     return this.#window;
   }
 
-  /** The same for the background: half, until the path is known. */
+  /** The same for the background: half, until the path is known, and a little less beside readers. */
   get spareSize(): number {
-    return this.#phase === 'double' ? Math.max(MIN_WINDOW, Math.floor(this.#window / 2)) : this.#window;
+    if (this.#phase === 'double') return Math.max(MIN_WINDOW, Math.floor(this.#window / 2));
+    if (this.#phase === 'cruise' && this.#sharedRounds > 0) return Math.max(MIN_WINDOW, this.#trim.from(this.#window));
+    return this.#window;
   }
 
   /** False until it has found where more requests bring no more. */
@@ -116,6 +122,7 @@ export class ConcurrencyWindow {
     // What came while this one was under way, over the time that it took: in sum over a round, no burst distorts it.
     this.#bytesInFlightTimes += this.#received - receivedBefore;
     this.#delays += delayMs;
+    this.#waysMs.push(delayMs - this.#timeOf(bytes));
     if (saturated) this.#saturated++;
     if (forReader) this.#sharedRounds = READER_ROUNDS;
     if (this.#queueBuildsUp(nowMs, delayMs)) return;
@@ -133,10 +140,18 @@ export class ConcurrencyWindow {
 
   /** What the path holds, in requests: rate times delay, and the one that is on the link. */
   get #knee(): number {
-    const { value: rate } = this.#rate;
+    return this.#wayMs / this.#timeOf(this.#meanBytes) + 1;
+  }
+
+  /** What the quickest answer took beyond its own bytes' time. */
+  get #wayMs(): number {
     const { value: delayMs, of: bytes } = this.#delay;
-    const wayMs = Math.max(0, delayMs - bytes / rate);
-    return (rate * wayMs) / this.#meanBytes + 1;
+    return Math.max(0, delayMs - this.#timeOf(bytes));
+  }
+
+  /** On the link, at the best rate. */
+  #timeOf(bytes: number): number {
+    return bytes / this.#rate.value;
   }
 
   /** While doubling: the fourth answer already took twice the first one's time, so the rest stands in a queue. */
@@ -159,6 +174,10 @@ export class ConcurrencyWindow {
     const pace = rate / this.#meanBytes;
     const measured = this.#measuring;
     const best = this.#rate.value;
+    if (valid && shared && this.#phase === 'cruise') {
+      const standingMs = median(this.#waysMs) - this.#wayMs;
+      this.#trim.judge(standingMs, this.#timeOf(this.#meanBytes), rate / best, this.#window);
+    }
     this.#rate.add(rate, 0);
     this.#startRound();
     if (!valid) {
@@ -215,7 +234,12 @@ export class ConcurrencyWindow {
 
   #startRound(): void {
     this.#answers = this.#roundBytes = this.#saturated = this.#bytesInFlightTimes = this.#delays = 0;
+    this.#waysMs = [];
     this.#failedInRound = false;
     this.#firstAnswerMs = undefined;
   }
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 }

@@ -93,6 +93,30 @@ describe.each(LINKS)('$name', (link) => {
   });
 });
 
+it('leaves readers no standing queue where answers are late now and then, and the link a few per cent idle at most', async () => {
+  const link: Link = { name: '', roundTripMs: 52, blockMs: 8.4 };
+  const idleMs = link.roundTripMs + link.blockMs;
+  const { clock, source, queue, measure } = running(link, 'background', 16_000);
+  // As on a machine that does more than this: answers wait for the processor, most of them a little.
+  const getBlock = source.getBlock.bind(source);
+  let count = 0;
+  source.getBlock = async (...request) => {
+    const bytes = await getBlock(...request);
+    await clock.wait([0.5, 1, 2, 3, 1, 6][count++ % 6] as number);
+    return bytes;
+  };
+  // The path holds 7.3 blocks.
+  await measure(80 * idleMs);
+  const everyMs = 1.37 * idleMs;
+  await measure(60 * everyMs, everyMs);
+  const { share, waitsMs } = await measure(300 * everyMs, everyMs);
+  await queue.close();
+  expect(share).toBeGreaterThan(0.9);
+  // 1.6 and 2.5 with a window that is rounded up.
+  expect((percentile(waitsMs, 0.5) - idleMs) / link.blockMs).toBeLessThan(1.3);
+  expect((percentile(waitsMs, 0.99) - idleMs) / link.blockMs).toBeLessThan(2.3);
+});
+
 describe('a link that changes', () => {
   const link = { name: '', roundTripMs: 50, blockMs: 8 };
 
