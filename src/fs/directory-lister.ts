@@ -70,7 +70,7 @@ export class DirectoryLister {
     return chain(listing, (table) => {
       if (cursor === 0) {
         this.#treeAhead.onList(directory);
-        this.#siblingsAhead.onDirectory(directory.volume, table);
+        this.#siblingsAhead.onDirectory(directory, table);
       }
       if (!withAttributes) return this.#fill(directory, table, cursor, cursor, false, fill);
       const now = this.#now();

@@ -145,7 +145,7 @@ export class IpfsFileSystem implements FileSystem {
       chain(this.#unixfs.find(key, name, want), (found) => {
         if (!found) throw NO_ENTRY;
         const { table, link } = found;
-        this.#siblingsAhead.onDirectory(volume, table);
+        this.#siblingsAhead.onDirectory(directory, table);
         this.#siblingsAhead.onLookup(directory, table, link);
         const node = this.#children.lookup({ parent, name, volume }, table.key(link), table.size(link), want);
         return chain(node, (child) => entryOf(this.#nodes, child, false));

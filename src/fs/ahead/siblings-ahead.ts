@@ -52,6 +52,7 @@ const PASSED_OVER = 128;
 const ENDINGS_KEPT = 8;
 
 interface Directory {
+  readonly key: ContentKey;
   readonly table: LinkTable;
   /** Links of its small files and directories by what they hold; made when the first of them is waited for. */
   files: Map<ContentKey, number> | undefined;
@@ -87,12 +88,13 @@ export class SiblingsAhead {
   }
 
   /** To be told of each directory that is listed or looked into. Waits for nothing. */
-  onDirectory(volume: MountedVolume, table: LinkTable): void {
+  onDirectory({ volume, key }: DirectoryNode, table: LinkTable): void {
     if (table.count > MAX_ENTRIES) return;
     const reader = this.#reader(volume);
     const { directories, endings } = reader;
     const known = directories.get(table);
     const directory = known ?? {
+      key,
       table,
       files: undefined,
       waits: 0,
@@ -120,18 +122,23 @@ export class SiblingsAhead {
     if (!directory) return;
     const limitBytes = Math.min(MAX_TREE_BYTES, TREE_BYTES * Math.max(1, reader.waits));
     const { asked } = directory;
+    const child = table.key(link);
     if (reader.waits > 0 && !this.#isTree(reader, table, link, Number.POSITIVE_INFINITY)) {
       reader.usualNames.note(Buffer.from(table.name(link)).toString('latin1'));
     }
-    if (!asked.has(link) && this.#isTree(reader, table, link, limitBytes) && !isForetold(volume, table.key(link))) {
-      if (reader.whole.bring(table.key(link), table.size(link) ?? 0, reader.waits > 0)) asked.add(link);
-    }
+    if (reader.whole.comesWith(key, child)) return;
     // One that came by a listing of its parent was not looked up itself.
-    if (directory.lookedInto || reader.waits === 0) return;
-    directory.lookedInto = true;
-    if (isForetold(volume, key)) return;
-    const sizeBytes = totalBytes(table, limitBytes);
-    if (sizeBytes <= limitBytes) reader.whole.bring(key, sizeBytes, true);
+    if (!directory.lookedInto && reader.waits > 0) {
+      directory.lookedInto = true;
+      const sizeBytes = totalBytes(table, limitBytes);
+      if (sizeBytes <= limitBytes && !isForetold(volume, key) && reader.whole.bring(key, sizeBytes, true)) {
+        reader.whole.comesWith(key, child);
+        return;
+      }
+    }
+    if (!asked.has(link) && this.#isTree(reader, table, link, limitBytes) && !isForetold(volume, child)) {
+      if (reader.whole.bring(child, table.size(link) ?? 0, reader.waits > 0)) asked.add(link);
+    }
   }
 
   #onWait(volume: MountedVolume, reader: Reader, cid: CID): void {
@@ -160,6 +167,7 @@ export class SiblingsAhead {
   #ahead(volume: MountedVolume, directory: Directory, links: readonly number[], budget: number): boolean {
     const { table, asked } = directory;
     const reader = this.#reader(volume);
+    if (reader.whole.isComing(directory.key)) return false;
     const want = wantOf(volume);
     let wanted = false;
     let passedOver = 0;

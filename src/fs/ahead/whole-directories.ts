@@ -18,6 +18,8 @@ export class WholeDirectories {
   readonly #allowance: AheadAllowance;
   readonly #want: WantOptions;
   readonly #asked = new Set<ContentKey>();
+  /** Directories that are on their way as a whole, or within one that is: each with all the others of its request. */
+  readonly #coming = new Map<ContentKey, Set<ContentKey>>();
 
   constructor(unixfs: UnixfsReader, allowance: AheadAllowance, want: WantOptions) {
     this.#unixfs = unixfs;
@@ -40,8 +42,24 @@ export class WholeDirectories {
     return true;
   }
 
+  /** True while all that stands in the directory `key` is on its way. */
+  isComing(key: ContentKey): boolean {
+    return this.#coming.has(key);
+  }
+
+  /** The same, and where it is, so is what stands in its entry `child`: that need not be asked for by itself. */
+  comesWith(key: ContentKey, child: ContentKey): boolean {
+    const together = this.#coming.get(key);
+    if (!together) return false;
+    together.add(child);
+    this.#coming.set(child, together);
+    return true;
+  }
+
   async #fetch(key: ContentKey, sizeBytes: number, alone: boolean): Promise<void> {
     const cid = cidOf(key);
+    const together = new Set([key]);
+    this.#coming.set(key, together);
     this.#allowance.take(sizeBytes);
     let cameBytes = 0;
     const want: WantOptions = {
@@ -57,6 +75,7 @@ export class WholeDirectories {
     } catch {
       // Whoever looks into it will be told.
     } finally {
+      for (const each of together) if (this.#coming.get(each) === together) this.#coming.delete(each);
       this.#allowance.settle(sizeBytes, cameBytes);
     }
   }
