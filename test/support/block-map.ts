@@ -22,6 +22,8 @@ export class BlockMap implements BlockReader {
   readonly blocks = new Map<BlockKey, Uint8Array>();
   readonly #cids = new Map<BlockKey, CID>();
   /** Every block asked for that was not here, in order; with its priority. */
+  /** How long a whole tree takes to come. */
+  treeTurns = 1;
   readonly fetched: { cid: CID; priority: string }[] = [];
   readonly ranges: { root: CID; from: number; to: number }[] = [];
   readonly trees: { root: CID; treeBytes: number }[] = [];
@@ -131,7 +133,7 @@ export class BlockMap implements BlockReader {
   async fetchTree(root: CID, treeBytes: number, options: WantOptions): Promise<number> {
     this.trees.push({ root, treeBytes });
     if (!this.sendsTrees) return 0;
-    await new Promise(setImmediate);
+    for (let turn = 0; turn < this.treeTurns; turn++) await new Promise(setImmediate);
     return this.#bring(root, options);
   }
 

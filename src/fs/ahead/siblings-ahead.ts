@@ -13,7 +13,8 @@
  * Beside a directory that was waited for come the others' own blocks, and from those the files whose names were waited for
  * in several (`UsualNames`). One is brought whole where it is small, as one request where a source can: when it is looked into, and beside
  * one that was, the smallest first. How large that may be grows with the volume's waits, and all of it is bounded by what
- * is read in the end (`AheadAllowance`).
+ * is read in the end (`AheadAllowance`). Where all its listings are here, only the files in it come whose ending was waited
+ * for elsewhere (`alikeBelow`).
  */
 import type { CID } from 'multiformats/cid';
 import type { BlockReader, WantOptions } from '../../blocks/block-reader.ts';
@@ -24,6 +25,8 @@ import { alikeFirst, blockBytes, endingOf, SMALL_FILE_BYTES, smallestFirst, tota
 import type { MountedVolume } from '../mounted-volume.ts';
 import type { DirectoryNode } from '../node.ts';
 import { AheadAllowance } from './ahead-allowance.ts';
+import { alikeBelow } from './alike-below.ts';
+import { type Directory, MAX_ENTRIES, RecentDirectories } from './recent-directories.ts';
 import { UsualNames } from './usual-names.ts';
 import { WholeDirectories } from './whole-directories.ts';
 
@@ -38,11 +41,6 @@ const FIRST_BYTES = 256 * 1024;
 const LEAST_BYTES = 1024;
 /** For one directory in all. */
 const MAX_BYTES = 16 * 1024 * 1024;
-/** Directories looked into lately that are remembered, for each volume; larger ones than this many entries are not. */
-const DIRECTORIES_KEPT = 64;
-const MAX_ENTRIES = 16_384;
-/** Of all these directories together: some 5 MB for each volume, and 15 ms for who waits first. */
-const ENTRIES_KEPT = 32_768;
 /** Directories that a wait pays for, and that are paid for at most: no walk has the files of a whole tree fetched. */
 const DIRECTORIES_A_WAIT = 2;
 const MAX_PAID_DIRECTORIES = 16;
@@ -50,24 +48,11 @@ const MAX_PAID_DIRECTORIES = 16;
 const PASSED_OVER = 128;
 /** Endings waited for lately. A program's are few: its modules', compiled and not, and its libraries'. */
 const ENDINGS_KEPT = 8;
-
-interface Directory {
-  readonly key: ContentKey;
-  readonly table: LinkTable;
-  /** Links of its small files and directories by what they hold; made when the first of them is waited for. */
-  files: Map<ContentKey, number> | undefined;
-  waits: number;
-  askedBytes: number;
-  readonly asked: Set<number>;
-  /** False where it was only listed. */
-  lookedInto: boolean;
-}
+/** In one directory, between a file's look-up and its first read. */
+const LOOKED_UP_KEPT = 16;
 
 interface Reader {
-  /** Most recently looked into last. */
-  readonly directories: Map<LinkTable, Directory>;
-  /** Of all of them. */
-  entries: number;
+  readonly directories: RecentDirectories;
   /** Most recently waited for last. */
   readonly endings: Set<string>;
   paidDirectories: number;
@@ -92,25 +77,9 @@ export class SiblingsAhead {
     if (table.count > MAX_ENTRIES) return;
     const reader = this.#reader(volume);
     const { directories, endings } = reader;
-    const known = directories.get(table);
-    const directory = known ?? {
-      key,
-      table,
-      files: undefined,
-      waits: 0,
-      askedBytes: 0,
-      asked: new Set(),
-      lookedInto: false,
-    };
-    if (known) directories.delete(table);
-    else reader.entries += table.count;
-    directories.set(table, directory);
-    while (directories.size > DIRECTORIES_KEPT || reader.entries > ENTRIES_KEPT) {
-      const oldest = first(directories.keys());
-      directories.delete(oldest);
-      reader.entries -= oldest.count;
-    }
-    if (known || reader.paidDirectories === 0) return;
+    const isKnown = directories.get(table) !== undefined;
+    const directory = directories.use(key, table);
+    if (isKnown || reader.paidDirectories === 0) return;
     const links = upTo(SMALL_FILE_BYTES, table, 0).filter((link) => endings.has(endingOf(table, link)));
     if (this.#ahead(volume, directory, links, FIRST_BYTES)) reader.paidDirectories--;
   }
@@ -123,6 +92,7 @@ export class SiblingsAhead {
     const limitBytes = Math.min(MAX_TREE_BYTES, TREE_BYTES * Math.max(1, reader.waits));
     const { asked } = directory;
     const child = table.key(link);
+    remember(directory.lookedUp, link, LOOKED_UP_KEPT);
     if (reader.waits > 0 && !this.#isTree(reader, table, link, Number.POSITIVE_INFINITY)) {
       reader.usualNames.note(Buffer.from(table.name(link)).toString('latin1'));
     }
@@ -131,24 +101,39 @@ export class SiblingsAhead {
     if (!directory.lookedInto && reader.waits > 0) {
       directory.lookedInto = true;
       const sizeBytes = totalBytes(table, limitBytes);
-      if (sizeBytes <= limitBytes && !isForetold(volume, key) && reader.whole.bring(key, sizeBytes, true)) {
-        reader.whole.comesWith(key, child);
-        return;
+      if (sizeBytes <= limitBytes && !isForetold(volume, key)) {
+        if (this.#alikeBelow(volume, reader, key, limitBytes)) return;
+        if (reader.whole.bring(key, sizeBytes, true)) {
+          reader.whole.comesWith(key, child);
+          return;
+        }
       }
     }
     if (!asked.has(link) && this.#isTree(reader, table, link, limitBytes) && !isForetold(volume, child)) {
+      if (this.#alikeBelow(volume, reader, child, limitBytes)) return;
       if (reader.whole.bring(child, table.size(link) ?? 0, reader.waits > 0)) asked.add(link);
     }
+  }
+
+  /** Brings what is alike in a directory that is known to its leaves, and paid for; false where it is not. */
+  #alikeBelow(volume: MountedVolume, reader: Reader, key: ContentKey, limitBytes: number): boolean {
+    const found = reader.paidDirectories > 0 ? alikeBelow(this.#unixfs, key, reader.endings) : undefined;
+    if (!found) return false;
+    let wanted = false;
+    for (const { key: below, table, links } of found)
+      wanted = this.#ahead(volume, reader.directories.use(below, table), links, limitBytes) || wanted;
+    if (wanted) reader.paidDirectories--;
+    return true;
   }
 
   #onWait(volume: MountedVolume, reader: Reader, cid: CID): void {
     const key = contentKey(cid);
     if (isForetold(volume, key)) return;
     reader.waits++;
-    for (const directory of [...reader.directories.values()].reverse()) {
+    for (const directory of reader.directories.latestFirst()) {
       const { table, asked } = directory;
       directory.files ??= new Map(upTo(BLOCK_BYTES, table, 0).map((link) => [table.key(link), link]));
-      const from = directory.files.get(key);
+      const from = [...directory.lookedUp].findLast((link) => table.key(link) === key) ?? directory.files.get(key);
       if (from === undefined) continue;
       const ending = endingOf(table, from);
       const isDirectory = this.#isTree(reader, table, from, Number.POSITIVE_INFINITY);
@@ -208,8 +193,7 @@ export class SiblingsAhead {
     if (!reader) {
       const allowance = new AheadAllowance();
       const made: Reader = {
-        directories: new Map(),
-        entries: 0,
+        directories: new RecentDirectories(),
         endings: new Set(),
         paidDirectories: 0,
         waits: 0,

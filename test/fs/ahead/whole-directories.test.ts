@@ -101,6 +101,30 @@ describe('small packages', () => {
   });
 });
 
+test('nothing is asked for by itself that comes within a whole', async () => {
+  const { use, blocks, find, root, packages } = await setUp(new Array(3).fill(300 * KIB));
+  await use('p00');
+  blocks.trees.length = 0;
+  blocks.treeTurns = 1000;
+  await find(root, 'p01/dist/src/index.js');
+  expect(blocks.trees.map(({ root: cid }) => `${cid}`)).toEqual([`${packages[1]?.cid}`]);
+});
+
+test('where every listing is here, files called as those that were waited for come instead of the whole', async () => {
+  const { use, blocks, find, root, fileSystem } = await setUp(new Array(3).fill(300 * KIB), { sendsTrees: false });
+  await use('p00');
+  blocks.sendsTrees = true;
+  let node = await find(root, 'p01');
+  for (let level = 0; level < 2; level++)
+    node = (await listAll(fileSystem, node, true)).find(({ kind }) => kind === 'directory')?.node ?? 0;
+  blocks.trees.length = 0;
+  blocks.fetched.length = 0;
+  await find(root, 'p01/dist/src/index.js');
+  expect(blocks.trees).toEqual([]);
+  // Both scripts, and not the text beside them.
+  expect(blocks.fetched.map(({ priority }) => priority)).toEqual(['readahead', 'readahead']);
+});
+
 test('of packages too large for that comes what was opened in two of them', async () => {
   const { use, fileSystem, find, root, blocks } = await setUp(new Array(12).fill(900 * KIB), { sendsTrees: false });
   await use('p00');
