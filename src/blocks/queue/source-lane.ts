@@ -74,6 +74,13 @@ const MEAN_OF_ANSWERS = 16;
  */
 const FIRST_BYTES = 2 * 1024 * 1024;
 const MAX_FIRST_REQUESTS = 256;
+/**
+ * Of a path that is known, too, so much counts as idle: 80 ms of 25 Mbit/s. The window counts requests, and finds a few of
+ * them enough where each brings 3 KB and the processor is what held it back; a range of a megabyte would wait for them. Of a
+ * source whose processor is slow (a Kubo node's, 0.3 ms for each) as many are some 20 ms.
+ */
+const IDLE_BYTES = 256 * 1024;
+const MAX_IDLE_REQUESTS = 64;
 
 export class SourceLane {
   readonly source: BlockSource;
@@ -162,8 +169,8 @@ export class SourceLane {
     if (rank === 0) return this.#filling < MAX_READING;
     if (rank >= PRIORITY_RANK.background) return this.#filling < this.#window.spareSize;
     if (this.#filling < this.#window.size) return true;
-    const isBeginning = !this.#window.isKnown && this.#filling < MAX_FIRST_REQUESTS;
-    return isBeginning && this.#expectedBytes + expectedBytes <= FIRST_BYTES;
+    if (this.#window.isKnown) return this.#filling < MAX_IDLE_REQUESTS && this.#expectedBytes < IDLE_BYTES;
+    return this.#filling < MAX_FIRST_REQUESTS && this.#expectedBytes + expectedBytes <= FIRST_BYTES;
   }
 
   /** Asks for one block, and verifies it. */
