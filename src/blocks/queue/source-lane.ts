@@ -17,6 +17,7 @@ import { PRIORITIES, PRIORITY_RANK, type Priority } from '../priority.ts';
 import type { SourceStatus } from '../source-status.ts';
 import { verifyBlock } from '../verify.ts';
 import { ConcurrencyWindow } from './concurrency-window.ts';
+import { FIRST_BYTES, FirstBytes } from './first-bytes.ts';
 import { type Job, JobList } from './job-list.ts';
 import { SourceHealth } from './source-health.ts';
 import { UsualDelay } from './usual-delay.ts';
@@ -69,10 +70,9 @@ const GUESSED_BLOCK_BYTES = 256 * 1024;
 /** Answers that the estimate rests on. */
 const MEAN_OF_ANSWERS = 16;
 /**
- * Until a path is known, requests for small blocks may be under way up to this many bytes, whatever the window of requests:
- * a start wants a thousand of 3 KB, and the window would take ten round trips to grow to that. 170 ms of 100 Mbit/s.
+ * Until a path is known, so many requests may be under way up to FIRST_BYTES, whatever the window of requests: a start wants
+ * a thousand blocks of 3 KB, and the window would take ten round trips to grow to that.
  */
-const FIRST_BYTES = 2 * 1024 * 1024;
 const MAX_FIRST_REQUESTS = 256;
 /**
  * Of a path that is known, too, so much counts as idle: 80 ms of 25 Mbit/s. The window counts requests, and finds a few of
@@ -91,6 +91,7 @@ export class SourceLane {
   readonly #attemptTimeoutMs: number;
   readonly #window = new ConcurrencyWindow();
   readonly #delay = new UsualDelay();
+  readonly #firstBytes = new FirstBytes();
   #inFlight = 0;
   #slow = 0;
   #probes = 0;
@@ -170,7 +171,8 @@ export class SourceLane {
     if (rank >= PRIORITY_RANK.background) return this.#filling < this.#window.spareSize;
     if (this.#filling < this.#window.size) return true;
     if (this.#window.isKnown) return this.#filling < MAX_IDLE_REQUESTS && this.#expectedBytes < IDLE_BYTES;
-    return this.#filling < MAX_FIRST_REQUESTS && this.#expectedBytes + expectedBytes <= FIRST_BYTES;
+    const firstBytes = rank === PRIORITY_RANK.profile ? this.#firstBytes.limit : FIRST_BYTES;
+    return this.#filling < MAX_FIRST_REQUESTS && this.#expectedBytes + expectedBytes <= firstBytes;
   }
 
   /** Asks for one block, and verifies it. */
@@ -247,6 +249,7 @@ export class SourceLane {
           const nowMs = this.#clock.nowMs();
           const delayMs = nowMs - startedAtMs;
           this.#delay.add(delayMs);
+          this.#firstBytes.answered(nowMs, bytes, delayMs);
           const forReader = priority === 'demand';
           const inFlight = this.#inFlight;
           this.#window.answered({ nowMs, bytes, delayMs, receivedBefore, inFlight, saturated, forReader });
