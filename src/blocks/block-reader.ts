@@ -5,6 +5,7 @@
 import type { CID } from 'multiformats/cid';
 import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { Scratch } from '../base/scratch.ts';
+import type { BlockKey } from './block.ts';
 import type { BlockEnds } from './block-store.ts';
 import type { Priority } from './priority.ts';
 
@@ -64,7 +65,7 @@ export interface BlockReader {
   has(cid: CID): boolean;
 
   /** True where the block outlives this process: identity CIDs, local store, cache. */
-  isKept(cid: CID): boolean;
+  isKept(key: BlockKey): boolean;
 
   /**
    * Brings the blocks between `root` and bytes `from`..`to` (inclusive) of its file to this machine, in one round trip

@@ -85,7 +85,7 @@ export class BlockService implements BlockReader {
       if (options.priority !== 'background' && this.#stores.some(({ name }) => name === found.origin))
         this.#memory.admit(cid, found.bytes, options.priority);
       // Whoever brings a volume here wants it to stay: a block that only memory has left is kept without being fetched.
-      if (found.origin === this.#memory.name && isPrefetch(options) && !this.isKept(cid)) {
+      if (found.origin === this.#memory.name && isPrefetch(options) && !this.isKept(key)) {
         for (const sink of this.#sinks) sink.admit(cid, found.bytes, options.priority);
       }
       account(options, cid, found, false);
@@ -138,9 +138,9 @@ export class BlockService implements BlockReader {
     return this.#stores.some((store) => store.has(key));
   }
 
-  isKept(cid: CID): boolean {
-    const key = blockKey(cid);
-    return cid.multihash.code === 0 || this.#stores.some((store) => store.has(key));
+  isKept(key: BlockKey): boolean {
+    // A multihash begins with the code of its function.
+    return key.charCodeAt(0) === 0 || this.#stores.some((store) => store.has(key));
   }
 
   fetchRange(root: CID, from: number, to: number, options: WantOptions): Promise<number> {

@@ -1,6 +1,6 @@
 /** Which blocks of some content are on this machine: what eviction and unpinning go by. Fetches nothing. */
 import type { CID } from 'multiformats/cid';
-import { type BlockKey, blockKey } from '../blocks/block.ts';
+import type { BlockKey } from '../blocks/block.ts';
 import { BlockTally } from '../blocks/block-tally.ts';
 import { FingerprintSet } from '../blocks/fingerprint-set.ts';
 import { contentKey } from '../unixfs/content-key.ts';
@@ -35,6 +35,6 @@ async function visitHere(
     tally: new BlockTally(),
     signal,
     fetch: false,
-    onHere: (cid) => visit(blockKey(cid)),
+    onHere: visit,
   });
 }

@@ -8,16 +8,16 @@
  *   that could not be had is counted, and the others are brought none the less.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { CID } from 'multiformats/cid';
 import { CodedError, codeOf } from '../base/errors.ts';
-import { blockKey } from '../blocks/block.ts';
+import type { MaybePromise } from '../base/maybe-promise.ts';
+import type { BlockKey } from '../blocks/block.ts';
 import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
 import type { BlockStore } from '../blocks/block-store.ts';
 import type { BlockTally } from '../blocks/block-tally.ts';
 import type { Clock } from '../blocks/clock.ts';
 import { spaceOf } from '../blocks/disk/disk-total.ts';
 import { backoffMs } from '../blocks/queue/backoff.ts';
-import { cidOf, isInline } from '../unixfs/content-key.ts';
+import { blockKeyOf, cidOf, isInline } from '../unixfs/content-key.ts';
 import { leafOnDisk } from '../unixfs/leaf-ends.ts';
 import { decodeUnixfsEntry, type UnixfsEntry } from '../unixfs/unixfs-entry.ts';
 import type { BackgroundSuspects } from './background-suspects.ts';
@@ -50,7 +50,7 @@ export interface FillOptions {
   /** For so long nothing more is asked for; looked at before each fetch. */
   readonly holdMs?: () => number;
   /** Told of each block that is here or came. */
-  readonly onHere?: (cid: CID) => void;
+  readonly onHere?: (key: BlockKey) => void;
   /** Told what the plan's blocks measure together, as soon as that is known. */
   readonly onTotal?: (bytes: number) => void;
 }
@@ -131,9 +131,10 @@ class Pass {
           if (this.#missing === 0 && totalBytes >= 0) this.#options.onTotal?.(totalBytes);
         }
         const block = this.#plan.next();
-        if (block) await this.#take(block);
-        else if (this.#outstanding === 0) break;
-        else await this.#oneEnded();
+        const taken = block && this.#take(block);
+        if (taken) await taken;
+        if (!block && this.#outstanding === 0) break;
+        if (!block) await this.#oneEnded();
         while (this.#outstanding >= MAX_OUTSTANDING && !signal.aborted) await this.#oneEnded();
         if (turn % BLOCKS_PER_TURN === 0 || performance.now() - turnMs > TURN_MS) {
           await nextTurn();
@@ -147,20 +148,22 @@ class Pass {
     return { missing: this.#missing, stopped: this.#stopped, lastError: this.#lastError };
   }
 
-  /** Deals with a block that is here; sets one under way that is not. Waits for pauses alone. */
-  async #take(block: PlannedBlock): Promise<void> {
-    const cid = cidOf(block.key);
-    const here = this.#parts.blocks.isKept(cid);
-    if (here) {
-      if (!block.inner) return this.#here(block, cid, block.claimedBytes);
-      const leaf = leafOnDisk(this.#parts.blocks, block.key, this.#want);
-      if (leaf) return this.#opened(block, cid, leaf.blockBytes, leaf.entry);
-      const bytes = this.#parts.blocks.get(cid, this.#want);
-      // From memory or disk, in this turn; otherwise it was evicted just now.
-      if (!(bytes instanceof Promise)) return this.#came(block, cid, bytes);
-      return this.#track(block, cid, bytes, 0);
+  /** Deals with a block that is here, in this turn; sets one under way that is not. */
+  #take(block: PlannedBlock): MaybePromise<void> {
+    if (!this.#parts.blocks.isKept(blockKeyOf(block.key))) {
+      return this.#options.fetch ? this.#fetch(block) : this.#lacks(block, this.#inMemory(block));
     }
-    if (!this.#options.fetch) return this.#lacks(block, this.#inMemory(block, cid));
+    if (!block.inner) return this.#here(block, block.claimedBytes);
+    const leaf = leafOnDisk(this.#parts.blocks, block.key, this.#want);
+    if (leaf) return this.#opened(block, leaf.blockBytes, leaf.entry);
+    const bytes = this.#parts.blocks.get(cidOf(block.key), this.#want);
+    // From memory or disk, in this turn; otherwise it was evicted just now.
+    if (!(bytes instanceof Promise)) return this.#came(block, bytes);
+    this.#track(block, bytes, 0);
+  }
+
+  /** Sets it under way. Waits for pauses alone. */
+  async #fetch(block: PlannedBlock): Promise<void> {
     const claimedBytes = block.claimedBytes > 0 && !block.inner ? block.claimedBytes : block.expectedBytes;
     const expectedBytes = claimedBytes ?? GUESSED_BLOCK_BYTES;
     await this.#pause();
@@ -173,20 +176,20 @@ class Pass {
       this.#stopped = 'full';
       return this.#lacks(block);
     }
-    const bytes = this.#parts.blocks.get(cid, { ...this.#want, expectedBytes: claimedBytes });
-    this.#track(block, cid, bytes, expectedBytes);
+    const bytes = this.#parts.blocks.get(cidOf(block.key), { ...this.#want, expectedBytes: claimedBytes });
+    this.#track(block, bytes, expectedBytes);
   }
 
-  #track(block: PlannedBlock, cid: CID, bytes: Uint8Array | Promise<Uint8Array>, expectedBytes: number): void {
+  #track(block: PlannedBlock, bytes: Uint8Array | Promise<Uint8Array>, expectedBytes: number): void {
     this.#outstanding++;
     this.#outstandingBytes += expectedBytes;
     Promise.resolve(bytes)
       .then((came) => {
-        if (!this.#parts.blocks.isKept(cid)) {
+        if (!this.#parts.blocks.isKept(blockKeyOf(block.key))) {
           throw new CodedError('STORE_FULL', 'the disk cache does not keep what is fetched');
         }
         this.#failuresInARow = 0;
-        this.#came(block, cid, came);
+        this.#came(block, came);
       })
       .catch((error: unknown) => this.#failed(block, error))
       .finally(() => {
@@ -196,22 +199,23 @@ class Pass {
       });
   }
 
-  #came(block: PlannedBlock, cid: CID, bytes: Uint8Array): void {
-    if (block.inner) this.#opened(block, cid, bytes.length, decoded(block, bytes));
-    else this.#here(block, cid, bytes.length);
+  #came(block: PlannedBlock, bytes: Uint8Array): void {
+    if (block.inner) this.#opened(block, bytes.length, decoded(block, bytes));
+    else this.#here(block, bytes.length);
   }
 
-  #opened(block: PlannedBlock, cid: CID, sizeBytes: number, entry: UnixfsEntry | undefined): void {
-    this.#here(block, cid, sizeBytes);
+  #opened(block: PlannedBlock, sizeBytes: number, entry: UnixfsEntry | undefined): void {
+    this.#here(block, sizeBytes);
     this.#innerBytes += isInline(block.key) ? 0 : sizeBytes;
     this.#plan.open(block, entry);
   }
 
-  #here(block: PlannedBlock, cid: CID, sizeBytes: number): void {
+  #here(block: PlannedBlock, sizeBytes: number): void {
     if (isInline(block.key)) return;
     // One whose size nobody knows is counted by who knows it.
-    if (sizeBytes >= 0) this.#options.tally.here(block.key, sizeBytes, this.#parts.cache.has(blockKey(cid)));
-    this.#options.onHere?.(cid);
+    const key = blockKeyOf(block.key);
+    if (sizeBytes >= 0) this.#options.tally.here(block.key, sizeBytes, this.#parts.cache.has(key));
+    this.#options.onHere?.(key);
   }
 
   /** `entry`: what it leads to, where that is known all the same. */
@@ -221,8 +225,10 @@ class Pass {
   }
 
   /** Memory still knows the way to blocks that are kept when the block that leads to them no longer is. */
-  #inMemory(block: PlannedBlock, cid: CID): UnixfsEntry | undefined {
-    if (!block.inner || !this.#parts.blocks.has(cid)) return undefined;
+  #inMemory(block: PlannedBlock): UnixfsEntry | undefined {
+    if (!block.inner) return undefined;
+    const cid = cidOf(block.key);
+    if (!this.#parts.blocks.has(cid)) return undefined;
     const bytes = this.#parts.blocks.get(cid, { ...this.#want, priority: 'metadata' });
     return bytes instanceof Promise ? undefined : decoded(block, bytes);
   }

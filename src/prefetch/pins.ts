@@ -3,7 +3,7 @@
  * whole, and the root at Kubo once all is.
  */
 import type { CID } from 'multiformats/cid';
-import { type BlockKey, blockKey } from '../blocks/block.ts';
+import type { BlockKey } from '../blocks/block.ts';
 
 /** What keeps blocks from eviction: the disk cache. The local store never evicts. */
 export interface PinnableCache {
@@ -39,8 +39,7 @@ export class Pins {
     return this.#atKubo;
   }
 
-  readonly onHere = (cid: CID): void => {
-    const key = blockKey(cid);
+  readonly onHere = (key: BlockKey): void => {
     if (this.#cache.has(key)) this.#batch.push(key);
     if (this.#batch.length >= PIN_BATCH) this.#flush();
   };

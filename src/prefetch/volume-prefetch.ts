@@ -5,6 +5,7 @@
 import type { CID } from 'multiformats/cid';
 import { codeOf, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import type { BlockKey } from '../blocks/block.ts';
 import { BlockTally } from '../blocks/block-tally.ts';
 import { backoffMs } from '../blocks/queue/backoff.ts';
 import { contentKey } from '../unixfs/content-key.ts';
@@ -27,7 +28,7 @@ export interface VolumePrefetchOptions {
   /** For so long the background leaves the link and the processor to a start that is under way. */
   readonly holdMs?: () => number;
   /** Told of each block that is here. */
-  readonly onHere?: ((cid: CID) => void) | undefined;
+  readonly onHere?: ((key: BlockKey) => void) | undefined;
   /** Called once all is here. */
   readonly onComplete?: ((signal: AbortSignal) => Promise<void>) | undefined;
   readonly logger: Logger;

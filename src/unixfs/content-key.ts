@@ -8,6 +8,7 @@
  */
 import { CID } from 'multiformats/cid';
 import { Digest } from 'multiformats/hashes/digest';
+import type { BlockKey } from '../blocks/block.ts';
 
 export type ContentKey = string & { readonly contentKey: unique symbol };
 
@@ -37,6 +38,11 @@ export function cidOf(key: ContentKey): CID {
   const from = (at: number) => new Uint8Array(buffer, byteOffset + at, length - at);
   const multihash = new Digest(varintAt(key, multihashAt), length - digestAt, from(digestAt), from(multihashAt));
   return new CID(1, codecOf(key), multihash, from(0));
+}
+
+/** The key of the block of what `key` names: its multihash, which is its end. */
+export function blockKeyOf(key: ContentKey): BlockKey {
+  return key.slice(endOfVarint(key, 1)) as string as BlockKey;
 }
 
 /** The multicodec code of what `key` names. */

@@ -130,13 +130,13 @@ describe('BlockService.get', () => {
   it('keeps what a fill finds in memory alone, without fetching it again', async () => {
     await soon(service.get(REMOTE.cid, DEMAND));
     cache.kept.clear();
-    expect([service.has(REMOTE.cid), service.isKept(REMOTE.cid)]).toEqual([true, false]);
+    expect([service.has(REMOTE.cid), service.isKept(blockKey(REMOTE.cid))]).toEqual([true, false]);
     expect(service.get(REMOTE.cid, DEMAND)).toEqual(REMOTE.bytes);
-    expect(service.isKept(REMOTE.cid)).toBe(false);
+    expect(service.isKept(blockKey(REMOTE.cid))).toBe(false);
     expect(service.get(REMOTE.cid, { priority: 'background' })).toEqual(REMOTE.bytes);
-    expect(service.isKept(REMOTE.cid)).toBe(true);
-    expect(service.isKept(LOCAL.cid)).toBe(true);
-    expect(service.isKept(IDENTITY)).toBe(true);
+    expect(service.isKept(blockKey(REMOTE.cid))).toBe(true);
+    expect(service.isKept(blockKey(LOCAL.cid))).toBe(true);
+    expect(service.isKept(blockKey(IDENTITY))).toBe(true);
     expect(source.calls).toHaveLength(1);
   });
 

@@ -117,12 +117,11 @@ export class BlockMap implements BlockReader {
 
   has(cid: CID): boolean {
     this.hasCalls++;
-    const key = blockKey(cid);
-    return cid.multihash.code === 0 || (this.blocks.has(key) && !this.#remote.has(key) && !this.#silent.has(key));
+    return this.isKept(blockKey(cid));
   }
 
-  isKept(cid: CID): boolean {
-    return this.has(cid);
+  isKept(key: BlockKey): boolean {
+    return key.charCodeAt(0) === 0 || (this.blocks.has(key) && !this.#remote.has(key) && !this.#silent.has(key));
   }
 
   async fetchRange(root: CID, from: number, to: number): Promise<number> {
