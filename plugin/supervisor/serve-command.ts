@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { messageChain } from '../../src/base/errors.ts';
 import type { CliContext } from '../../src/cli/cli-parts.ts';
 import { FLAGS, readConfig } from '../config.ts';
-import { DAEMON_MEMORY_FLAGS } from '../daemon/block-memory.ts';
+import { DAEMON_MEMORY_ENVIRONMENT, DAEMON_MEMORY_FLAGS } from '../daemon/block-memory.ts';
 import type { DaemonEnvironment } from './daemon-process.ts';
 
 /** `serve`, with a flag for each variable of the configuration. */
@@ -22,7 +22,7 @@ export function registerServe(program: Command, context: CliContext): void {
     const config = readConfig(environment);
     const { serve } = await import('./serve.ts');
     // Flags reach the daemon as what they stand for.
-    Object.assign(process.env, environment);
+    Object.assign(process.env, DAEMON_MEMORY_ENVIRONMENT, environment);
     const [, script = ''] = process.argv;
     const daemon = [process.execPath, ...DAEMON_MEMORY_FLAGS, ...process.execArgv, script, 'daemon'];
     process.exit(await serve(config, daemon));
