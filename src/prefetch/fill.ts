@@ -8,6 +8,7 @@
  *   that could not be had is counted, and the others are brought none the less.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { CID } from 'multiformats/cid';
 import { CodedError, codeOf } from '../base/errors.ts';
 import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { BlockKey } from '../blocks/block.ts';

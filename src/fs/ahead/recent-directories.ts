@@ -1,14 +1,17 @@
 /**
- * The directories that a volume's readers looked into lately, and what was asked for in each, bounded by their number and
- * by their entries.
+ * The directories that readers looked into lately, and what was asked for in each, by volume: of each volume the latest,
+ * and within a bound on the entries of all of them.
  */
 import type { ContentKey } from '../../unixfs/content-key.ts';
 import type { LinkTable } from '../../unixfs/link-table.ts';
+import type { MountedVolume } from '../mounted-volume.ts';
+import { SharedLatest } from './shared-latest.ts';
 
 /** Larger ones than this many entries are not remembered. */
 export const MAX_ENTRIES = 16_384;
+/** Of each volume. */
 const DIRECTORIES_KEPT = 64;
-/** Of all these directories together: some 5 MB for each volume, and 15 ms for who waits first. */
+/** Of all these directories together, over all volumes: 10 MB at the most, and 15 ms for who waits first. */
 const ENTRIES_KEPT = 32_768;
 
 export interface Directory {
@@ -26,18 +29,19 @@ export interface Directory {
 }
 
 export class RecentDirectories {
-  /** Most recently looked into last. */
-  readonly #directories = new Map<LinkTable, Directory>();
-  #entries = 0;
+  readonly #directories = new SharedLatest<MountedVolume, LinkTable, Directory>({
+    maxWeight: ENTRIES_KEPT,
+    weigh: (table) => table.count,
+    maxEach: DIRECTORIES_KEPT,
+  });
 
-  get(table: LinkTable): Directory | undefined {
-    return this.#directories.get(table);
+  get(volume: MountedVolume, table: LinkTable): Directory | undefined {
+    return this.#directories.get(volume, table);
   }
 
-  /** As the latest. */
-  use(key: ContentKey, table: LinkTable): Directory {
-    const known = this.#directories.get(table);
-    const directory = known ?? {
+  /** As the volume's latest. */
+  use(volume: MountedVolume, key: ContentKey, table: LinkTable): Directory {
+    const directory = this.#directories.get(volume, table) ?? {
       key,
       table,
       files: undefined,
@@ -47,19 +51,16 @@ export class RecentDirectories {
       asked: new Set(),
       lookedInto: false,
     };
-    if (known) this.#directories.delete(table);
-    else this.#entries += table.count;
-    this.#directories.set(table, directory);
-    while (this.#directories.size > DIRECTORIES_KEPT || this.#entries > ENTRIES_KEPT) {
-      const [oldest] = this.#directories.keys();
-      if (!oldest) break;
-      this.#directories.delete(oldest);
-      this.#entries -= oldest.count;
-    }
+    this.#directories.set(volume, table, directory);
     return directory;
   }
 
-  latestFirst(): Directory[] {
-    return [...this.#directories.values()].reverse();
+  latestFirst(volume: MountedVolume): Directory[] {
+    return [...this.#directories.items(volume).values()].reverse();
+  }
+
+  /** The volume is no more. */
+  forget(volume: MountedVolume): void {
+    this.#directories.forget(volume);
   }
 }

@@ -26,9 +26,10 @@ import type { MountedVolume } from '../mounted-volume.ts';
 import type { DirectoryNode } from '../node.ts';
 import { AheadAllowance } from './ahead-allowance.ts';
 import { alikeBelow } from './alike-below.ts';
+import { PerVolume } from './per-volume.ts';
 import { type Directory, MAX_ENTRIES, RecentDirectories } from './recent-directories.ts';
-import { UsualNames } from './usual-names.ts';
-import { WholeDirectories } from './whole-directories.ts';
+import { UsualNames, usualNamesMemory } from './usual-names.ts';
+import { askedDirectories, WholeDirectories } from './whole-directories.ts';
 
 /** A directory of no more is brought whole from the first; and, once a reader waited often, one of so much. */
 const TREE_BYTES = 256 * 1024;
@@ -52,7 +53,6 @@ const ENDINGS_KEPT = 8;
 const LOOKED_UP_KEPT = 16;
 
 interface Reader {
-  readonly directories: RecentDirectories;
   /** Most recently waited for last. */
   readonly endings: Set<string>;
   paidDirectories: number;
@@ -65,7 +65,17 @@ interface Reader {
 export class SiblingsAhead {
   readonly #unixfs: UnixfsReader;
   readonly #blocks: BlockReader;
-  readonly #readers = new WeakMap<MountedVolume, Reader>();
+  readonly #directories = new RecentDirectories();
+  readonly #usual = usualNamesMemory();
+  readonly #asked = askedDirectories();
+  readonly #readers = new PerVolume<Reader>(
+    (volume) => this.#makeReader(volume),
+    (volume, { usualNames, whole }) => {
+      this.#directories.forget(volume);
+      usualNames.end();
+      whole.end();
+    },
+  );
 
   constructor(unixfs: UnixfsReader) {
     this.#unixfs = unixfs;
@@ -74,11 +84,11 @@ export class SiblingsAhead {
 
   /** To be told of each directory that is listed or looked into. Waits for nothing. */
   onDirectory({ volume, key }: DirectoryNode, table: LinkTable): void {
-    if (table.count > MAX_ENTRIES) return;
-    const reader = this.#reader(volume);
-    const { directories, endings } = reader;
-    const isKnown = directories.get(table) !== undefined;
-    const directory = directories.use(key, table);
+    if (table.count > MAX_ENTRIES || !volume.mounted) return;
+    const reader = this.#readers.get(volume);
+    const { endings } = reader;
+    const isKnown = this.#directories.get(volume, table) !== undefined;
+    const directory = this.#directories.use(volume, key, table);
     if (isKnown || reader.paidDirectories === 0) return;
     const links = upTo(SMALL_FILE_BYTES, table, 0).filter((link) => endings.has(endingOf(table, link)));
     if (this.#ahead(volume, directory, links, FIRST_BYTES)) reader.paidDirectories--;
@@ -86,9 +96,9 @@ export class SiblingsAhead {
 
   /** To be told of each entry that is looked up, before its block is wanted. */
   onLookup({ volume, key }: DirectoryNode, table: LinkTable, link: number): void {
-    const reader = this.#reader(volume);
-    const directory = reader.directories.get(table);
-    if (!directory) return;
+    const directory = this.#directories.get(volume, table);
+    if (!directory || !volume.mounted) return;
+    const reader = this.#readers.get(volume);
     const limitBytes = Math.min(MAX_TREE_BYTES, TREE_BYTES * Math.max(1, reader.waits));
     const { asked } = directory;
     const child = table.key(link);
@@ -121,7 +131,7 @@ export class SiblingsAhead {
     if (!found) return false;
     let wanted = false;
     for (const { key: below, table, links } of found)
-      wanted = this.#ahead(volume, reader.directories.use(below, table), links, limitBytes) || wanted;
+      wanted = this.#ahead(volume, this.#directories.use(volume, below, table), links, limitBytes) || wanted;
     if (wanted) reader.paidDirectories--;
     return true;
   }
@@ -130,7 +140,7 @@ export class SiblingsAhead {
     const key = contentKey(cid);
     if (isForetold(volume, key)) return;
     reader.waits++;
-    for (const directory of reader.directories.latestFirst()) {
+    for (const directory of this.#directories.latestFirst(volume)) {
       const { table, asked } = directory;
       directory.files ??= new Map(upTo(BLOCK_BYTES, table, 0).map((link) => [table.key(link), link]));
       const from = [...directory.lookedUp].findLast((link) => table.key(link) === key) ?? directory.files.get(key);
@@ -151,7 +161,7 @@ export class SiblingsAhead {
   /** Wants the first of `links` that are not here, up to `budget` bytes of that directory in all; true where it wants any. */
   #ahead(volume: MountedVolume, directory: Directory, links: readonly number[], budget: number): boolean {
     const { table, asked } = directory;
-    const reader = this.#reader(volume);
+    const reader = this.#readers.get(volume);
     if (reader.whole.isComing(directory.key)) return false;
     const want = wantOf(volume);
     let wanted = false;
@@ -188,26 +198,20 @@ export class SiblingsAhead {
     );
   }
 
-  #reader(volume: MountedVolume): Reader {
-    let reader = this.#readers.get(volume);
-    if (!reader) {
-      const allowance = new AheadAllowance();
-      const made: Reader = {
-        directories: new RecentDirectories(),
-        endings: new Set(),
-        paidDirectories: 0,
-        waits: 0,
-        allowance,
-        usualNames: new UsualNames(this.#unixfs, allowance, wantOf(volume)),
-        whole: new WholeDirectories(this.#unixfs, allowance, wantOf(volume)),
-      };
-      volume.onNeed = (cid, sizeBytes, waited) => {
-        made.allowance.read(sizeBytes);
-        if (waited) this.#onWait(volume, made, cid);
-      };
-      this.#readers.set(volume, made);
-      reader = made;
-    }
+  #makeReader(volume: MountedVolume): Reader {
+    const allowance = new AheadAllowance();
+    const reader: Reader = {
+      endings: new Set(),
+      paidDirectories: 0,
+      waits: 0,
+      allowance,
+      usualNames: new UsualNames(this.#unixfs, allowance, wantOf(volume), this.#usual),
+      whole: new WholeDirectories(this.#unixfs, allowance, wantOf(volume), this.#asked),
+    };
+    volume.onNeed = (cid, sizeBytes, waited) => {
+      allowance.read(sizeBytes);
+      if (waited) this.#onWait(volume, reader, cid);
+    };
     return reader;
   }
 }

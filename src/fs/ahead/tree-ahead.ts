@@ -19,6 +19,9 @@ import type { NodeId } from '../file-system.ts';
 import type { MountedVolume } from '../mounted-volume.ts';
 import { type DirectoryNode, isDirectory } from '../node.ts';
 import type { NodeTable } from '../node-table.ts';
+import { SharedBound } from '../shared-bound.ts';
+import { PerVolume } from './per-volume.ts';
+import { SharedLatest } from './shared-latest.ts';
 
 const FIRST_ALLOWANCE = 8;
 /** Of all directories that a walk listed, whatever their order: none that goes on stays at the beginning. */
@@ -35,10 +38,12 @@ const LOCAL_A_TURN = 32;
  */
 const LOCAL_CREDIT = 256;
 const EARNED_BY_LISTING = 2;
-/** Directories known and not looked into yet; what is beyond is found when the walker gets there. */
-const MAX_PENDING = 16_384;
-/** Directories remembered as listed, and as looked into, for each volume. */
+/** Directories known and not looked into yet, over all volumes; what is beyond is found when the walker gets there. */
+const MAX_PENDING = 24_576;
+/** Directories remembered as listed, and as looked into, over all volumes: 15 MB at the most. */
 const DIRECTORIES_KEPT = 65_536;
+/** Of those that were looked into already, what a list keeps at its beginning until it is cut. */
+const MAX_PASSED = 16_384;
 
 interface Walk {
   readonly volume: MountedVolume;
@@ -54,7 +59,6 @@ interface Walk {
   listings: number;
   localCredit: number;
   outstanding: number;
-  readonly lookedInto: Map<ContentKey, true>;
 }
 
 export class TreeAhead {
@@ -62,7 +66,15 @@ export class TreeAhead {
   readonly #nodes: NodeTable;
   /** And the link of the latest directory of each that was listed, -1 where none was. */
   readonly #listed = new Map<NodeId, number>();
-  readonly #walks = new WeakMap<MountedVolume, Walk>();
+  readonly #lookedInto = new SharedLatest<MountedVolume, ContentKey, true>({ maxWeight: DIRECTORIES_KEPT });
+  /** Directories, not bytes. */
+  readonly #pending = new SharedBound<MountedVolume>(MAX_PENDING);
+  readonly #walks = new PerVolume<Walk>(walkOf, (volume, walk) => {
+    this.#lookedInto.forget(volume);
+    this.#pending.give(volume, walk.pending.length - walk.next);
+    walk.pending = [];
+    walk.next = 0;
+  });
 
   constructor(unixfs: UnixfsReader, nodes: NodeTable) {
     this.#unixfs = unixfs;
@@ -73,10 +85,11 @@ export class TreeAhead {
   onList(directory: DirectoryNode): void {
     if (!this.#listed.has(directory.id)) remember(this.#listed, directory.id, -1);
     const parent = this.#nodes.get(directory.parent);
+    if (!directory.volume.mounted) return;
     if (!parent || !isDirectory(parent) || !this.#listed.has(parent.id)) return;
     // A program that starts lists some, as it did the last time; what it needs of them comes anyway.
     if (directory.volume.foretold?.has(directory.key)) return;
-    const walk = this.#walk(directory.volume);
+    const walk = this.#walks.get(directory.volume);
     walk.listings++;
     walk.pace = this.#isNext(directory, parent) ? Math.min(MAX_ALLOWANCE, 2 * walk.pace) : FIRST_ALLOWANCE;
     walk.allowance = Math.max(walk.pace, Math.min(MAX_ALLOWANCE, walk.listings * ALLOWANCE_BY_LISTINGS));
@@ -104,8 +117,11 @@ export class TreeAhead {
 
   /** Has a directory looked into, once. */
   #remember(walk: Walk, key: ContentKey): void {
-    if (walk.lookedInto.has(key) || walk.pending.length - walk.next >= MAX_PENDING) return;
-    remember(walk.lookedInto, key, true);
+    // What was on its way comes also when the volume is no more.
+    if (!walk.volume.mounted || this.#lookedInto.has(walk.volume, key)) return;
+    if (!this.#pending.hasRoom(walk.volume)) return;
+    this.#lookedInto.set(walk.volume, key, true);
+    this.#pending.take(walk.volume, 1);
     walk.pending.push(key);
   }
 
@@ -116,8 +132,9 @@ export class TreeAhead {
       if (links && !this.#lookInto(walk, links, budget)) break;
       walk.next++;
       walk.link = 0;
+      this.#pending.give(walk.volume, 1);
     }
-    if (walk.next > MAX_PENDING || walk.next === walk.pending.length) {
+    if (walk.next > MAX_PASSED || walk.next === walk.pending.length) {
       walk.pending = walk.pending.slice(walk.next);
       walk.next = 0;
     }
@@ -175,40 +192,28 @@ export class TreeAhead {
     if (entry?.kind === 'directory') return entry.entries;
     return entry?.kind === 'shard' ? entry.shard.links : undefined;
   }
+}
 
-  #walk(volume: MountedVolume): Walk {
-    let walk = this.#walks.get(volume);
-    if (!walk) {
-      const want: WantOptions = {
-        priority: 'metadata',
-        timeoutMs: volume.spec.timeoutMs,
-        account: volume.account,
-      };
-      const lookedInto = new Map<ContentKey, true>();
-      walk = {
-        volume,
-        want,
-        pending: [],
-        next: 0,
-        link: 0,
-        allowance: 0,
-        pace: FIRST_ALLOWANCE,
-        listings: 0,
-        localCredit: LOCAL_CREDIT,
-        outstanding: 0,
-        lookedInto,
-      };
-      this.#walks.set(volume, walk);
-    }
-    return walk;
-  }
+function walkOf(volume: MountedVolume): Walk {
+  const { spec, account } = volume;
+  return {
+    volume,
+    want: { priority: 'metadata', timeoutMs: spec.timeoutMs, account },
+    pending: [],
+    next: 0,
+    link: 0,
+    allowance: 0,
+    pace: FIRST_ALLOWANCE,
+    listings: 0,
+    localCredit: LOCAL_CREDIT,
+    outstanding: 0,
+  };
 }
 
 function isTree({ kind }: UnixfsEntry): boolean {
   return kind === 'directory' || kind === 'shard';
 }
 
-/** A map takes room for what it holds, a cache for all that it could: too much for each of a thousand volumes. */
 function remember<K, V>(map: Map<K, V>, key: K, value: V): void {
   map.set(key, value);
   if (map.size <= DIRECTORIES_KEPT) return;

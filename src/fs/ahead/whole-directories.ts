@@ -6,26 +6,41 @@ import type { BlockReader, WantOptions } from '../../blocks/block-reader.ts';
 import { type ContentKey, cidOf } from '../../unixfs/content-key.ts';
 import type { UnixfsReader } from '../../unixfs/unixfs-reader.ts';
 import type { AheadAllowance } from './ahead-allowance.ts';
+import { SharedLatest } from './shared-latest.ts';
 
-/** Directories asked for lately: what did not come of them is wanted by itself, and not as a whole once more. */
-const ASKED_KEPT = 1024;
+/** Directories asked for lately, over all volumes: what did not come of them is wanted by itself, and not as a whole once more. */
+const ASKED_KEPT = 8192;
+const ASKED_EACH = 1024;
 /** Of a directory that is here, the entries that are looked at to see whether what stands in it is here as well. */
 const SAMPLED_ENTRIES = 16;
+
+type AskedDirectories = SharedLatest<object, ContentKey, true>;
+
+/** What all volumes' share. */
+export function askedDirectories(): AskedDirectories {
+  return new SharedLatest({ maxWeight: ASKED_KEPT, maxEach: ASKED_EACH });
+}
 
 export class WholeDirectories {
   readonly #unixfs: UnixfsReader;
   readonly #blocks: BlockReader;
   readonly #allowance: AheadAllowance;
   readonly #want: WantOptions;
-  readonly #asked = new Set<ContentKey>();
+  readonly #asked: AskedDirectories;
   /** Directories that are on their way as a whole, or within one that is: each with all the others of its request. */
   readonly #coming = new Map<ContentKey, Set<ContentKey>>();
 
-  constructor(unixfs: UnixfsReader, allowance: AheadAllowance, want: WantOptions) {
+  constructor(unixfs: UnixfsReader, allowance: AheadAllowance, want: WantOptions, asked: AskedDirectories) {
     this.#unixfs = unixfs;
     this.#blocks = unixfs.blocks;
     this.#allowance = allowance;
     this.#want = want;
+    this.#asked = asked;
+  }
+
+  /** The volume is no more. */
+  end(): void {
+    this.#asked.forget(this);
   }
 
   /**
@@ -34,10 +49,8 @@ export class WholeDirectories {
    * block is wanted with `alone`, and otherwise left to whoever looks.
    */
   bring(key: ContentKey, sizeBytes: number, inDepth: boolean, alone = false): boolean {
-    if (this.#asked.has(key) || !this.#allowance.covers(sizeBytes) || this.#isHere(key, inDepth)) return false;
-    this.#asked.add(key);
-    const [oldest] = this.#asked;
-    if (oldest !== undefined && this.#asked.size > ASKED_KEPT) this.#asked.delete(oldest);
+    if (this.#asked.has(this, key) || !this.#allowance.covers(sizeBytes) || this.#isHere(key, inDepth)) return false;
+    this.#asked.set(this, key, true);
     void this.#fetch(key, sizeBytes, alone);
     return true;
   }
