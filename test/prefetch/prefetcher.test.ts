@@ -117,10 +117,11 @@ describe('the prefetcher', () => {
   /** Written as soon as the disk answers. */
   const profileIsKept = () => until(() => readdirSync(directory).some((file) => file.endsWith('.json')));
 
-  async function until(holds: () => boolean): Promise<void> {
+  /** Lets `turnMs` pass at each look. */
+  async function until(holds: () => boolean, turnMs = 0): Promise<void> {
     for (let turn = 0; !holds(); turn++) {
       if (turn > 10_000) throw new Error('never');
-      await settle();
+      await clock.advance(turnMs);
     }
   }
 
@@ -448,7 +449,8 @@ describe('the prefetcher', () => {
     blocks.remove(lost);
     const prefetcher = start();
     mounted(prefetcher);
-    await until(() => prefetcher.progress('v')?.prefetchError !== null);
+    // On a busy machine the failure comes before all is asked for, and the rest waits its pause out.
+    await until(() => prefetcher.progress('v')?.prefetchError !== null, 10);
     expect(prefetcher.progress('v')).toMatchObject({ complete: false, prefetching: true });
     expect(prefetcher.progress('v')?.prefetchError).toContain(lost.toString());
     blocks.put(lost, bytes);
@@ -481,9 +483,8 @@ describe('the prefetcher', () => {
     other.expected('v', leaves[1] as CID, AUTO);
     other.expected('v', root, AUTO);
     other.unmounted('v');
-    await settle();
+    await until(() => other.progress('v')?.prefetching === false);
     expect(blocks.fetched.length).toBeLessThanOrEqual(named.length);
-    expect(other.progress('v')?.prefetching).toBe(false);
   });
 
   it('takes the profile that came with the content, of no other tree, and keeps it for the next run', async () => {
