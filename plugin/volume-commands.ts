@@ -12,7 +12,7 @@ import type { VolumeStatuses } from '../src/volumes/volume-status.ts';
 export interface VolumeCommands {
   /** Resolves once all is here. @throws VOLUME_NOT_FOUND, BLOCK_UNAVAILABLE, ABORTED, and as a mount does */
   prefetch(name: string, signal: AbortSignal): Promise<VolumeStatus>;
-  /** @throws VOLUME_NOT_FOUND, VOLUME_IN_USE where it is pinned */
+  /** @throws VOLUME_NOT_FOUND, VOLUME_IN_USE where it is pinned, and as a mount does where its reference was never looked up */
   evict(name: string, signal: AbortSignal): Promise<Evicted>;
   profiles(): ProfileSummary[];
   /** By root, by name, or by volume. @throws NOT_IN_STORE */
@@ -34,14 +34,16 @@ export function volumeCommands(
       return statuses.of(name);
     },
     async evict(name, signal) {
-      const { resolved } = registry.get(name);
-      if (registry.options(name).pin) {
+      const options = registry.options(name);
+      if (options.pin) {
         throw new CodedError('VOLUME_IN_USE', `the volume "${name}" is pinned: remove it to have its space back`);
       }
-      if (!resolved) return { freedBytes: 0, keptBytes: 0 };
+      const root = rootOf(registry, name) ?? CID.parse((await registry.content(name, signal)).cid);
       const others = rootsOf(registry, (other) => other !== name);
-      const freedBytes = await prefetcher.evict(directoryNameOf(name), CID.parse(resolved.cid), others, signal);
-      return { freedBytes, keptBytes: statuses.of(name).bytesCached };
+      const roots = [...others.values()];
+      const { sharing, ...bytes } = await prefetcher.evict(directoryNameOf(name), root, options, roots, signal);
+      const shares = (other: CID) => sharing.some((shared) => shared.equals(other));
+      return { ...bytes, sharedWith: [...others].filter(([, other]) => shares(other)).map(([other]) => other) };
     },
     profiles: () => profiles.list(),
     profile(name) {
@@ -57,9 +59,23 @@ export function volumeCommands(
   };
 }
 
-/** The content roots, where known, of the volumes that `choose` takes by their name. */
-export function rootsOf(registry: VolumeRegistry, choose: (name: string) => boolean): CID[] {
-  return registry.list().flatMap(({ name, resolved }) => (resolved && choose(name) ? [CID.parse(resolved.cid)] : []));
+/** The content roots, as far as nobody need be asked, of the volumes that `choose` takes by their name. */
+export function rootsOf(registry: VolumeRegistry, choose: (name: string) => boolean): Map<string, CID> {
+  const chosen = registry.list().filter(({ name }) => choose(name));
+  return new Map(
+    chosen.flatMap(({ name }) => {
+      const root = rootOf(registry, name);
+      return root ? [[name, root]] : [];
+    }),
+  );
+}
+
+/** What the volume led to when it was last looked up, or what its reference spells out. @throws VOLUME_NOT_FOUND */
+function rootOf(registry: VolumeRegistry, name: string): CID | undefined {
+  const { resolved } = registry.get(name);
+  if (resolved) return CID.parse(resolved.cid);
+  const { reference } = registry.options(name);
+  return reference.space === 'ipfs' && reference.path.length === 0 ? reference.cid : undefined;
 }
 
 function rootText(root: string): string {

@@ -86,7 +86,7 @@ async function stateAnswers(directory: string): Promise<void> {
 
 function openVolumes(config: Config, content: Content, connection: string, logger: Logger) {
   const defaults = { prefetch: config.prefetch, timeoutMs: config.readTimeoutMs };
-  const pinnedRoots = () => rootsOf(registry, (name) => registry.options(name).pin);
+  const pinnedRoots = () => [...rootsOf(registry, (name) => registry.options(name).pin).values()];
   const registry: VolumeRegistry = new VolumeRegistry({
     state: new StateFile(config.stateDirectory, logger),
     connection,

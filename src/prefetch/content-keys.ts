@@ -7,20 +7,37 @@ import { contentKey } from '../unixfs/content-key.ts';
 import { type FillParts, fill } from './fill.ts';
 import { Plan } from './plan.ts';
 
-/** Keys of what is here of `root` and of none of `others`. @throws ABORTED */
+/** Keys of what is here of `root` and of none of `others`; `onShared` is told which of these has any of it. @throws ABORTED */
 export async function ownKeys(
   parts: FillParts,
   root: CID,
   others: readonly CID[],
   signal: AbortSignal,
+  onShared: (other: CID) => void = () => {},
 ): Promise<BlockKey[]> {
-  const shared = new FingerprintSet();
-  for (const other of others) await visitHere(parts, other, signal, (key) => shared.add(key));
+  // Volumes of one root are common, and need no look.
+  const twin = others.find((other) => other.equals(root));
+  if (twin) {
+    onShared(twin);
+    return [];
+  }
   const keys: BlockKey[] = [];
+  const own = new FingerprintSet();
   await visitHere(parts, root, signal, (key) => {
-    if (!shared.has(key)) keys.push(key);
+    own.add(key);
+    keys.push(key);
   });
-  return keys;
+  const shared = new FingerprintSet();
+  for (const other of new Map(others.map((cid) => [`${cid}`, cid])).values()) {
+    let sharing = false;
+    await visitHere(parts, other, signal, (key) => {
+      if (!own.has(key)) return;
+      shared.add(key);
+      sharing = true;
+    });
+    if (sharing) onShared(other);
+  }
+  return keys.filter((key) => !shared.has(key));
 }
 
 async function visitHere(

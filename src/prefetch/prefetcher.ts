@@ -59,6 +59,13 @@ export interface PrefetchOptions {
   readonly profile: string | undefined;
 }
 
+/** What an eviction did: bytes that became free, bytes of the content that are here none the less, and who of the others has some. */
+export interface PrefetchEvicted {
+  readonly freedBytes: number;
+  readonly keptBytes: number;
+  readonly sharing: readonly CID[];
+}
+
 /** Of the cache's bound: the rest is for what readers fetch by themselves. */
 const AUTO_SHARE = 0.9;
 /** From the mount to a container's first instruction it is a third of a second, of which a core is the engine's. */
@@ -161,15 +168,23 @@ export class Prefetcher {
   }
 
   /**
-   * Deletes from the cache what `root` has and none of `others` (roots of other volumes); gives the bytes freed. A volume
-   * that is mounted fetches again what is read, and the rest at its next mount.
+   * Deletes from the cache what `root` has and none of `others` (roots of other volumes). A volume that is mounted
+   * fetches again what is read, and the rest at its next mount. @throws ABORTED
    */
-  async evict(name: string, root: CID, others: readonly CID[], signal: AbortSignal): Promise<number> {
-    const job = this.#jobs.get(name);
-    job?.abort.abort();
-    const freedBytes = await this.#parts.cache.evict(await ownKeys(this.#fillParts, root, others, signal));
-    await job?.work.recount(signal);
-    return freedBytes;
+  async evict(
+    name: string,
+    root: CID,
+    options: PrefetchOptions,
+    others: readonly CID[],
+    signal: AbortSignal,
+  ): Promise<PrefetchEvicted> {
+    const { abort, work, tally } = this.#job(name, root, options);
+    abort.abort();
+    const sharing: CID[] = [];
+    const keys = await ownKeys(this.#fillParts, root, others, signal, (other) => sharing.push(other));
+    const freedBytes = await this.#parts.cache.evict(keys);
+    await work.recount(signal);
+    return { freedBytes, keptBytes: tally.bytesHere, sharing };
   }
 
   /**

@@ -30,7 +30,7 @@ export const CONTROL_PATHS = {
   storeGc: '/ipfs-volume/store-gc',
   /** POST → VolumeStatus: resolves when all of the volume is on this machine, or fails saying what is missing. */
   prefetch: '/ipfs-volume/volumes/:volume/prefetch',
-  /** POST → { freedBytes: number } */
+  /** POST → Evicted */
   evict: '/ipfs-volume/volumes/:volume/evict',
   /** GET → ProfileSummary[] */
   profiles: '/ipfs-volume/profiles',
@@ -121,8 +121,9 @@ export interface GcResult {
   readonly freedBytes: number;
 }
 
-/** What `evict` did: bytes that the cache gave back, and bytes of the volume that are here none the less. */
+/** What `evict` did: bytes that the cache gave back, bytes of the volume that are here none the less, and the volumes that have some of it, too. */
 export interface Evicted {
   readonly freedBytes: number;
   readonly keptBytes: number;
+  readonly sharedWith: readonly string[];
 }

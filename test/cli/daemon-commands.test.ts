@@ -75,15 +75,20 @@ test('store gc says what it freed', async () => {
 test('evict and prefetch name the volume percent-encoded', async () => {
   const evicted = await against(
     `POST /ipfs-volume/volumes/${ENCODED}/evict`,
-    json({ freedBytes: 1024, keptBytes: 0 }),
+    json({ freedBytes: 1024, keptBytes: 0, sharedWith: [] }),
     'evict',
     SAMPLE_VOLUME.name,
   );
   expect(evicted).toMatchObject({ code: 0, stdout: `${SAMPLE_VOLUME.name}: freed 1.0 KiB\n` });
-  const stored = json({ freedBytes: 0, keptBytes: 4 * 1024 ** 2 });
-  const kept = await against(`POST /ipfs-volume/volumes/${ENCODED}/evict`, stored, 'evict', SAMPLE_VOLUME.name);
-  expect(kept.stdout).toMatch(
-    /: freed 0 B; 4\.0 MiB stay: the local store keeps them, or another volume has them too\n$/,
+  const whyKept = async (sharedWith: string[]) => {
+    const stored = json({ freedBytes: 0, keptBytes: 4 * 1024 ** 2, sharedWith });
+    const kept = await against(`POST /ipfs-volume/volumes/${ENCODED}/evict`, stored, 'evict', SAMPLE_VOLUME.name);
+    return /: freed 0 B; 4\.0 MiB stay: (.*)\n$/.exec(kept.stdout)?.[1];
+  };
+  expect(await whyKept([])).toBe('the local store keeps them');
+  expect(await whyKept(['b'])).toBe('the volume "b" has them too, or the local store keeps them');
+  expect(await whyKept(['b', 'c', 'd', 'e'])).toBe(
+    'the volumes "b", "c", "d", 1 other have them too, or the local store keeps them',
   );
   const fetched = await against(
     `POST /ipfs-volume/volumes/${ENCODED}/prefetch`,

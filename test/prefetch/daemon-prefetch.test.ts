@@ -74,6 +74,11 @@ describeWith(['root', 'fuse'], 'prefetching, served', () => {
     await second.call('Unmount', { Name: 'data', ID: 'two' });
     expect((await client.evict('data')).freedBytes).toBe(total);
     expect((await client.prefetch('data')).bytesCached).toBe(total);
+
+    await second.call('Create', { Name: 'fresh', Opts: { cid: root.toString() } });
+    expect(await client.evict('data')).toEqual({ freedBytes: 0, keptBytes: total, sharedWith: ['fresh'] });
+    await second.call('Remove', { Name: 'data' });
+    expect(await client.evict('fresh')).toEqual({ freedBytes: total, keptBytes: 0, sharedWith: [] });
   });
 
   async function complete(daemon: TestDaemon): Promise<VolumeStatus> {

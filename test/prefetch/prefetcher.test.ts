@@ -290,10 +290,10 @@ describe('the prefetcher', () => {
     const { bytesTotal } = prefetcher.progress('v') ?? {};
     const { signal } = new AbortController();
     // The cache of this test deletes nothing, as one does that has nothing of the volume.
-    await prefetcher.evict('v', root, [], signal);
+    await prefetcher.evict('v', root, AUTO, [], signal);
     expect(prefetcher.progress('v')).toMatchObject({ bytesTotal, bytesCached: bytesTotal, complete: true });
     blocks.makeRemote(...leaves.slice(0, 5));
-    await prefetcher.evict('v', root, [], signal);
+    await prefetcher.evict('v', root, AUTO, [], signal);
     const left = Number(bytesTotal) - 5 * PART_BYTES;
     expect(prefetcher.progress('v')).toMatchObject({ bytesTotal, bytesCached: left, complete: false });
   });

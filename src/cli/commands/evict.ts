@@ -1,6 +1,7 @@
 /** `ipfs-volume evict VOLUME`: gives back what the cache holds of a volume. The volume stays, and fetches again. */
 import type { Command } from 'commander';
-import { formatBytes } from '../../base/units.ts';
+import { formatBytes, formatCount } from '../../base/units.ts';
+import type { Evicted } from '../../volumes/control-api.ts';
 import type { CliContext } from '../cli-parts.ts';
 import {
   type DaemonOptions,
@@ -11,6 +12,9 @@ import {
   withJsonOption,
   withSocketOption,
 } from '../daemon-command.ts';
+
+/** One line has room for so many. */
+const NAMED_VOLUMES = 3;
 
 export function registerEvict(program: Command, context: CliContext): void {
   const command = program
@@ -23,12 +27,17 @@ export function registerEvict(program: Command, context: CliContext): void {
 async function evict(volume: string, options: DaemonOptions & JsonOption, context: CliContext): Promise<void> {
   const result = await withDaemon(options, context, (daemon) => daemon.evict(volume));
   if (options.json) printJson(context, result);
-  else {
-    const { freedBytes, keptBytes } = result;
-    const stays =
-      keptBytes > 0
-        ? `; ${formatBytes(keptBytes)} stay: the local store keeps them, or another volume has them too`
-        : '';
-    print(context, `${volume}: freed ${formatBytes(freedBytes)}${stays}`);
-  }
+  else print(context, `${volume}: ${evictedText(result)}`);
+}
+
+/** `freed 12 MiB; 116 MiB stay: the volume "b" has them too` */
+function evictedText({ freedBytes, keptBytes, sharedWith }: Evicted): string {
+  const freed = `freed ${formatBytes(freedBytes)}`;
+  if (keptBytes === 0) return freed;
+  const names = sharedWith.slice(0, NAMED_VOLUMES).map((name) => `"${name}"`);
+  const more = sharedWith.length - names.length;
+  if (more > 0) names.push(formatCount(more, 'other'));
+  const others = `the volume${sharedWith.length === 1 ? '' : 's'} ${names.join(', ')} ${sharedWith.length === 1 ? 'has' : 'have'} them too`;
+  const why = names.length === 0 ? 'the local store keeps them' : `${others}, or the local store keeps them`;
+  return `${freed}; ${formatBytes(keptBytes)} stay: ${why}`;
 }
