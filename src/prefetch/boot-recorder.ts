@@ -9,6 +9,8 @@ import { type BootProfile, MAX_PROFILE_BLOCKS } from './boot-profile.ts';
 export class BootRecorder {
   readonly #root: string;
   readonly #blocks = new Map<ContentKey, number>();
+  /** Of a block that nobody was given whole yet, what was given of it. */
+  readonly #parts = new Map<ContentKey, number>();
   #foretold: BootProfile['blocks'] = new Map();
   #bytes = 0;
 
@@ -18,18 +20,28 @@ export class BootRecorder {
 
   readonly onBlock: OnBlock = (cid, sizeBytes, how) => {
     if (!isNeeded(how)) return;
-    this.#bytes += sizeBytes;
     const key = contentKey(cid);
     const known = this.#blocks.get(key);
     if (known === undefined && this.#blocks.size >= MAX_PROFILE_BLOCKS) return;
+    this.#count(key, known ?? 0, sizeBytes, how.part === true);
     this.#blocks.set(key, Math.max(known ?? 0, how.part ? 0 : sizeBytes));
   };
+
+  /** A block is given many times, as its file is read piece by piece: all of it once, or else the pieces. */
+  #count(key: ContentKey, wholeBytes: number, sizeBytes: number, part: boolean): void {
+    if (wholeBytes > 0) return;
+    const given = this.#parts.get(key) ?? 0;
+    if (part) this.#parts.set(key, given + sizeBytes);
+    else this.#parts.delete(key);
+    this.#bytes += part ? sizeBytes : Math.max(0, sizeBytes - given);
+  }
 
   /** The profile to measure by; may be found after the first blocks were needed. */
   foretold({ blocks }: BootProfile): void {
     this.#foretold = blocks;
   }
 
+  /** Of the blocks that a profile has room for, each counted once. */
   get bytesDemanded(): number {
     return this.#bytes;
   }

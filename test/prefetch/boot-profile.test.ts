@@ -97,7 +97,7 @@ describe('a boot profile', () => {
     expect(recorder.hitShare).toBeNull();
     recorder.foretold(profileOf([KEYS[1] as ContentKey]));
     expect(recorder.hitShare).toBe(0.5);
-    expect(recorder.bytesDemanded).toBe(30);
+    expect(recorder.bytesDemanded).toBe(20);
   });
 
   it('records what a block measures from whoever was given all of it', () => {
@@ -109,6 +109,20 @@ describe('a boot profile', () => {
     recorder.onBlock(both, 6000, how);
     recorder.onBlock(both, 7000, { ...how, part: true });
     expect([...(recorder.profile()?.blocks.values() ?? [])]).toEqual([0, 5000, 6000]);
+  });
+
+  it('counts a block once, however often its file asks for it: all of it, or the pieces of one never given whole', () => {
+    const recorder = new BootRecorder(ROOT);
+    const how = { origin: 'x', fetched: false, priority: 'demand' } as const;
+    const [pieces, whole, fetched] = CIDS as [CID, CID, CID];
+    recorder.onBlock(pieces, 4096, { ...how, part: true });
+    recorder.onBlock(pieces, 4096, { ...how, part: true });
+    expect(recorder.bytesDemanded).toBe(8192);
+    for (const part of [false, true, true, false]) recorder.onBlock(fetched, 10_000, { ...how, part });
+    expect(recorder.bytesDemanded).toBe(18_192);
+    // Two pieces first, then all of it: what was counted of it already is a part of that.
+    for (const part of [true, true, false]) recorder.onBlock(whole, part ? 3000 : 10_000, { ...how, part });
+    expect(recorder.bytesDemanded).toBe(28_192);
   });
 });
 

@@ -211,7 +211,7 @@ describe('the prefetcher', () => {
     await clock.advance(400);
     await settle();
     expect(prefetcher.progress('v')?.complete).toBe(false);
-    volume.account(leaves[1] as CID, 4 * 1024 ** 2, given);
+    volume.account(leaves[2] as CID, 4 * 1024 ** 2, given);
     await clock.advance(400);
     await until(() => prefetcher.progress('v')?.complete === true);
     prefetcher.unmounted('v');
