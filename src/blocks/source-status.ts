@@ -10,5 +10,6 @@ export interface SourceStatus {
   readonly bytes: number;
   readonly errors: number;
   readonly inFlight: number;
+  /** Requests at once that fill its path, as learned. Readers go beyond it. */
   readonly limit: number;
 }

@@ -32,7 +32,7 @@ export function describeDaemon(status: DaemonStatus, elsewhere: boolean): string
     ...troubles(status),
     '',
     ...formatTable([
-      ['SOURCE', 'STATE', 'BLOCKS', 'BYTES', 'ERRORS', 'IN FLIGHT', 'LAST ERROR'],
+      ['SOURCE', 'STATE', 'BLOCKS', 'BYTES', 'ERRORS', 'IN FLIGHT', 'WINDOW', 'LAST ERROR'],
       ...status.sources.map(sourceRow),
     ]),
     '',
@@ -151,7 +151,8 @@ function sourceRow(source: SourceStatus): string[] {
     String(source.blocks),
     formatBytes(source.bytes),
     String(source.errors),
-    `${source.inFlight} of ${source.limit}`,
+    String(source.inFlight),
+    String(source.limit),
     sourceError(source),
   ];
 }

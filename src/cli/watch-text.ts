@@ -121,12 +121,13 @@ function sourceLines(
     source.name,
     sourceState(source),
     `${formatBytes(rate(source))}/s`,
-    `${source.inFlight} of ${source.limit}`,
+    String(source.inFlight),
+    String(source.limit),
     String(source.blocks),
     String(source.errors),
     sourceError(source),
   ]);
-  const heading = ['SOURCE', 'STATE', 'RATE', 'IN FLIGHT', 'BLOCKS', 'ERRORS', 'LAST ERROR'];
+  const heading = ['SOURCE', 'STATE', 'RATE', 'IN FLIGHT', 'WINDOW', 'BLOCKS', 'ERRORS', 'LAST ERROR'];
   if (rows.length === 0) return [{ text: 'no sources: only what is on this machine can be read' }];
   const alarmOf = (line: number) => sources[line - 1]?.state === 'failing';
   const table = [heading, ...rows];

@@ -124,7 +124,7 @@ test('status shows volumes, sources, store and cache', async () => {
   expect(code).toBe(0);
   expect(stdout).toMatch(/prefetching +2 +1\.0 MiB +4\.0 MiB/);
   expect(stdout).toMatch(
-    /gateway https:\/\/gateway\.example +FAILING 2 min 5 s +12 +12\.0 MiB +3 +4 of 16 +answered 500 \(3 s ago\)\n/,
+    /gateway https:\/\/gateway\.example +FAILING 2 min 5 s +12 +12\.0 MiB +3 +33 +16 +answered 500 \(3 s ago\)\n/,
   );
   expect(stdout).toMatch(/cache +5\.0 MiB of 10\.0 GiB in 5 blocks/);
   expect(stdout).toMatch(/1 demand, 2 readahead, 3 metadata, 4 profile, 5 background/);

@@ -43,7 +43,8 @@ export const SAMPLE_STATUS: DaemonStatus = {
       blocks: 12,
       bytes: 12 * 1024 ** 2,
       errors: 3,
-      inFlight: 4,
+      // Readers are not held back by the window.
+      inFlight: 33,
       limit: 16,
     },
   ],
