@@ -19,20 +19,11 @@ import { uniquesIn, WaitingRequests } from './in-flight-journal.ts';
 import { encodeInitReply, type Negotiated, negotiate } from './negotiation.ts';
 import { answerUnknown, type Collaborators, claim, HANDLERS } from './operations.ts';
 import { PendingRequest } from './pending-request.ts';
+import { RequestLoop } from './request-loop.ts';
 import { createRingMemory, RingReader } from './request-ring.ts';
 import { RequestsInFlight } from './requests-in-flight.ts';
 import { SuspectRequests } from './suspect-requests.ts';
 
-/**
- * Requests handled in one turn before timers, sockets and other threads' work have theirs: of 128 KiB in sequence about half a
- * millisecond, in which the disk has read on. A turn that ends costs some microseconds.
- */
-const REQUESTS_PER_TURN = 8;
-/**
- * How long a turn that had requests waits for the next one. Whoever walks a tree asks again within this, and a wake-up
- * through the event loop takes as long.
- */
-const LINGER_MS = 0.05;
 /** While a session drains, how often it is looked whether all is answered. */
 const DRAIN_POLL_MS = 5;
 
@@ -68,6 +59,7 @@ export class FuseSession {
   readonly #options: MountOptions;
   readonly #to: Collaborators;
   readonly #ring: RingReader;
+  readonly #loop: RequestLoop;
   readonly #inFlight: RequestsInFlight;
   readonly #counts = new Map<string, number>();
   readonly #agreed = Promise.withResolvers<Negotiated>();
@@ -92,6 +84,10 @@ export class FuseSession {
     this.negotiated.catch(() => undefined);
     const memory = createRingMemory();
     this.#ring = new RingReader(memory);
+    this.#loop = new RequestLoop(this.#ring, (bytes) => {
+      this.#handle(new EncodedRequest(bytes));
+      this.#handling = undefined;
+    });
     this.#journal = connection.journalPath === undefined ? undefined : openJournal(connection.journalPath);
     const { suspectsPath, suspectAll = false, inherited = false } = connection;
     if (suspectsPath !== undefined) {
@@ -107,7 +103,7 @@ export class FuseSession {
       answers.onFirst(connection.onFirstAnswer);
     }
     this.ended = this.#startReader(memory);
-    this.#ring.whenMore(this.#serve);
+    this.#loop.start();
   }
 
   /** Requests by operation name. */
@@ -175,6 +171,7 @@ export class FuseSession {
 
   #finish(code: string): MountEnd {
     this.#gone = true;
+    this.#loop.stop();
     if (code !== 'ENODEV') this.#options.logger.error({ code }, 'the FUSE device cannot be read any longer');
     this.#agreed.reject(new CodedError('MOUNT_FAILED', `the FUSE connection ended before it began: ${code}`));
     this.#suspects?.close();
@@ -183,21 +180,6 @@ export class FuseSession {
     if (this.#journal !== undefined) closeSync(this.#journal);
     return this.#detached ? 'unmounted' : 'lost';
   }
-
-  readonly #serve = (): void => {
-    for (let handled = 0; handled < REQUESTS_PER_TURN && !this.#gone; handled++) {
-      let bytes = this.#ring.peek();
-      if (!bytes && handled > 0 && this.#ring.linger(LINGER_MS)) bytes = this.#ring.peek();
-      if (!bytes) {
-        this.#ring.whenMore(this.#serve);
-        return;
-      }
-      this.#handle(new EncodedRequest(bytes));
-      this.#handling = undefined;
-      this.#ring.release();
-    }
-    if (!this.#gone) setImmediate(this.#serve);
-  };
 
   #handle(encoded: EncodedRequest): void {
     let request: PendingRequest | undefined;
