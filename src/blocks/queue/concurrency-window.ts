@@ -61,6 +61,8 @@ type Phase = 'double' | 'cruise' | 'more' | 'drain';
 
 export class ConcurrencyWindow {
   #window = START_WINDOW;
+  /** What requests as large as those it was made for bring together; no bound before the first were answered. */
+  #windowBytes = Number.POSITIVE_INFINITY;
   #phase: Phase = 'double';
   /** False in the first round of a phase: what comes then was sent in the former one. */
   #measuring = true;
@@ -98,6 +100,24 @@ export class ConcurrencyWindow {
     return this.#window;
   }
 
+  /**
+   * What the background's requests may bring together: as many requests for small blocks as fill the path are a flood when
+   * large ones follow, and small files come before large ones in every fill.
+   */
+  get spareBytes(): number {
+    return this.#windowBytes * (this.spareSize / this.#window);
+  }
+
+  /** What a request brings that the window was made for, in bytes; 0 before the first were answered. */
+  get usualBytes(): number {
+    return Number.isFinite(this.#windowBytes) ? this.#windowBytes / this.#window : 0;
+  }
+
+  /** What `bytes` take on the path at its rate, as far as that is known. */
+  timeMsOf(bytes: number): number {
+    return this.#rate.value > 0 ? this.#timeOf(bytes) : 0;
+  }
+
   /** False until it has found where more requests bring no more. */
   get isKnown(): boolean {
     return this.#phase !== 'double';
@@ -126,14 +146,17 @@ export class ConcurrencyWindow {
     if (saturated) this.#saturated++;
     if (forReader) this.#sharedRounds = READER_ROUNDS;
     if (this.#queueBuildsUp(nowMs, delayMs)) return;
-    if (this.#answers >= Math.max(MIN_ROUND_ANSWERS, this.#window)) this.#endRound(inFlight);
+    const isWindowful = this.#answers >= this.#window || this.#roundBytes >= this.#windowBytes;
+    if (isWindowful && this.#answers >= MIN_ROUND_ANSWERS) this.#endRound(inFlight);
   }
 
   /** A request failed: fewer at once, but once only for all that fail together, and climbing again from there. */
   failed(): void {
     if (this.#failedInRound) return;
     this.#rate.scale(0.7);
+    const mostBytes = this.#windowBytes;
     this.#enter('cruise', Math.floor(this.#window * 0.7));
+    this.#windowBytes = Math.min(this.#windowBytes, mostBytes * 0.7);
     this.#cruised = CRUISE_ROUNDS;
     this.#failedInRound = true;
   }
@@ -182,7 +205,7 @@ export class ConcurrencyWindow {
     this.#startRound();
     if (!valid) {
       // Readers who drove past the window found that the path holds more.
-      if (this.#phase === 'cruise') this.#resize(Math.max(this.#window, this.#knee));
+      if (this.#phase === 'cruise' && this.#knee > this.#window) this.#resize(this.#knee);
       return;
     }
     this.#measuring = true;
@@ -195,7 +218,7 @@ export class ConcurrencyWindow {
       case 'more':
         if (pace >= (1 + (this.#growth - 1) * TRY_PAYS) * this.#basePace) {
           this.#growth = Math.min(2, this.#growth * BOLDER);
-          this.#enter('more', Math.max(this.#window + 1, this.#knee * this.#growth), pace);
+          this.#tryMore(pace);
         } else this.#enter('drain', this.#knee * DRAIN);
         break;
       case 'drain':
@@ -210,10 +233,18 @@ export class ConcurrencyWindow {
           this.#delay.age();
           this.#growth = FIRST_TRY;
           const basePace = Math.min(best, this.#rate.value) / this.#meanBytes;
-          this.#enter('more', Math.max(this.#window + 1, this.#knee * this.#growth), basePace);
+          this.#tryMore(basePace);
         }
         break;
     }
+  }
+
+  /** By a share of the knee, or one request more than now: of bytes as much more, however large blocks are by now. */
+  #tryMore(basePace: number): void {
+    const share = this.#knee * this.#growth;
+    const mostBytes = Math.max(Math.ceil(share) * this.#meanBytes, this.#windowBytes + this.#meanBytes);
+    this.#enter('more', Math.max(this.#window + 1, share), basePace);
+    this.#windowBytes = Math.min(this.#windowBytes, mostBytes);
   }
 
   #enter(phase: Phase, window: number, basePace = 0): void {
@@ -230,6 +261,7 @@ export class ConcurrencyWindow {
 
   #resize(window: number): void {
     this.#window = Math.max(MIN_WINDOW, Math.min(Math.ceil(window - ROUNDING), MAX_WINDOW));
+    if (this.#meanBytes > 0) this.#windowBytes = this.#window * this.#meanBytes;
   }
 
   #startRound(): void {

@@ -101,6 +101,8 @@ export class SourceLane {
   #meanBlockBytes = GUESSED_BLOCK_BYTES;
   /** Of all that is in flight. */
   #expectedBytes = 0;
+  /** Of what fills the path, where no size is known that of the usual answer. */
+  #fillingBytes = 0;
 
   constructor(source: BlockSource, clock: Clock, random: () => number, attemptTimeoutMs: number) {
     this.source = source;
@@ -164,19 +166,20 @@ export class SourceLane {
   }
 
   /** Whether a job of `rank` may start now. What may not at one rank may not at a later one, as far as anybody looks. */
-  admits(rank: number, expectedBytes = this.#meanBlockBytes): boolean {
+  admits(rank: number, expectedBytes: number | undefined): boolean {
     if (this.health.failing) return this.#probes === 0 && this.health.probeInMs === 0;
     if (this.#inFlight >= (MAX_IN_FLIGHT_BY_RANK[rank] ?? 0)) return false;
     if (rank === 0) return this.#filling < MAX_READING;
-    if (rank >= PRIORITY_RANK.background) return this.#filling < this.#window.spareSize;
+    if (rank >= PRIORITY_RANK.background) return !this.#isFilled(expectedBytes);
     if (this.#filling < this.#window.size) return true;
     if (this.#window.isKnown) return this.#filling < MAX_IDLE_REQUESTS && this.#expectedBytes < IDLE_BYTES;
     const firstBytes = rank === PRIORITY_RANK.profile ? this.#firstBytes.limit : FIRST_BYTES;
-    return this.#filling < MAX_FIRST_REQUESTS && this.#expectedBytes + expectedBytes <= firstBytes;
+    const bytes = this.#expectedBytes + (expectedBytes ?? this.#meanBlockBytes);
+    return this.#filling < MAX_FIRST_REQUESTS && bytes <= firstBytes;
   }
 
-  /** Asks for one block, and verifies it. */
-  fetch(cid: CID, priority: Priority, expectedBytes: number, events: AttemptEvents): Attempt {
+  /** Asks for one block, and verifies it. `expectedBytes`: what it measures, where that is known. */
+  fetch(cid: CID, priority: Priority, expectedBytes: number | undefined, events: AttemptEvents): Attempt {
     const controller = new AbortController();
     const flight = this.begin(priority, expectedBytes, () => events.slow());
     let over = false;
@@ -215,13 +218,16 @@ export class SourceLane {
    * Counts a request of any form as in flight until `end`, which takes the bytes of an answer that says something about
    * the path (`undefined` for others). Without `onSlow` it never counts as slow: a range takes as long as it is large.
    */
-  begin(priority: Priority, expectedBytes: number, onSlow?: () => void): Flight {
+  begin(priority: Priority, expectedBytes: number | undefined, onSlow?: () => void): Flight {
     const startedAtMs = this.#clock.nowMs();
     const receivedBefore = this.#window.receivedBytes;
     let probe = this.health.failing;
     let slow = false;
+    const estimate = expectedBytes ?? this.#meanBlockBytes;
+    const fillingBytes = expectedBytes ?? this.#window.usualBytes;
     this.#inFlight++;
-    this.#expectedBytes += expectedBytes;
+    this.#expectedBytes += estimate;
+    this.#fillingBytes += fillingBytes;
     if (probe) this.#probes++;
     const stopProbe = () => {
       if (probe) this.#probes--;
@@ -229,9 +235,10 @@ export class SourceLane {
     };
     const stopTimer =
       onSlow &&
-      this.#clock.schedule(this.#delay.slowAfterMs, () => {
+      this.#clock.schedule(this.#delay.slowAfterMs(this.#window.timeMsOf(this.#fillingBytes)), () => {
         slow = true;
         this.#slow++;
+        this.#fillingBytes -= fillingBytes;
         // A silent probe must not keep the next one from finding the source alive.
         stopProbe();
         this.health.silent();
@@ -244,7 +251,7 @@ export class SourceLane {
       },
       end: (bytes) => {
         stopTimer?.();
-        const saturated = this.#filling >= this.#window.spareSize;
+        const saturated = this.#isFilled();
         if (bytes !== undefined) {
           const nowMs = this.#clock.nowMs();
           const delayMs = nowMs - startedAtMs;
@@ -255,8 +262,9 @@ export class SourceLane {
           this.#window.answered({ nowMs, bytes, delayMs, receivedBefore, inFlight, saturated, forReader });
         }
         this.#inFlight--;
-        this.#expectedBytes -= expectedBytes;
+        this.#expectedBytes -= estimate;
         if (slow) this.#slow--;
+        else this.#fillingBytes -= fillingBytes;
         stopProbe();
       },
     };
@@ -281,6 +289,13 @@ export class SourceLane {
 
   get #filling(): number {
     return this.#inFlight - this.#slow;
+  }
+
+  /** Whether the background has all of the path that is its own: half of one request more would find no room. */
+  #isFilled(expectedBytes = this.#window.usualBytes): boolean {
+    if (this.#filling === 0) return false;
+    const { spareSize, spareBytes } = this.#window;
+    return this.#filling >= spareSize || this.#fillingBytes + expectedBytes / 2 > spareBytes;
   }
 
   #judge(cid: CID, bytes: Uint8Array): Outcome {

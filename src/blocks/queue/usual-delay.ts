@@ -26,9 +26,10 @@ export class UsualDelay {
     this.#meanMs += (delayMs - this.#meanMs) / 8;
   }
 
-  /** A request older than this is slower than usual. */
-  get slowAfterMs(): number {
+  /** A request older than this is slower than usual; `onTheWayMs`: what it and all before it take of the path's time. */
+  slowAfterMs(onTheWayMs: number): number {
     if (this.#meanMs === undefined) return UNKNOWN_SLOW_MS;
-    return Math.min(MAX_SLOW_MS, Math.max(MIN_SLOW_MS, this.#meanMs + 4 * this.#deviationMs));
+    const usualMs = Math.max(MIN_SLOW_MS, this.#meanMs + 4 * this.#deviationMs);
+    return Math.min(MAX_SLOW_MS, usualMs + onTheWayMs);
   }
 }

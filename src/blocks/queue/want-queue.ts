@@ -15,7 +15,7 @@
  */
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../../base/errors.ts';
-import { type BlockKey, blockKey } from '../block.ts';
+import { type BlockKey, blockKey, MAX_BLOCK_BYTES } from '../block.ts';
 import type { WantOptions } from '../block-reader.ts';
 import type { BlockSource } from '../block-source.ts';
 import { type Clock, systemClock } from '../clock.ts';
@@ -127,7 +127,8 @@ export class WantQueue {
       this.#wants.set(key, want);
     }
     const rank = PRIORITY_RANK[options.priority];
-    want.expectedBytes ??= options.expectedBytes;
+    // A link may claim anything; no block is larger.
+    if (options.expectedBytes !== undefined) want.expectedBytes ??= Math.min(options.expectedBytes, MAX_BLOCK_BYTES);
     this.#stats.wanted(rank);
     this.#addWaiter(want, rank, options, { resolve, reject });
     this.#reprioritise(want);
@@ -293,7 +294,7 @@ export class WantQueue {
     const bucket = want.rank >= FIRST_PREFETCH_RANK ? this.#bucket : undefined;
     const estimate = want.expectedBytes ?? lane.meanBlockBytes;
     bucket?.charge(estimate);
-    const attempt = lane.fetch(want.cid, priority, estimate, {
+    const attempt = lane.fetch(want.cid, priority, want.expectedBytes, {
       slow: () => {
         this.#advance(want);
         this.#pump(lane);

@@ -151,3 +151,39 @@ describe('a link that changes', () => {
     expect(share).toBeGreaterThan(0.85);
   });
 });
+
+describe('a fill of small blocks that is followed by large ones', () => {
+  it.each([
+    ['100 Mbit/s and 20 ms', 20, 50],
+    ['1 Gbit/s and 50 ms', 50, 5],
+    ['5 Mbit/s and 60 ms', 60, 1000],
+  ])('does not stand in front of readers, and fills the link again: %s', async (_link, roundTripMs, blockMs) => {
+    const clock = new FakeClock();
+    const small = makeBlocks(8000, BLOCK_BYTES / 100);
+    const large = makeBlocks(4000, BLOCK_BYTES);
+    const blocks = [...small, ...large.slice(1000)];
+    const source = new LinkSource(clock, [...small, ...large], roundTripMs, BLOCK_BYTES / blockMs);
+    const queue = new WantQueue({ sources: [source], timeoutMs: 3_600_000, clock, random: () => 0.5 });
+    const more = (): void => {
+      const block = blocks.shift();
+      if (!block) return;
+      void queue.want(block.cid, { priority: 'background', expectedBytes: block.bytes.length }).then(more, () => {});
+    };
+    for (let index = 0; index < 256; index++) more();
+    while (blocks.length > 2900) await clock.advance(roundTripMs / 2);
+    const waits: number[] = [];
+    const idleMs = roundTripMs + blockMs;
+    for (let read = 0; read < 40; read++) {
+      const askedMs = clock.nowMs();
+      const block = large[read];
+      if (block) void queue.want(block.cid, { priority: 'demand' }).then(() => waits.push(clock.nowMs() - askedMs));
+      await clock.advance(1.37 * idleMs);
+    }
+    const before = source.bytes;
+    await clock.advance(20 * idleMs);
+    await queue.close();
+    expect(waits.length).toBeGreaterThan(30);
+    expect((Math.max(...waits) - idleMs) / blockMs).toBeLessThan(3.5);
+    expect(((source.bytes - before) / BLOCK_BYTES) * blockMs).toBeGreaterThan(0.85 * 20 * idleMs);
+  });
+});
