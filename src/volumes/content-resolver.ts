@@ -26,6 +26,8 @@ export interface ContentResolver {
    * @throws NAME_UNRESOLVED, NOT_UNIXFS, ENTRY_NOT_FOUND, NOT_A_DIRECTORY, what `blocks/` throws, ABORTED.
    */
   resolve(options: VolumeOptions, signal: AbortSignal): Promise<ResolvedContent>;
+  /** Whether that block is on this machine: asks nobody. */
+  isHere(cid: CID): boolean;
 }
 
 /** Peers help, and are no condition: content may be elsewhere too. They get this much time of a mount. */
@@ -53,6 +55,7 @@ export function contentResolver(
       const { cid, kind } = await resolvePath(unixfs, root, path, { priority: 'demand', signal, timeoutMs });
       return { cid: cid.toString(), kind };
     },
+    isHere: (cid) => unixfs.blocks.has(cid),
   };
 }
 

@@ -11,12 +11,11 @@
  */
 import { join } from 'node:path';
 import { CID } from 'multiformats/cid';
-import { CodedError, messageChain } from '../base/errors.ts';
+import { CodedError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { VolumeSpec } from '../fs/mounted-volume.ts';
+import { ContentLookups } from './content-lookups.ts';
 import type { ContentResolver } from './content-resolver.ts';
-import { resolveForMount } from './resolve-for-mount.ts';
-import { waitFor } from './shared-wait.ts';
 import { StateChanges } from './state-changes.ts';
 import type { StateFile } from './state-file.ts';
 import { directoryNameOf } from './volume-name.ts';
@@ -66,9 +65,7 @@ const OWNED_MOUNT_ID = /^(?:[0-9a-f]{64}|ipfs-volume-mount-[0-9a-f]{8}(?:-[0-9a-
 export class VolumeRegistry {
   readonly #options: RegistryOptions;
   readonly #records = new Map<string, VolumeRecord>();
-  // By the record and not by its name: a name may be removed and made anew while a look-up is under way.
-  readonly #resolving = new Map<VolumeRecord, Promise<ResolvedContent>>();
-  readonly #mountErrors = new WeakMap<VolumeRecord, string>();
+  readonly #lookups: ContentLookups;
   readonly #changes: StateChanges;
   /** On its way to the disk. */
   #created: VolumeRecord | undefined;
@@ -79,6 +76,7 @@ export class VolumeRegistry {
    */
   constructor(options: RegistryOptions) {
     this.#options = options;
+    this.#lookups = new ContentLookups(options.content);
     const { connection, volumes, calls } = options.state.load();
     this.#changes = new StateChanges(calls, (latest) => this.#write(latest), options.logger);
     for (const record of volumes) {
@@ -161,7 +159,7 @@ export class VolumeRegistry {
   /** What the volume's reference leads to, looked up where it is not known yet. @throws as `mount` */
   async content(name: string, signal: AbortSignal): Promise<ResolvedContent> {
     const record = this.get(name);
-    const content = await this.#lookUp(record, signal);
+    const content = await this.#lookUp(record, this.#known(record), signal);
     await this.#changes.inTurn(async () => {
       if (this.#settle(record, content)) await this.#changes.save();
     });
@@ -175,7 +173,7 @@ export class VolumeRegistry {
 
   /**
    * Counts a mount under Docker's `mountId` ('' where it gave none) and gives the mountpoint. Waits for the root block
-   * where that is not known yet, for 25 s at the most.
+   * where that is not here and nobody has the volume mounted, for 25 s at the most.
    * @throws VOLUME_NOT_FOUND, ABORTED, and why the content cannot be had; nothing is counted then.
    */
   async mount(name: string, mountId: string, { signal, call }: MountCall): Promise<string> {
@@ -191,7 +189,11 @@ export class VolumeRegistry {
 
   async #mount(record: VolumeRecord, mountId: string, { signal, call }: MountCall): Promise<string> {
     const { name } = record;
-    const content = await this.#lookUp(record, signal);
+    const known = this.#known(record);
+    const content =
+      known && mountsOf(record) === 0
+        ? await this.#lookups.reach(record, this.#parse(record), known, signal)
+        : await this.#lookUp(record, known, signal);
     return this.#changes.inTurn(async () => {
       if (this.#records.get(name) !== record) throw notFound(name);
       if (signal.aborted || this.#changes.wasUndone(call)) throw gone(signal);
@@ -203,13 +205,14 @@ export class VolumeRegistry {
     });
   }
 
-  /** Has what is known of its start fetched beside its root, where that root stands in its reference and is not known yet. */
+  /** Has what is known of its start fetched beside its root, where that root stands in its reference and is not here. */
   #expect(record: VolumeRecord): boolean {
     const options = this.#parse(record);
     const { reference, peers } = options;
     // Who names peers knows that nobody has it until they are connected.
-    if (reference.space !== 'ipfs' || reference.path.length > 0 || peers.length > 0 || this.#known(record))
-      return false;
+    if (reference.space !== 'ipfs' || reference.path.length > 0 || peers.length > 0) return false;
+    const known = this.#known(record);
+    if (known && (mountsOf(record) > 0 || this.#lookups.isHere(known))) return false;
     this.#options.tree.expectVolume?.(directoryNameOf(record.name), reference.cid, options);
     return true;
   }
@@ -225,7 +228,7 @@ export class VolumeRegistry {
       record.mounts = before;
       if (first) this.#options.tree.removeVolume(directoryNameOf(record.name));
     }, call);
-    this.#mountErrors.delete(record);
+    this.#lookups.mounted(record);
   }
 
   /** Takes one mount back. An unknown ID is no error. @throws VOLUME_NOT_FOUND */
@@ -279,7 +282,7 @@ export class VolumeRegistry {
   /** Why the latest Mount failed; null where it did not. */
   mountError(name: string): string | null {
     const record = this.#records.get(name);
-    return (record && this.#mountErrors.get(record)) ?? null;
+    return record ? this.#lookups.error(record) : null;
   }
 
   /** Where the volume is mounted, or would be. */
@@ -294,8 +297,8 @@ export class VolumeRegistry {
   }
 
   /** What is known, or what is found now. @throws VOLUME_NOT_FOUND where the volume was removed meanwhile */
-  async #lookUp(record: VolumeRecord, signal: AbortSignal): Promise<ResolvedContent> {
-    const found = this.#known(record) ?? (await this.#resolve(record, signal));
+  async #lookUp(record: VolumeRecord, known: ResolvedContent | null, signal: AbortSignal): Promise<ResolvedContent> {
+    const found = known ?? (await this.#lookups.find(record, this.#parse(record), signal));
     if (this.#records.get(record.name) !== record) throw notFound(record.name);
     // Another call may have mounted it meanwhile: what that one found is shown, and stands.
     return this.#known(record) ?? found;
@@ -316,21 +319,6 @@ export class VolumeRegistry {
   #forget(record: VolumeRecord): void {
     const root = record.resolved ? CID.parse(record.resolved.cid) : undefined;
     this.#options.tree.forgetVolume?.(directoryNameOf(record.name), root, this.#parse(record));
-  }
-
-  /** One look-up of the content for all who wait for it. */
-  #resolve(record: VolumeRecord, signal: AbortSignal): Promise<ResolvedContent> {
-    let shared = this.#resolving.get(record);
-    if (!shared) {
-      shared = resolveForMount(this.#options.content, this.#parse(record))
-        .catch((error: unknown) => {
-          this.#mountErrors.set(record, messageChain(error));
-          throw error;
-        })
-        .finally(() => this.#resolving.delete(record));
-      this.#resolving.set(record, shared);
-    }
-    return waitFor(shared, signal);
   }
 
   #show(record: VolumeRecord, starting: boolean): void {

@@ -41,7 +41,7 @@ beforeEach(async () => {
     connection: 'c1',
     mountRoot: '/mnt/volumes',
     tree: { addVolume: () => undefined, removeVolume: () => true },
-    content: { resolve: (options, signal) => resolve(options, signal) },
+    content: { resolve: (options, signal) => resolve(options, signal), isHere: () => true },
     defaults,
     logger: silentLogger(),
   });

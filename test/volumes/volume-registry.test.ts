@@ -49,6 +49,7 @@ function open(
   content: ContentResolver['resolve'] = async () => CONTENT,
   connection = 'c1',
   isBound: (directoryName: string) => Promise<boolean> = async () => false,
+  isHere: ContentResolver['isHere'] = () => true,
 ) {
   const tree = new Tree();
   const registry = new VolumeRegistry({
@@ -56,7 +57,7 @@ function open(
     connection,
     mountRoot: '/mnt/volumes',
     tree,
-    content: { resolve: content },
+    content: { resolve: content, isHere },
     isBound,
     defaults: { prefetch: 'auto', timeoutMs: 1000 },
     logger: silentLogger(),
@@ -253,6 +254,49 @@ describe('the registry', () => {
     expect(mountsOf(registry.get('bafkqaaa'))).toBe(0);
     expect(registry.mountError('bafkqaaa')).toBe('nobody has it');
     await registry.remove('bafkqaaa');
+  });
+
+  test('the first mount of a known volume waits for its root block where that is not here, and says what is wrong', async () => {
+    const asked: string[] = [];
+    let here = true;
+    let fails = false;
+    const resolve: ContentResolver['resolve'] = async ({ reference, peers }) => {
+      asked.push(`${'cid' in reference && [reference.cid, ...reference.path].join('/')} ${peers.length}`);
+      if (fails) throw new CodedError('BLOCK_TIMEOUT', 'block bafkqaaa did not come');
+      return CONTENT;
+    };
+    const reopen = (connection: string) =>
+      open(resolve, connection, undefined, (cid) => here || cid.toString() !== CONTENT.cid);
+    const { registry, tree } = reopen('c1');
+    await registry.create('v', { cid: 'bafyaabakaieac/sub', peers: '/ip4/127.0.0.1/tcp/4001' });
+    await registry.mount('v', 'a', staying());
+    await registry.unmount('v', 'a');
+    await registry.mount('v', 'a', staying());
+    // Known and here: nobody is asked.
+    expect(asked).toEqual(['bafyaabakaieac/sub 1']);
+
+    // Mounted already, by this daemon or another of this connection: nobody is asked, whatever is here.
+    here = false;
+    fails = true;
+    await registry.mount('v', 'b', staying());
+    const next = reopen('c1');
+    expect(next.tree.shown.size).toBe(1);
+    await next.registry.mount('v', 'c', staying());
+    expect(asked).toHaveLength(1);
+
+    // A new connection: nothing of it is mounted, and the block itself is what is waited for.
+    const last = reopen('c2');
+    await expect(last.registry.mount('v', 'd', staying())).rejects.toThrow(
+      /bafkqaaa did not come; "ipfs-volume doctor"/,
+    );
+    expect(asked.slice(1)).toEqual(['bafkqaaa 1']);
+    expect([last.tree.shown.size, mountsOf(last.registry.get('v'))]).toEqual([0, 0]);
+    expect(last.registry.mountError('v')).toMatch(/bafkqaaa did not come/);
+    expect(last.registry.get('v').resolved).toEqual(CONTENT);
+    fails = false;
+    await last.registry.mount('v', 'd', staying());
+    expect([last.tree.shown.size, last.registry.mountError('v')]).toEqual([1, null]);
+    expect(tree.shown.size).toBe(1);
   });
 
   test('a caller that went away during a mount leaves no count', async () => {
