@@ -32,13 +32,25 @@ export function endingOf(table: LinkTable, link: number): string {
   return dot < 0 ? '' : name.slice(dot);
 }
 
-/** From the link `from` to the end, and then from the start: those with its ending before all others. */
-export function alikeFirst(table: LinkTable, from: number): number[] {
-  const ending = endingOf(table, from);
+/**
+ * From the link `from` to the end, and then from the start. `likely`: those with its ending, then those with one of
+ * `endings`, and directories; `others`: files that are called otherwise.
+ */
+export function alikeFirst(
+  table: LinkTable,
+  from: number,
+  endings: ReadonlySet<string>,
+): { readonly likely: readonly number[]; readonly others: readonly number[] } {
+  const own = endingOf(table, from);
   // Who reads a larger one reads others of its size.
   const most = Math.max(SMALL_FILE_BYTES, blockBytes(table, from));
-  const alike = Map.groupBy(upTo(most, table, from + 1), (link) => endingOf(table, link) === ending);
-  return [...(alike.get(true) ?? []), ...(alike.get(false) ?? [])];
+  const groups = Map.groupBy(upTo(most, table, from + 1), (link) => {
+    const ending = endingOf(table, link);
+    if (ending === own) return 'own';
+    return endings.has(ending) || !table.isRaw(link) ? 'likely' : 'other';
+  });
+  const group = (name: 'own' | 'likely' | 'other') => groups.get(name) ?? [];
+  return { likely: [...group('own'), ...group('likely')], others: group('other') };
 }
 
 export function smallestFirst(table: LinkTable): number[] {

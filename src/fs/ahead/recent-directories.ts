@@ -23,6 +23,8 @@ export interface Directory {
   readonly lookedUp: Set<number>;
   waits: number;
   askedBytes: number;
+  /** Of these, of files that are called otherwise than what was waited for. */
+  otherBytes: number;
   readonly asked: Set<number>;
   /** False where it was only listed. */
   lookedInto: boolean;
@@ -48,6 +50,7 @@ export class RecentDirectories {
       lookedUp: new Set(),
       waits: 0,
       askedBytes: 0,
+      otherBytes: 0,
       asked: new Set(),
       lookedInto: false,
     };

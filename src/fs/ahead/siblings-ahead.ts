@@ -6,7 +6,7 @@
  * What sets it off is a reader that had to wait for a file: from there on the next small files of that directory are
  * wanted as `readahead`, those with the same ending first. How much grows with the square of such waits, from what a link
  * of 100 Mbit/s carries in half a round trip; so who reads one file of a directory has little fetched for nothing, and who
- * reads many has all of it. Each wait also pays for directories that are looked into next: the first files there whose
+ * reads many has all of it, less what is called as nothing was that was waited for. Each wait also pays for directories that are looked into next: the first files there whose
  * ending was waited for elsewhere are wanted at once, since a package's first file is a round trip, too. Where everything
  * is here nothing of this runs.
  *
@@ -153,9 +153,19 @@ export class SiblingsAhead {
       asked.add(from);
       const budget = Math.min(MAX_BYTES, FIRST_BYTES * directory.waits ** 2);
       if (directory.askedBytes >= budget) return;
-      this.#ahead(volume, directory, isDirectory ? smallestFirst(table) : alikeFirst(table, from), budget);
+      if (isDirectory) this.#ahead(volume, directory, smallestFirst(table), budget);
+      else this.#aheadOfFile(volume, reader, directory, from, budget);
       return;
     }
+  }
+
+  /** Of files that are called as none was that a reader waited for, no more in all than for a first wait. */
+  #aheadOfFile(volume: MountedVolume, reader: Reader, directory: Directory, from: number, budget: number): void {
+    const { likely, others } = alikeFirst(directory.table, from, reader.endings);
+    this.#ahead(volume, directory, likely, budget);
+    const before = directory.askedBytes;
+    this.#ahead(volume, directory, others, Math.min(budget, before + FIRST_BYTES - directory.otherBytes));
+    directory.otherBytes += directory.askedBytes - before;
   }
 
   /** Wants the first of `links` that are not here, up to `budget` bytes of that directory in all; true where it wants any. */

@@ -98,6 +98,36 @@ test('those with the same ending come first, and then the others', async () => {
   expect(at('m00.txt')).toBeGreaterThan(at('m19.py'));
 });
 
+test('of files that are called otherwise come few, however many of the others are read', async () => {
+  const blocks = new BlockMap();
+  const dag = new DagBuilder(blocks);
+  const file = (name: string) => {
+    const { cid, size } = dag.rawPart(Buffer.alloc(20_000, name));
+    return { name, cid, tsize: size };
+  };
+  const modules = Array.from({ length: 40 }, (_, at) => file(`m${at}.pyc`));
+  const texts = Array.from({ length: 40 }, (_, at) => file(`m${at}.txt`));
+  const fileSystem = fileSystemOver(blocks);
+  const node = await mountRoot(fileSystem, dag.directory([...modules, ...texts]));
+  const remote = [...modules, ...texts].map(({ cid }) => cid);
+  blocks.makeRemote(...remote);
+  const read = async (name: string) => {
+    const { attributes } = await fileSystem.lookup(node, Buffer.from(name), context);
+    await fileSystem.read(attributes.node, 0, 20_000, context);
+    for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+  };
+  for (const { name, cid } of modules) {
+    // Each is waited for, whatever came before.
+    blocks.makeRemote(cid);
+    await read(name);
+  }
+  const came = () => texts.filter(({ cid }) => blocks.has(cid)).length;
+  expect(came()).toBe(Math.ceil((256 * 1024) / 20_000));
+  await read('m0.txt');
+  await read('m39.txt');
+  expect(came()).toBe(texts.length);
+});
+
 test('waits pay for the next directories: what is read there is on its way, and nothing that is called otherwise', async () => {
   const { blocks, files, node, fileSystem } = await packages();
   for (const name of ['m00.py', 'm01.py']) await readFile(fileSystem, node, 'p00', name);
