@@ -9,8 +9,8 @@
  * a disk that is only slow has all readers served in the end. Few threads are taken, so that a disk that hangs leaves the others
  * to whoever else needs one.
  */
-import { read, readdirSync, readSync, rmSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { close, open, read, readdirSync, readSync, rmSync, write } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { MaybePromise } from '../../base/maybe-promise.ts';
@@ -19,7 +19,13 @@ import { OpenFiles } from './open-files.ts';
 import { PiecesAhead } from './pieces-ahead.ts';
 import { Places } from './places.ts';
 
-const readLater = promisify(read);
+/** Not by file handles: those take a tenth more of the processor for each block that is written. */
+const [openLater, readLater, writeLater, closeLater] = [
+  promisify(open),
+  promisify(read),
+  promisify(write),
+  promisify(close),
+];
 
 /** Directories: a million blocks make a few thousand names in each. A file's is its number modulo this. */
 const FANOUT = 256;
@@ -104,11 +110,11 @@ export class BlockFiles {
     await this.#writers.take();
     try {
       try {
-        await writeFile(this.path(id), bytes, { mode: 0o600 });
+        await writeWhole(this.path(id), bytes);
       } catch (error) {
         if (!isAbsent(error)) throw error;
         await mkdir(this.#directoryOf(id), { recursive: true, mode: 0o700 });
-        await writeFile(this.path(id), bytes, { mode: 0o600 });
+        await writeWhole(this.path(id), bytes);
       }
     } catch (error) {
       this.remove(id);
@@ -205,6 +211,18 @@ export class BlockFiles {
 
   #directoryOf(id: number): string {
     return join(this.#directory, (id % FANOUT).toString(16).padStart(2, '0'));
+  }
+}
+
+async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const descriptor = await openLater(path, 'w', 0o600);
+  try {
+    for (let at = 0; at < bytes.length; ) {
+      const { bytesWritten } = await writeLater(descriptor, bytes, at, bytes.length - at, at);
+      at += bytesWritten;
+    }
+  } finally {
+    await closeLater(descriptor);
   }
 }
 
