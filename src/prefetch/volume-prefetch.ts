@@ -14,6 +14,7 @@ import { type FillOptions, type FillParts, type FillResult, fill } from './fill.
 import { pause } from './pause.ts';
 import { Plan } from './plan.ts';
 import { ProfilePlan } from './profile-plan.ts';
+import { TopLevels } from './top-levels.ts';
 
 export interface VolumePrefetchOptions {
   readonly root: CID;
@@ -106,6 +107,7 @@ export class VolumePrefetch {
       }
       await this.#busy(async () => {
         if (profile) await this.fetchProfile(profile, signal);
+        else if (settleMs > 0) await this.#fetchTopLevels(signal, whole);
         await settled();
       });
       while (!this.#complete) {
@@ -128,6 +130,11 @@ export class VolumePrefetch {
       this.#profile = undefined;
     });
     return this.#profile;
+  }
+
+  async #fetchTopLevels(signal: AbortSignal, whole: boolean): Promise<void> {
+    const plan = new TopLevels(contentKey(this.#options.root));
+    await fill(this.#parts, plan, this.#fillOptions('profile', signal, true, whole));
   }
 
   /** One pass that fetches all, whatever the options say. @throws ABORTED */

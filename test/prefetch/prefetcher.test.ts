@@ -459,6 +459,42 @@ describe('the prefetcher', () => {
     expect(prefetcher.progress('v')).toMatchObject({ prefetchError: null, prefetching: false });
   });
 
+  it('brings the largest directories at the top at once, where no profile says what a start needs', async () => {
+    const dag = new DagBuilder(blocks);
+    const GIB = 1024 ** 3;
+    const file = { name: 'file', cid: dag.raw(Buffer.from('of a few bytes')) };
+    const small = { name: 'small', cid: dag.directory([{ ...file, name: 'below' }]), tsize: 60_000 };
+    const library = { name: 'library', cid: dag.directory([file, { ...small, name: 'part' }]), tsize: GIB };
+    const many = Array.from({ length: 100 }, (_, at) => ({
+      name: `d${at}`,
+      cid: dag.directory([{ ...file, name: `${at}` }]),
+      tsize: GIB,
+    }));
+    const top = { name: 'top', cid: dag.directory([library, file]), tsize: GIB };
+    const content = dag.directory([small, top]);
+    const wide = dag.directory(many);
+    const cids = () => blocks.fetched.map(({ cid, priority }) => `${cid} ${priority}`);
+    blocks.makeAllRemote();
+    const prefetcher = start(undefined, 500);
+    mounted(prefetcher, AUTO, content);
+    await until(() => blocks.fetched.length === 3);
+    for (let turn = 0; turn < 10; turn++) await settle();
+    expect(cids()).toEqual([content, top.cid, library.cid].map((cid) => `${cid} profile`));
+    prefetcher.unmounted('v');
+    blocks.fetched.length = 0;
+    mounted(prefetcher, AUTO, wide);
+    await until(() => blocks.fetched.length === 32);
+    await settle();
+    expect(blocks.fetched).toHaveLength(32);
+    prefetcher.unmounted('v');
+
+    blocks.makeAllRemote();
+    blocks.fetched.length = 0;
+    mounted(start(undefined, 500), { ...AUTO, prefetch: 'none' }, content);
+    await settle();
+    expect(blocks.fetched.filter(({ cid }) => !cid.equals(content))).toEqual([]);
+  });
+
   it('fetches what the profile names before the root is there, once, and ends where nothing is mounted', async () => {
     const named = [leaves[9] as CID, leaves[2] as CID];
     new ProfileStore(directory, logger()).merge(profileOf(root, 1, named));
