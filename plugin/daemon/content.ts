@@ -81,6 +81,7 @@ export async function openContent(
     sources,
     timeoutMs: config.readTimeoutMs,
     prefetchBytesPerSecond: config.prefetchRate,
+    logger,
   });
   const unixfs = new UnixfsReader(blocks);
   const profiles = new ProfileStore(join(config.stateDirectory, 'profiles'), logger);

@@ -94,7 +94,7 @@ function writeSources(text: MetricsText, { sources }: DaemonStatus): void {
     )
     .counter(
       'ipfs_volume_source_errors_total',
-      'Requests that a source failed or answered with wrong bytes.',
+      'Requests that a source failed or answered with wrong bytes, and times of 20 s in which it said nothing.',
       each(({ errors }) => errors),
     )
     .gauge(
@@ -109,7 +109,7 @@ function writeSources(text: MetricsText, { sources }: DaemonStatus): void {
     )
     .gauge(
       'ipfs_volume_source_failing',
-      '1 while a source is avoided because it failed or lied.',
+      '1 while a source fails: it refuses, is cut off, lied, or has said nothing to anybody for 20 s.',
       each(({ state }) => (state === 'failing' ? 1 : 0)),
     );
 }

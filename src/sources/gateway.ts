@@ -45,6 +45,9 @@ const CAR = 'application/vnd.ipld.car';
 const RAW_QUERY = 'format=raw';
 const CAR_QUERY = 'format=car';
 
+/** The empty identity block, which the specification names as the probe. */
+const PING_PATH = '/ipfs/bafkqaaa';
+
 /** Types under which a body may be what was asked for: caches and static file servers know no better one. */
 const RAW_TYPES: ReadonlySet<string> = new Set([RAW, 'application/octet-stream', '']);
 const CAR_TYPES: ReadonlySet<string> = new Set([CAR, 'application/octet-stream', '']);
@@ -91,6 +94,10 @@ class GatewaySource implements RangeSource {
 
   async *getTree(root: CID, sizeBytes: number, { signal }: FetchOptions): AsyncGenerator<Block> {
     yield* this.#car(root, 'dag-scope=all', sizeBytes, signal);
+  }
+
+  ping({ signal }: { readonly signal: AbortSignal }): Promise<void> {
+    return this.#http.ping({ method: 'GET', path: PING_PATH, query: RAW_QUERY, accept: RAW, signal });
   }
 
   close(): Promise<void> {

@@ -21,6 +21,9 @@ const DEFAULT_TIMEOUTS: HttpTimeouts = { connectMs: 10_000, answerMs: 300_000, s
 /** Of what a server says about its errors: enough for Kubo's longest, which lists each address of a peer it dialled. */
 const MAX_SHOWN_CHARACTERS = 600;
 
+/** Of an answer to a ping, what is read: Kubo's version, or a page that says what is wrong. */
+const MAX_PING_BYTES = 64 * 1024;
+
 export interface HttpClientOptions {
   readonly timeouts?: Partial<HttpTimeouts> | undefined;
   /** True where redirects to the CID's own subdomain are followed; otherwise none is. */
@@ -76,6 +79,12 @@ export class HttpClient {
     if (second.status < 300 || second.status > 399) return second;
     second.discard();
     throw this.failure('redirects for ever');
+  }
+
+  /** Whether anything comes, to its end, whatever it says. @throws as `ask` */
+  async ping(request: HttpRequest): Promise<void> {
+    const answer = await this.ask(request);
+    await answer.bytes(MAX_PING_BYTES);
   }
 
   /** An error in this source's name. What servers say goes on one line, without our secrets if they repeat them. */

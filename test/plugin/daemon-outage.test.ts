@@ -3,10 +3,12 @@
  */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { BlockMap } from '../support/block-map.ts';
-import { startDaemon, type TestDaemon } from '../support/daemon.ts';
+import { startDaemon, type TestDaemon, until } from '../support/daemon.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
 import { blocksOf, type GatewayServer, silent, startGatewayServer } from '../support/gateway-server.ts';
+import { logged } from '../support/logged.ts';
 import { describeWith } from '../support/machine.ts';
+import { read } from '../support/reading.ts';
 
 describeWith(['root', 'fuse'], 'a source that is frozen', () => {
   const dag = new DagBuilder(new BlockMap());
@@ -27,6 +29,46 @@ describeWith(['root', 'fuse'], 'a source that is frozen', () => {
   afterEach(async () => {
     await daemon[Symbol.asyncDispose]();
     await gateway.close();
+  });
+
+  it('is shown as failing after 20 s in which it said nothing, to status, metrics and log, and good once it answers', async () => {
+    const mountpoint = await daemon.mount('v', root);
+    let next = 0;
+    const readNext = () => read(`${mountpoint}/file${next++}`);
+    const source = async () => (await daemon.daemonStatus()).sources[0];
+    const metric = async () => (await daemon.metrics()).total('ipfs_volume_source_failing');
+    await readNext();
+    expect(await source()).toMatchObject({ state: 'good', lastError: null });
+    gateway.behave(silent);
+    // Each waits for two seconds, and none is there for twenty.
+    let timedOut = 0;
+    const atMs = performance.now();
+    await until(
+      'it is failing',
+      async () => {
+        // Some came ahead of their reader.
+        if ((await readNext()).result === 'Connection timed out') timedOut++;
+        return (await source())?.state === 'failing';
+      },
+      120_000,
+    );
+    expect(performance.now() - atMs).toBeGreaterThan(19_000);
+    expect(timedOut).toBeGreaterThan(5);
+    const failing = await source();
+    expect(failing).toMatchObject({ lastError: 'no answer within 20 s' });
+    expect([failing?.failingSeconds, failing?.errors].every((value) => (value ?? 0) > 0)).toBe(true);
+    expect(await metric()).toBe(1);
+    expect(await logged(daemon, 'a source is failing')).toMatchObject({
+      level: 'warn',
+      source: `gateway ${gateway.url}`,
+      error: 'no answer within 20 s',
+    });
+
+    gateway.behave(blocksOf(dag.blocks));
+    expect((await readNext()).result).toMatch(/^[0-9a-f]{64}$/);
+    expect((await source())?.state).toBe('good');
+    expect(await metric()).toBe(0);
+    expect(await logged(daemon, 'a source works again')).toMatchObject({ level: 'info' });
   });
 
   it('fails the first Mount of a known volume whose root is not here, in time and by name, and no other', async () => {

@@ -23,7 +23,7 @@ import {
 } from '../support/gateway-server.ts';
 import { type KuboNode, startKubo } from '../support/kubo.ts';
 import { describeWith } from '../support/machine.ts';
-import { expectFault, FAULTS, type Fault, misbehavingServer } from './misbehaving-server.ts';
+import { expectFault, FAULTS, type Fault, misbehavingServer, pingContract } from './misbehaving-server.ts';
 import { demand, failureCode, rawBlock, type SourceUnderTest, sourceContract } from './source-contract.ts';
 
 const block = rawBlock(randomBytes(3000));
@@ -100,6 +100,7 @@ describe('a gateway that misbehaves', () => {
     ['a redirect to nowhere', status(301), 'SOURCE_FAILED', /redirects to nowhere/],
   ];
   test.each(faults)('%s', (...fault) => expectFault(subject, block, fault));
+  pingContract(subject);
 
   test('the empty block has as many names as there are hash functions, and comes through by each', async () => {
     subject.server.behave(raw(new Uint8Array()));

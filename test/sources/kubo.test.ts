@@ -10,7 +10,7 @@ import { kuboSource } from '../../src/sources/kubo.ts';
 import { drip, endless, silent, status } from '../support/gateway-server.ts';
 import { type KuboNode, startKubo } from '../support/kubo.ts';
 import { describeWith } from '../support/machine.ts';
-import { expectFault, FAULTS, type Fault, misbehavingServer } from './misbehaving-server.ts';
+import { expectFault, FAULTS, type Fault, misbehavingServer, pingContract } from './misbehaving-server.ts';
 import { demand, failureCode, rawBlock, sourceContract } from './source-contract.ts';
 
 const block = rawBlock(randomBytes(3000));
@@ -166,6 +166,7 @@ describe('an RPC address that misbehaves, or is no Kubo', () => {
     ['a redirect, even to itself', status(307, { location: '/' }), 'SOURCE_FAILED', /not followed/],
     ['an endless error', endless({ server: 'kubo/0.43.1' }, 500), 'SOURCE_FAILED', /answers 500/],
   ];
+  pingContract(subject);
   test.each(faults)('%s', async (...fault) => {
     await expectFault(subject, block, fault);
     expect((await subject.server.request(0)).method).toBe('POST');

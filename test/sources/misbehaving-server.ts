@@ -1,5 +1,5 @@
 /** For suites of sources over HTTP: a server that does as each test says, a hasty source that asks it, and what befalls any of them. */
-import { afterEach, beforeEach, expect } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Block } from '../../src/blocks/block.ts';
 import type { BlockSource } from '../../src/blocks/block-source.ts';
 import {
@@ -11,8 +11,9 @@ import {
   silent,
   stalled,
   startGatewayServer,
+  status,
 } from '../support/gateway-server.ts';
-import { demand } from './source-contract.ts';
+import { demand, failureCode } from './source-contract.ts';
 
 /** What the server does, and the code and the message that come of it. */
 export type Fault = readonly [name: string, behaviour: Behaviour, code: string, message: RegExp];
@@ -58,4 +59,28 @@ export async function expectFault(
   await expect(answer).rejects.toThrow(server.url);
   server.behave(raw(bytes));
   expect(await source.getBlock(cid, demand())).toHaveLength(bytes.length);
+}
+
+/** For sources that can be pinged; `subject` is that of `misbehavingServer`. */
+export function pingContract(subject: Readonly<Subject<BlockSource>>): void {
+  const ping = () => failureCode(Promise.resolve(subject.source.ping?.({ signal: AbortSignal.timeout(20_000) })));
+
+  test.each([
+    ['200', raw(new Uint8Array())],
+    ['404', status(404)],
+    ['403', status(403)],
+    ['500', status(500)],
+  ])('a ping takes %s for an answer', async (_name, behaviour) => {
+    subject.server.behave(behaviour);
+    expect([await ping(), subject.server.requests.length]).toEqual(['no failure', 1]);
+  });
+
+  test.each([
+    ['silence', silent],
+    ['half an answer', stalled],
+    ['an answer cut off', cut],
+  ])('a ping does not take %s for an answer', async (_name, behaviour) => {
+    subject.server.behave(behaviour);
+    expect(await ping()).toBe('SOURCE_FAILED');
+  });
 }

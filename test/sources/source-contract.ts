@@ -71,6 +71,12 @@ export function sourceContract(subject: () => SourceUnderTest): void {
     expect(await source.getBlock(block.cid, demand())).toHaveLength(32);
   });
 
+  test('it answers a ping', async () => {
+    const { source } = subject();
+    expect(source.ping).toBeDefined();
+    await source.ping?.(demand());
+  });
+
   test('an aborted signal is ABORTED', async () => {
     const { source } = subject();
     const { cid } = rawBlock(randomBytes(32));

@@ -1,13 +1,15 @@
 /**
  * How a source did lately, and what follows for the next request.
  *
- * Three ways to do badly, each with its own consequence:
+ * Four ways to do badly, each with its own consequence:
  * - failing (refused, 500, cut off, several times in a row): nobody is sent there but one probe at a time, after a
  *   back-off, so that a source that is down costs little and is found again within seconds of its return. Where others
  *   serve meanwhile it is asked after them, and revisited now and then;
  * - lying (bytes that are not the block): asked only after all others, for a time that doubles with each lie;
  * - silent (slower than its usual, several times in a row): asked after the others, but never held back. A Kubo node that
- *   searches the network for an absent block is silent and well, and must go on serving everything else.
+ *   searches the network for an absent block is silent and well, and must go on serving everything else;
+ * - mute (nothing at all for an attempt's whole time, whoever asked: `SilenceWatch`): shown as failing, for people. Nothing
+ *   else follows from it, being silent already: whoever has no other source still asks it, as often as before.
  *
  * Any good answer ends failing and silence; a lie is forgotten with time only.
  */
@@ -33,6 +35,7 @@ export class SourceHealth {
   #failedProbes = 0;
   #silences = 0;
   #lies = 0;
+  #mute = false;
   #distrustedUntilMs = Number.NEGATIVE_INFINITY;
   #probeAtMs = Number.NEGATIVE_INFINITY;
   #revisitAtMs = Number.NEGATIVE_INFINITY;
@@ -62,7 +65,7 @@ export class SourceHealth {
   }
 
   get state(): 'unknown' | 'good' | 'failing' {
-    if (this.failing || this.#distrusted) return 'failing';
+    if (this.failing || this.#distrusted || this.#mute) return 'failing';
     return this.#answered ? 'good' : 'unknown';
   }
 
@@ -91,6 +94,7 @@ export class SourceHealth {
   good(): void {
     this.#failures = 0;
     this.#silences = 0;
+    this.#mute = false;
     if (!this.#distrusted) this.#badSinceMs = undefined;
     this.#preferredAgainAtMs = Number.NEGATIVE_INFINITY;
     this.#answered = true;
@@ -124,6 +128,19 @@ export class SourceHealth {
     const nowMs = this.#clock.nowMs();
     if (++this.#silences < SILENCES_IN_A_ROW || nowMs < this.#preferredAgainAtMs) return;
     this.#preferredAgainAtMs = nowMs + backoffMs(REVISIT, 1, this.#random);
+  }
+
+  /** It has said nothing to anybody since `sinceMs`. */
+  mute(message: string, sinceMs: number): void {
+    this.#badSinceMs ??= sinceMs;
+    this.#erred(message);
+    this.#mute = true;
+  }
+
+  /** It answers, though nothing that was asked for: it is not mute. */
+  alive(): void {
+    this.#mute = false;
+    if (this.state !== 'failing') this.#badSinceMs = undefined;
   }
 
   /** What is wrong now began with the first error since the last good answer. */

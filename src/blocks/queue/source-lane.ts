@@ -8,9 +8,11 @@
  * - A request that is slower than usual stops counting as filling the path: ten absent blocks that a Kubo node searches
  *   for must not stop the other volumes' readahead.
  * - A failing source gets one probe at a time.
+ * - One that says nothing to anybody is shown as failing (`SilenceWatch`), and asked as before.
  */
 import type { CID } from 'multiformats/cid';
 import { CodedError, codeOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
 import type { BlockSource } from '../block-source.ts';
 import type { Clock } from '../clock.ts';
 import { PRIORITIES, PRIORITY_RANK, type Priority } from '../priority.ts';
@@ -19,7 +21,9 @@ import { verifyBlock } from '../verify.ts';
 import { ConcurrencyWindow } from './concurrency-window.ts';
 import { FIRST_BYTES, FirstBytes } from './first-bytes.ts';
 import { type Job, JobList } from './job-list.ts';
+import { SilenceWatch } from './silence-watch.ts';
 import { SourceHealth } from './source-health.ts';
+import { SourceNews } from './source-news.ts';
 import { UsualDelay } from './usual-delay.ts';
 
 /** A job that can wait at a lane; 0 is demand. */
@@ -91,6 +95,8 @@ export class SourceLane {
   readonly #attemptTimeoutMs: number;
   readonly #window = new ConcurrencyWindow();
   readonly #delay = new UsualDelay();
+  readonly #silence: SilenceWatch;
+  readonly #news: SourceNews;
   readonly #firstBytes = new FirstBytes();
   #inFlight = 0;
   #slow = 0;
@@ -104,11 +110,25 @@ export class SourceLane {
   /** Of what fills the path, where no size is known that of the usual answer. */
   #fillingBytes = 0;
 
-  constructor(source: BlockSource, clock: Clock, random: () => number, attemptTimeoutMs: number) {
+  /** `logger` is told when the source begins to fail, and when it works again. */
+  constructor(source: BlockSource, clock: Clock, random: () => number, attemptTimeoutMs: number, logger?: Logger) {
     this.source = source;
     this.#clock = clock;
     this.#attemptTimeoutMs = attemptTimeoutMs;
     this.health = new SourceHealth(clock, random);
+    this.#news = new SourceNews(source.name, clock, logger);
+    this.#silence = new SilenceWatch(source, clock, attemptTimeoutMs, {
+      silent: (sinceMs) => {
+        this.#errors++;
+        this.health.mute(this.#noAnswer, sinceMs);
+        this.#tell();
+      },
+      alive: () => {
+        this.health.alive();
+        this.#tell();
+      },
+      failed: (message, startedAtMs) => this.fault('failed', message, startedAtMs),
+    });
   }
 
   get waiting(): number {
@@ -193,7 +213,7 @@ export class SourceLane {
     };
     const stopTimer = this.#clock.schedule(this.#attemptTimeoutMs, () => {
       controller.abort();
-      end({ kind: 'silent', error: this.#error(`no answer within ${this.#attemptTimeoutMs / 1000} s`) });
+      end({ kind: 'silent', error: this.#error(this.#noAnswer) });
     });
     // An async function, so that a source that throws at once ends like one that throws later.
     void (async () => this.source.getBlock(cid, { signal: controller.signal, priority }))().then(
@@ -229,6 +249,7 @@ export class SourceLane {
     this.#expectedBytes += estimate;
     this.#fillingBytes += fillingBytes;
     if (probe) this.#probes++;
+    this.#silence.begun();
     const stopProbe = () => {
       if (probe) this.#probes--;
       probe = false;
@@ -266,6 +287,7 @@ export class SourceLane {
         if (slow) this.#slow--;
         else this.#fillingBytes -= fillingBytes;
         stopProbe();
+        this.#silence.ended();
       },
     };
   }
@@ -276,7 +298,7 @@ export class SourceLane {
     this.#bytes += bytes;
     // The guess counts as one of them, so that the first answers outweigh it.
     this.#meanBlockBytes += (bytes - this.#meanBlockBytes) / Math.min(MEAN_OF_ANSWERS, this.#blocks + 1);
-    this.health.good();
+    this.#answered();
   }
 
   /** Books what the source did wrong in a request begun at `startedAtMs`: `lied` where it sent other bytes than asked for. */
@@ -285,6 +307,14 @@ export class SourceLane {
     this.#window.failed();
     if (kind === 'lied') this.health.lied(message);
     else this.health.failed(message, startedAtMs);
+    this.#silence.heard();
+    this.#tell();
+  }
+
+  /** To be called when nobody waits any more. Closes the source. */
+  async close(): Promise<void> {
+    this.#silence.close();
+    await this.source.close();
   }
 
   get #filling(): number {
@@ -316,9 +346,23 @@ export class SourceLane {
 
   #record(outcome: Outcome, startedAtMs: number): void {
     if (outcome.kind === 'block') this.received(outcome.bytes.length);
-    else if (outcome.kind === 'absent') this.health.good();
+    else if (outcome.kind === 'absent') this.#answered();
     else if (outcome.kind === 'silent') this.health.silent();
     else this.fault(outcome.kind, outcome.error.message, startedAtMs);
+  }
+
+  #answered(): void {
+    this.health.good();
+    this.#silence.heard();
+    this.#tell();
+  }
+
+  #tell(): void {
+    this.#news.update(this.health, this.neverSeen);
+  }
+
+  get #noAnswer(): string {
+    return `no answer within ${this.#attemptTimeoutMs / 1000} s`;
   }
 
   #wrap(error: unknown): CodedError {

@@ -15,6 +15,7 @@
  */
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
 import { type BlockKey, blockKey, MAX_BLOCK_BYTES } from '../block.ts';
 import type { WantOptions } from '../block-reader.ts';
 import type { BlockSource } from '../block-source.ts';
@@ -45,6 +46,8 @@ export interface WantQueueOptions {
   /** Bound on one request; the want goes on. */
   readonly attemptTimeoutMs?: number | undefined;
   readonly clock?: Clock | undefined;
+  /** Is told when a source begins to fail, and when it works again. */
+  readonly logger?: Logger | undefined;
   /** 0..1, for the jitter. */
   readonly random?: (() => number) | undefined;
 }
@@ -70,14 +73,14 @@ export class WantQueue {
   #closed = false;
 
   constructor(options: WantQueueOptions) {
-    const { sources, prefetchBytesPerSecond, attemptTimeoutMs = ATTEMPT_TIMEOUT_MS } = options;
+    const { sources, prefetchBytesPerSecond, attemptTimeoutMs = ATTEMPT_TIMEOUT_MS, logger } = options;
     const clock = options.clock ?? systemClock;
     const random = options.random ?? Math.random;
     this.#clock = clock;
     this.#random = random;
     this.#timeoutMs = options.timeoutMs;
     this.#onVerified = options.onVerified ?? (() => {});
-    this.#lanes = sources.map((source) => new SourceLane(source, clock, random, attemptTimeoutMs));
+    this.#lanes = sources.map((source) => new SourceLane(source, clock, random, attemptTimeoutMs, logger));
     this.#bucket = prefetchBytesPerSecond === undefined ? undefined : new TokenBucket(prefetchBytesPerSecond, clock);
     this.#ranges = new RangeFetch({
       lanes: this.#lanes,
@@ -165,7 +168,7 @@ export class WantQueue {
     this.#ranges.close();
     for (const stop of this.#wakers.values()) stop();
     this.#wakers.clear();
-    await Promise.all(this.#lanes.map((lane) => lane.source.close()));
+    await Promise.all(this.#lanes.map((lane) => lane.close()));
   }
 
   #refusal(cid: CID, signal: AbortSignal | undefined): CodedError | undefined {
