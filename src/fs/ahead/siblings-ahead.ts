@@ -143,8 +143,9 @@ export class SiblingsAhead {
     for (const directory of this.#directories.latestFirst(volume)) {
       const { table, asked } = directory;
       directory.files ??= new Map(upTo(BLOCK_BYTES, table, 0).map((link) => [table.key(link), link]));
-      const from = [...directory.lookedUp].findLast((link) => table.key(link) === key) ?? directory.files.get(key);
-      if (from === undefined) continue;
+      const any = directory.files.get(key);
+      if (any === undefined) continue;
+      const from = [...directory.lookedUp].findLast((link) => table.key(link) === key) ?? any;
       const ending = endingOf(table, from);
       const isDirectory = this.#isTree(reader, table, from, Number.POSITIVE_INFINITY);
       if (!isDirectory) remember(reader.endings, ending, ENDINGS_KEPT);

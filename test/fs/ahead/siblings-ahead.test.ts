@@ -88,6 +88,22 @@ test.each(['in one volume', 'in as many volumes'])(
   },
 );
 
+test('who reads a file of more than a block has none of the others fetched', async () => {
+  const blocks = new BlockMap();
+  const dag = new DagBuilder(blocks);
+  const files = ['a', 'b', 'c'].map((name) => {
+    const { cid, size } = dag.rawPart(Buffer.alloc(1024 * 1024 + 1, name));
+    return { name, cid, tsize: size };
+  });
+  const fileSystem = fileSystemOver(blocks);
+  const node = await mountRoot(fileSystem, dag.directory(files));
+  blocks.makeRemote(...files.map(({ cid }) => cid));
+  const { attributes } = await fileSystem.lookup(node, Buffer.from('a'), context);
+  await fileSystem.read(attributes.node, 0, 4096, context);
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+  expect(files.map(({ cid }) => blocks.has(cid))).toEqual([true, false, false]);
+});
+
 test('those with the same ending come first, and then the others', async () => {
   const { blocks, files, node, fileSystem } = await packages();
   await readFile(fileSystem, node, 'p00', 'm00.py');
