@@ -10,8 +10,8 @@
  * The process ends by SIGKILL in the end, always: a thread that is blocked reading /dev/fuse keeps a process from exiting.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import type { Logger } from '../../src/base/log.ts';
+import { oomKills } from './oom-kills.ts';
 
 /** What the daemon reads to find its connection. The descriptor's number is fixed by the position in stdio. */
 export const FUSE_DESCRIPTOR = 3;
@@ -215,13 +215,4 @@ export class DaemonProcess {
 /** For people. */
 export function silenceOf(directory: string, silentMs: number): string {
   return `the disk of the state directory ${directory} has not answered for ${Math.round(silentMs / 1000)} s`;
-}
-
-/** How many processes the kernel has killed for want of memory since the machine started (proc_vmstat(5)). */
-function oomKills(): number {
-  try {
-    return Number(/^oom_kill (\d+)$/m.exec(readFileSync('/proc/vmstat', 'utf8'))?.[1] ?? 0);
-  } catch {
-    return 0;
-  }
 }

@@ -198,7 +198,8 @@ export class Supervisor implements RelayTarget {
     this.#readySocket = undefined;
     this.#current = undefined;
     this.#leaving = undefined;
-    this.#diedSilently = death.silent;
+    // One that was told to make room may be killed by anybody, and said all that it had to.
+    this.#diedSilently = death.silent && !asked;
     if (this.#stopping) return;
     if (asked) logger.info({ pid: daemon.pid }, 'the daemon has made room for another');
     else logger.error({ pid: daemon?.pid, how, lastWords }, 'the daemon died');

@@ -7,18 +7,22 @@
  * What runs stands in a small file beside the connection's other state before it begins, since most such ends leave no time
  * for a word. Who ran beside the cause is suspected with it; suspects run one after the other from then on, and not in a
  * daemon's first seconds, in which requests come again that may be the cause, so that the next end tells them apart. One that
- * ends well is none any more.
+ * brought all there was to bring is none any more.
  *
  * The file ends with the connection. Where it cannot be written, nothing is remembered, and nobody fails for it.
  */
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { CodedError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Clock } from '../blocks/clock.ts';
-import { pause } from './pause.ts';
+import { pause, untilAborted } from './pause.ts';
 
 /** One end may be anybody's. */
 const MAX_ENDS = 3;
+/** Of a suspect's turn: what takes longer goes on beside the next one, which may be no cause and has readers who wait for it. */
+const TURN_MS = 5 * 60_000;
+/** Written anew when it has grown to this. */
+const MAX_FILE_BYTES = 64 * 1024;
 /** What the kernel sends again is answered, or ends this daemon too, within this. */
 const FIRST_SECONDS_MS = 2000;
 
@@ -34,10 +38,11 @@ export class BackgroundSuspects {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #beganMs: number;
-  /** By root. */
+  /** By what was done. */
   readonly #ends: Map<string, number>;
   readonly #running = new Map<string, number>();
   #turn: Promise<unknown> = Promise.resolve();
+  #fileBytes = 0;
 
   /** `path` is the file, which an earlier process may have left. Watches until `close`. */
   constructor(path: string, { lastDiedSilently, clock, logger }: BackgroundSuspectsOptions) {
@@ -46,43 +51,52 @@ export class BackgroundSuspects {
     this.#logger = logger;
     this.#beganMs = clock.nowMs();
     this.#ends = load(path, lastDiedSilently);
-    this.#attempt(() => {
-      const lines = [...this.#ends].flatMap(([root, count]) => Array.from({ length: count }, () => `ended ${root}\n`));
-      writeFileSync(path, lines.join(''), { mode: 0o600 });
-    });
+    this.#attempt(() => this.#writeAnew());
     process.on('uncaughtExceptionMonitor', this.#onException);
   }
 
   /**
-   * `work` in the background for `root`, at once or, of a suspect, when its turn comes.
+   * `work` in the background under the name `what` (a root, and what is done with it), at once or, of a suspect, when its
+   * turn comes. It ended well where `isWell` says so of its result.
    * @throws INTERNAL where too many daemons ended of it, ABORTED, what `work` throws
    */
-  async guard<T>(root: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    const ends = this.#ends.get(root) ?? 0;
-    if (ends === 0) return this.#run(root, work);
-    if (ends >= MAX_ENDS) throw this.#refusal(root, ends);
-    const result = this.#turn.then(async () => {
+  async guard<T>(
+    what: string,
+    signal: AbortSignal,
+    work: () => Promise<T>,
+    isWell: (result: T) => boolean,
+  ): Promise<T> {
+    const ends = this.#ends.get(what) ?? 0;
+    if (ends === 0) return this.#run(what, work, isWell);
+    if (ends >= MAX_ENDS) throw this.#refusal(what, ends);
+    const before = this.#turn;
+    const { promise: over, resolve: giveTurn } = Promise.withResolvers<void>();
+    this.#turn = before.then(() => over);
+    let stopTimer = () => {};
+    try {
+      await untilAborted(before, signal);
       const leftMs = this.#beganMs + FIRST_SECONDS_MS - this.#clock.nowMs();
       if (leftMs > 0) await pause(this.#clock, leftMs, signal);
-      signal.throwIfAborted();
-      return await this.#run(root, work);
-    });
-    this.#turn = result.catch(() => undefined);
-    return await result;
+      stopTimer = this.#clock.schedule(TURN_MS, giveTurn);
+      return await this.#run(what, work, isWell);
+    } finally {
+      stopTimer();
+      giveTurn();
+    }
   }
 
   close(): void {
     process.off('uncaughtExceptionMonitor', this.#onException);
   }
 
-  async #run<T>(root: string, work: () => Promise<T>): Promise<T> {
+  async #run<T>(root: string, work: () => Promise<T>, isWell: (result: T) => boolean): Promise<T> {
     const count = this.#running.get(root) ?? 0;
     this.#running.set(root, count + 1);
     if (count === 0) this.#note('begun', root);
     let well = false;
     try {
       const result = await work();
-      well = true;
+      well = isWell(result);
       return result;
     } finally {
       const left = (this.#running.get(root) ?? 1) - 1;
@@ -106,7 +120,21 @@ export class BackgroundSuspects {
   };
 
   #note(what: 'begun' | 'well' | 'left' | 'ended', root: string): void {
-    this.#attempt(() => appendFileSync(this.#path, `${what} ${root}\n`, { mode: 0o600 }));
+    const line = `${what} ${root}\n`;
+    this.#attempt(() => {
+      appendFileSync(this.#path, line, { mode: 0o600 });
+      this.#fileBytes += line.length;
+      if (this.#fileBytes > MAX_FILE_BYTES) this.#writeAnew();
+    });
+  }
+
+  /** All that is to be remembered, and nothing of what is over. Whole at any moment: this process may end in the middle. */
+  #writeAnew(): void {
+    const ended = [...this.#ends].flatMap(([root, count]) => Array.from({ length: count }, () => `ended ${root}\n`));
+    const text = [...ended, ...[...this.#running.keys()].map((root) => `begun ${root}\n`)].join('');
+    writeFileSync(`${this.#path}.new`, text, { mode: 0o600 });
+    renameSync(`${this.#path}.new`, this.#path);
+    this.#fileBytes = text.length;
   }
 
   #attempt(write: () => void): void {

@@ -47,7 +47,6 @@ async function visitHere(
   visit: (key: BlockKey) => void,
 ): Promise<void> {
   await fill(parts, new Plan(contentKey(root)), {
-    root,
     priority: 'background',
     tally: new BlockTally(),
     signal,

@@ -8,7 +8,6 @@
  *   that could not be had is counted, and the others are brought none the less.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { CID } from 'multiformats/cid';
 import { CodedError, codeOf } from '../base/errors.ts';
 import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { BlockKey } from '../blocks/block.ts';
@@ -21,7 +20,6 @@ import { backoffMs } from '../blocks/queue/backoff.ts';
 import { blockKeyOf, cidOf, isInline } from '../unixfs/content-key.ts';
 import { leafOnDisk } from '../unixfs/leaf-ends.ts';
 import { decodeUnixfsEntry, type UnixfsEntry } from '../unixfs/unixfs-entry.ts';
-import type { BackgroundSuspects } from './background-suspects.ts';
 import type { BlockPlan, PlannedBlock } from './plan.ts';
 
 export interface FillCache extends Pick<BlockStore, 'has'> {
@@ -31,16 +29,12 @@ export interface FillCache extends Pick<BlockStore, 'has'> {
 
 export interface FillParts {
   readonly blocks: BlockReader;
-  /** Where ends of the process are remembered. */
-  readonly suspects?: BackgroundSuspects | undefined;
   /** What is here and may be evicted. */
   readonly cache: FillCache;
   readonly clock: Clock;
 }
 
 export interface FillOptions {
-  /** Whose content it is. */
-  readonly root: CID;
   readonly priority: 'profile' | 'background';
   readonly tally: BlockTally;
   readonly signal: AbortSignal;
@@ -85,11 +79,9 @@ const TURN_MS = 2;
 /** What a block is taken for whose size nobody claims. */
 const GUESSED_BLOCK_BYTES = 256 * 1024;
 
-/** One pass. @throws ABORTED, INTERNAL for a volume of which daemons end */
+/** One pass. @throws ABORTED */
 export async function fill(parts: FillParts, plan: BlockPlan, options: FillOptions): Promise<FillResult> {
-  const work = () => new Pass(parts, plan, options).run();
-  const { suspects } = parts;
-  return await (suspects ? suspects.guard(`${options.root}`, options.signal, work) : work());
+  return await new Pass(parts, plan, options).run();
 }
 
 class Pass {

@@ -13,3 +13,13 @@ export async function pause(clock: Clock, delayMs: number, signal: AbortSignal):
   forget();
   if (signal.aborted) throw new CodedError('ABORTED', 'the wait was ended');
 }
+
+/** Waits for `event`, which never rejects. @throws ABORTED when `signal` aborts */
+export async function untilAborted(event: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const end = () => resolve();
+  signal.addEventListener('abort', end, { once: true });
+  if (!signal.aborted) await Promise.race([event, promise]);
+  signal.removeEventListener('abort', end);
+  if (signal.aborted) throw new CodedError('ABORTED', 'the wait was ended');
+}

@@ -97,8 +97,7 @@ export class Prefetcher {
   constructor(parts: PrefetcherParts) {
     this.#parts = parts;
     this.#clock = parts.clock ?? systemClock;
-    const { suspects } = parts;
-    this.#fillParts = { blocks: parts.unixfs.blocks, suspects, cache: parts.cache, clock: this.#clock };
+    this.#fillParts = { blocks: parts.unixfs.blocks, cache: parts.cache, clock: this.#clock };
     this.#unpinner = new Unpinner(this.#fillParts, parts);
   }
 
@@ -272,6 +271,7 @@ export class Prefetcher {
       tally,
       pins,
       work: new VolumePrefetch(this.#fillParts, {
+        suspects: this.#parts.suspects,
         root,
         tally,
         prefetch: options.pin ? 'all' : options.prefetch,

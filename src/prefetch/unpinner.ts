@@ -10,6 +10,7 @@ import type { CID } from 'multiformats/cid';
 import { messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { BlockKey } from '../blocks/block.ts';
+import type { BackgroundSuspects } from './background-suspects.ts';
 import { ownKeys } from './content-keys.ts';
 import type { FillParts } from './fill.ts';
 import type { PinnableCache, Pinner } from './pins.ts';
@@ -24,6 +25,8 @@ interface UnpinnerParts {
   readonly pinner?: Pinner | undefined;
   /** True where nobody asked for the Kubo node: it may not be there. */
   readonly pinnerIsOptional?: boolean;
+  /** Where ends of the process are remembered. */
+  readonly suspects?: BackgroundSuspects | undefined;
   readonly logger: Logger;
 }
 
@@ -58,21 +61,30 @@ export class Unpinner {
   }
 
   async #letGo({ root, volume, atKubo }: Unpinning, pinnedRoots: PinnedRoots, signal: AbortSignal): Promise<void> {
-    const { pinner, unpinList, logger, pinnerIsOptional } = this.#parts;
+    const { pinner, unpinList, suspects, logger, pinnerIsOptional } = this.#parts;
     try {
-      let others: readonly CID[];
-      let keys: BlockKey[];
-      do {
-        others = pinnedRoots();
-        keys = await ownKeys(this.#fillParts, root, others, signal);
-      } while (!(await this.#unpinKeys(keys, () => pinnedRoots().every((now) => includes(others, now)), signal)));
-      if (!includes(others, root)) await pinner?.unpin(root, { signal });
-      await unpinList.delete(root);
+      const work = async () => {
+        const others = await this.#unpinOwn(root, pinnedRoots, signal);
+        if (!includes(others, root)) await pinner?.unpin(root, { signal });
+        await unpinList.delete(root);
+      };
+      // It begins anew with each daemon, and walks what one may have ended of.
+      await (suspects ? suspects.guard(`unpinning/${root}`, signal, work, () => true) : work());
     } catch (error) {
       // What is left is the next daemon's.
       if (signal.aborted) return;
       const fields = { volume, root: `${root}`, error: messageChain(error) };
       logger[(atKubo ?? !pinnerIsOptional) ? 'warn' : 'debug'](fields, 'the volume could not be unpinned');
+    }
+  }
+
+  /** Unpins what `root` has in the cache and no other pinned root; gives those others. */
+  async #unpinOwn(root: CID, pinnedRoots: PinnedRoots, signal: AbortSignal): Promise<readonly CID[]> {
+    for (;;) {
+      const others = pinnedRoots();
+      const keys = await ownKeys(this.#fillParts, root, others, signal);
+      const holds = () => pinnedRoots().every((now) => includes(others, now));
+      if (await this.#unpinKeys(keys, holds, signal)) return others;
     }
   }
 

@@ -9,6 +9,7 @@ import type { BlockKey } from '../blocks/block.ts';
 import { BlockTally } from '../blocks/block-tally.ts';
 import { backoffMs } from '../blocks/queue/backoff.ts';
 import { contentKey } from '../unixfs/content-key.ts';
+import type { BackgroundSuspects } from './background-suspects.ts';
 import type { BootProfile } from './boot-profile.ts';
 import { type FillOptions, type FillParts, type FillResult, fill } from './fill.ts';
 import { pause } from './pause.ts';
@@ -32,6 +33,8 @@ export interface VolumePrefetchOptions {
   readonly onHere?: ((key: BlockKey) => void) | undefined;
   /** Called once all is here. */
   readonly onComplete?: ((signal: AbortSignal) => Promise<void>) | undefined;
+  /** Where ends of the process are remembered. */
+  readonly suspects?: BackgroundSuspects | undefined;
   readonly logger: Logger;
 }
 
@@ -53,7 +56,7 @@ export class VolumePrefetch {
   #fetching = 0;
   #lastError: string | null = null;
   #evictionsSeen = 0;
-  #profile: Promise<unknown> | undefined;
+  #profile: { readonly over: Promise<unknown>; readonly signal: AbortSignal } | undefined;
 
   constructor(parts: FillParts, options: VolumePrefetchOptions) {
     this.#parts = parts;
@@ -125,11 +128,14 @@ export class VolumePrefetch {
 
   /** Brings what `profile` names; one that is being brought goes on, until the signal aborts that it was begun with. @throws ABORTED */
   fetchProfile(profile: BootProfile, signal: AbortSignal): Promise<unknown> {
+    if (this.#profile?.signal.aborted === false) return this.#profile.over;
     const options = this.#fillOptions('profile', signal, true, this.#options.prefetch === 'all');
-    this.#profile ??= this.#busy(() => fill(this.#parts, new ProfilePlan(profile), options)).finally(() => {
-      this.#profile = undefined;
+    const work = () => fill(this.#parts, new ProfilePlan(profile), options);
+    const over = this.#busy(() => this.#guarded(`profile/${this.#options.root}`, signal, work)).finally(() => {
+      if (this.#profile?.over === over) this.#profile = undefined;
     });
-    return this.#profile;
+    this.#profile = { over, signal };
+    return over;
   }
 
   async #fetchTopLevels(signal: AbortSignal, whole: boolean): Promise<void> {
@@ -189,7 +195,9 @@ export class VolumePrefetch {
     // What only looks counts from nothing: what is gone is not seen otherwise.
     const counted = fetch ? tally : new BlockTally();
     const options = this.#fillOptions('background', signal, fetch, whole);
-    const result = await fill(this.#parts, plan, { ...options, tally: counted });
+    const result = await this.#guarded(`${root}`, signal, () =>
+      fill(this.#parts, plan, { ...options, tally: counted }),
+    );
     if (counted !== tally) tally.adopt(counted);
     this.#complete = result.missing === 0 && !result.stopped;
     if (whole && result.stopped === 'full') this.#lastError = this.#options.noRoomText(this.#bytesTotal);
@@ -203,10 +211,16 @@ export class VolumePrefetch {
     return result;
   }
 
+  /** Nothing else says of a pass that no daemon will end of it than that it went through everything. */
+  #guarded(what: string, signal: AbortSignal, work: () => Promise<FillResult>): Promise<FillResult> {
+    const { suspects } = this.#options;
+    if (!suspects) return work();
+    return suspects.guard(what, signal, work, ({ missing, stopped }) => missing === 0 && !stopped);
+  }
+
   #fillOptions(priority: FillOptions['priority'], signal: AbortSignal, fetch: boolean, whole: boolean): FillOptions {
-    const { root, tally, hasRoom, holdMs, onHere } = this.#options;
+    const { tally, hasRoom, holdMs, onHere } = this.#options;
     return {
-      root,
       priority,
       tally,
       signal,

@@ -1,5 +1,5 @@
 /** Volumes of whose background work daemons end: remembered from process to process, told apart, and left alone in the end. */
-import { writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { BackgroundSuspects } from '../../src/prefetch/background-suspects.ts';
 import { Scratch } from '../cli/support/scratch.ts';
@@ -7,6 +7,8 @@ import { FakeClock } from '../support/fake-clock.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
 
 const FOREVER = new AbortController().signal;
+/** What a pass that did not bring all of it gives. */
+const PART = 'a part';
 const never = () => new Promise<never>(() => undefined);
 
 let scratch: Scratch;
@@ -33,7 +35,7 @@ function next(lastDiedSilently: boolean): BackgroundSuspects {
 }
 
 function run(suspects: BackgroundSuspects, root: string, work: () => Promise<unknown> = never): Promise<string> {
-  const result = suspects.guard(root, FOREVER, work);
+  const result = suspects.guard(root, FOREVER, work, (brought) => brought !== PART);
   return result.then(
     () => 'well',
     ({ message }) => message,
@@ -106,13 +108,53 @@ test('suspects run one after the other, after the first seconds, so that the nex
   }
 });
 
-test('one that waits for its turn can be ended', async () => {
-  void run(next(false), 'a');
-  const ended = new AbortController();
-  const waiting = next(true).guard('a', ended.signal, expect.unreachable);
+test('one that waits can be ended, for the first seconds as for its turn, and keeps nobody behind it', async () => {
+  const first = next(false);
+  for (const root of ['a', 'b', 'c']) void run(first, root);
+  const second = next(true);
+  const guard = (root: string, signal: AbortSignal) => second.guard(root, signal, expect.unreachable, () => true);
+  const early = new AbortController();
+  const waiting = guard('a', early.signal);
   await turns();
-  ended.abort();
-  await expect(waiting).rejects.toThrow();
+  early.abort();
+  await expect(waiting).rejects.toMatchObject({ code: 'ABORTED' });
+  void run(second, 'a');
+  await later();
+  const late = new AbortController();
+  const queued = guard('b', late.signal);
+  const behind = run(second, 'c', async () => 1);
+  await turns();
+  late.abort(new Error('unmounted'));
+  await expect(queued).rejects.toMatchObject({ code: 'ABORTED' });
+  // Who goes on for long lets the next one begin beside it.
+  clock.advance(6 * 60_000);
+  expect(await behind).toBe('well');
+});
+
+test('a pass that brought a part of it says nothing of the rest: it stays suspect', async () => {
+  void run(next(false), 'poison');
+  for (let ends = 1; ends < 3; ends++) {
+    const each = next(true);
+    const part = run(each, 'poison', async () => PART);
+    await later();
+    expect(await part).toBe('well');
+    void run(each, 'poison');
+    await later();
+  }
+  expect(await run(next(true), 'poison')).toMatch(/^3 daemons ended/);
+});
+
+test('the file stays small however often work begins and ends, and has all that it is for', async () => {
+  void run(next(false), 'poison');
+  const second = next(true);
+  void run(second, 'poison');
+  await later();
+  for (let passes = 0; passes < 2000; passes++) await run(second, `root-of-some-length-${passes}`, async () => 1);
+  expect(statSync(scratch.at('file')).size).toBeLessThan(80 * 1024);
+  const third = next(true);
+  void run(third, 'poison');
+  await later();
+  expect(await run(next(true), 'poison')).toMatch(/^3 daemons ended/);
 });
 
 test('a file that is damaged, or cannot be written, keeps nobody from anything', async () => {

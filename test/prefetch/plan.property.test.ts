@@ -81,7 +81,7 @@ test('each block exactly once, stage by stage; what is here is not asked for', a
       const tally = new BlockTally();
       let total = -1;
       const result = await fill({ blocks, cache: { has: () => true, waitingBytes: 0 }, clock: systemClock }, plan, {
-        ...background(root, tally),
+        ...background(tally),
         onTotal: (bytes) => {
           total = bytes;
         },
@@ -112,14 +112,14 @@ test('leaves on the disk are counted by their ends, and not read', async () => {
   const root = dag.directory([{ name: 'file', cid: dag.part(leaves).cid }]);
   const tally = new BlockTally();
   const parts = { blocks, cache: { has: () => true, waitingBytes: 0 }, clock: systemClock };
-  const result = await fill(parts, new Plan(contentKey(root)), background(root, tally));
+  const result = await fill(parts, new Plan(contentKey(root)), background(tally));
   expect(result.missing).toBe(0);
   expect(tally.bytesHere).toBe([...blocks.blocks.values()].reduce((sum, block) => sum + block.length, 0));
   expect(blocks.read.filter((cid) => leaves.some((leaf) => leaf.cid.equals(cid)))).toEqual([]);
 });
 
-function background(root: CID, tally: BlockTally): FillOptions {
-  return { root, priority: 'background', tally, signal: new AbortController().signal, fetch: true };
+function background(tally: BlockTally): FillOptions {
+  return { priority: 'background', tally, signal: new AbortController().signal, fetch: true };
 }
 
 class NamedBlocks extends BlockMap {
