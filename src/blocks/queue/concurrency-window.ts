@@ -12,7 +12,8 @@
  * first answers, delays that grow end the doubling at once: at 25 Mbit/s sixteen blocks of 1 MiB are five seconds of
  * queue.
  */
-import { RecentBest } from './recent-best.ts';
+import { AnswerRound, type WindowSample } from './answer-round.ts';
+import { PathModel } from './path-model.ts';
 import { SpareTrim } from './spare-trim.ts';
 
 /** Enough for 16 × 256 KiB = 4 MiB in the first round trip; performance of a fixed 10 (Kubo's readers) is the floor to beat. */
@@ -42,21 +43,6 @@ const ROUNDING = 0.1;
 /** Below the knee for one round, after each try. */
 const DRAIN = 0.75;
 
-/** What the window learns from each answer. */
-export interface WindowSample {
-  readonly nowMs: number;
-  readonly bytes: number;
-  readonly delayMs: number;
-  /** What had come in all when the request was sent: `receivedBytes` then. */
-  readonly receivedBefore: number;
-  /** Requests in flight when it came, itself included. */
-  readonly inFlight: number;
-  /** The window was full, that is: it is what held back. */
-  readonly saturated: boolean;
-  /** A reader waited for it. */
-  readonly forReader: boolean;
-}
-
 type Phase = 'double' | 'cruise' | 'more' | 'drain';
 
 export class ConcurrencyWindow {
@@ -67,9 +53,7 @@ export class ConcurrencyWindow {
   /** False in the first round of a phase: what comes then was sent in the former one. */
   #measuring = true;
   #received = 0;
-  readonly #rate = new RecentBest((a, b) => a > b);
-  /** The quickest answer, and how large it was: its own bytes took a part of the time. */
-  readonly #delay = new RecentBest((a, b) => a < b);
+  readonly #path = new PathModel();
   readonly #trim = new SpareTrim();
   #meanBytes = 0;
   /** What the present phase must beat, in requests: small blocks after a large one bring fewer bytes, and are no slower. */
@@ -78,15 +62,7 @@ export class ConcurrencyWindow {
   #cruised = 0;
   #failedInRound = false;
   #sharedRounds = 0;
-  // The round under way.
-  #answers = 0;
-  #roundBytes = 0;
-  #saturated = 0;
-  #bytesInFlightTimes = 0;
-  #delays = 0;
-  /** What each answer took beyond its own bytes' time. */
-  #waysMs: number[] = [];
-  #firstAnswerMs: number | undefined;
+  #round = new AnswerRound();
 
   /** Requests that may be in flight together, whoever asks. */
   get size(): number {
@@ -115,7 +91,7 @@ export class ConcurrencyWindow {
 
   /** What `bytes` take on the path at its rate, as far as that is known. */
   timeMsOf(bytes: number): number {
-    return this.#rate.value > 0 ? this.#timeOf(bytes) : 0;
+    return this.#path.rate > 0 ? this.#path.timeMsOf(bytes) : 0;
   }
 
   /** False until it has found where more requests bring no more. */
@@ -129,31 +105,24 @@ export class ConcurrencyWindow {
   }
 
   answered(sample: WindowSample): void {
-    const { nowMs, delayMs, receivedBefore, inFlight, saturated, forReader } = sample;
+    const { nowMs, delayMs, inFlight, forReader } = sample;
     // An empty block is an answer too; a round of nothing but these would have no rate to reckon with.
     const bytes = Math.max(1, sample.bytes);
     this.#received += bytes;
-    this.#roundBytes += bytes;
-    // Of this round alone: after the block of a large directory come a thousand small ones.
-    this.#meanBytes = this.#roundBytes / (this.#answers + 1);
-    this.#delay.add(Math.max(delayMs, 0.001), bytes);
-    this.#firstAnswerMs ??= nowMs;
-    this.#answers++;
-    // What came while this one was under way, over the time that it took: in sum over a round, no burst distorts it.
-    this.#bytesInFlightTimes += this.#received - receivedBefore;
-    this.#delays += delayMs;
-    this.#waysMs.push(delayMs - this.#timeOf(bytes));
-    if (saturated) this.#saturated++;
+    this.#path.sawDelay(delayMs, bytes);
+    const round = this.#round;
+    round.add(sample, bytes, this.#received, delayMs - this.#path.timeMsOf(bytes));
+    this.#meanBytes = round.meanBytes;
     if (forReader) this.#sharedRounds = READER_ROUNDS;
     if (this.#queueBuildsUp(nowMs, delayMs)) return;
-    const isWindowful = this.#answers >= this.#window || this.#roundBytes >= this.#windowBytes;
-    if (isWindowful && this.#answers >= MIN_ROUND_ANSWERS) this.#endRound(inFlight);
+    const isWindowful = round.answers >= this.#window || round.bytes >= this.#windowBytes;
+    if (isWindowful && round.answers >= MIN_ROUND_ANSWERS) this.#endRound(inFlight);
   }
 
   /** A request failed: fewer at once, but once only for all that fail together, and climbing again from there. */
   failed(): void {
     if (this.#failedInRound) return;
-    this.#rate.scale(0.7);
+    this.#path.worsen(0.7);
     const mostBytes = this.#windowBytes;
     this.#enter('cruise', Math.floor(this.#window * 0.7));
     this.#windowBytes = Math.min(this.#windowBytes, mostBytes * 0.7);
@@ -161,47 +130,36 @@ export class ConcurrencyWindow {
     this.#failedInRound = true;
   }
 
-  /** What the path holds, in requests: rate times delay, and the one that is on the link. */
   get #knee(): number {
-    return this.#wayMs / this.#timeOf(this.#meanBytes) + 1;
-  }
-
-  /** What the quickest answer took beyond its own bytes' time. */
-  get #wayMs(): number {
-    const { value: delayMs, of: bytes } = this.#delay;
-    return Math.max(0, delayMs - this.#timeOf(bytes));
-  }
-
-  /** On the link, at the best rate. */
-  #timeOf(bytes: number): number {
-    return bytes / this.#rate.value;
+    return this.#path.holds(this.#meanBytes);
   }
 
   /** While doubling: the fourth answer already took twice the first one's time, so the rest stands in a queue. */
   #queueBuildsUp(nowMs: number, delayMs: number): boolean {
-    if (this.#phase !== 'double' || this.#answers < 4 || delayMs < 2 * this.#delay.value) return false;
-    if (this.#saturated < this.#answers) return false;
-    const perMs = (this.#answers - 1) / Math.max(nowMs - (this.#firstAnswerMs ?? nowMs), 0.001);
-    if (Math.ceil(perMs * this.#delay.value * 1.25) >= this.#window) return false;
-    this.#rate.add(perMs * this.#meanBytes, 0);
+    const { answers, saturation } = this.#round;
+    const { leastDelayMs } = this.#path;
+    if (this.#phase !== 'double' || answers < 4 || delayMs < 2 * leastDelayMs || saturation < 1) return false;
+    const perMs = this.#round.paceAt(nowMs);
+    if (Math.ceil(perMs * leastDelayMs * 1.25) >= this.#window) return false;
+    this.#path.sawRate(perMs * this.#meanBytes);
     this.#enter('drain', this.#knee);
     return true;
   }
 
   #endRound(inFlight: number): void {
-    const rate = this.#bytesInFlightTimes / Math.max(this.#delays, 0.001);
+    const { bytesPerMs: rate, saturation, usualWayMs } = this.#round;
     // Not held back by the window, or driven past it by readers: what came says nothing about the window.
-    const valid = this.#saturated >= 0.8 * this.#answers && inFlight <= 1.5 * this.#window + 2;
+    const valid = saturation >= 0.8 && inFlight <= 1.5 * this.#window + 2;
     const shared = this.#sharedRounds > 0;
     if (shared) this.#sharedRounds--;
     const pace = rate / this.#meanBytes;
     const measured = this.#measuring;
-    const best = this.#rate.value;
+    const best = this.#path.rate;
     if (valid && shared && this.#phase === 'cruise') {
-      const standingMs = median(this.#waysMs) - this.#wayMs;
-      this.#trim.judge(standingMs, this.#timeOf(this.#meanBytes), rate / best, this.#window);
+      const blockMs = this.#path.timeMsOf(this.#meanBytes);
+      this.#trim.judge(usualWayMs - this.#path.wayMs, blockMs, rate / best, this.#window);
     }
-    this.#rate.add(rate, 0);
+    this.#path.sawRate(rate);
     this.#startRound();
     if (!valid) {
       // Readers who drove past the window found that the path holds more.
@@ -229,10 +187,9 @@ export class ConcurrencyWindow {
         if (this.#cruised < CRUISE_ROUNDS) this.#resize(this.#knee);
         else {
           // What was seen two tries ago no longer counts.
-          this.#rate.age();
-          this.#delay.age();
+          this.#path.age();
           this.#growth = FIRST_TRY;
-          const basePace = Math.min(best, this.#rate.value) / this.#meanBytes;
+          const basePace = Math.min(best, this.#path.rate) / this.#meanBytes;
           this.#tryMore(basePace);
         }
         break;
@@ -265,13 +222,7 @@ export class ConcurrencyWindow {
   }
 
   #startRound(): void {
-    this.#answers = this.#roundBytes = this.#saturated = this.#bytesInFlightTimes = this.#delays = 0;
-    this.#waysMs = [];
+    this.#round = new AnswerRound();
     this.#failedInRound = false;
-    this.#firstAnswerMs = undefined;
   }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 }
