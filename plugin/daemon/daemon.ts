@@ -9,7 +9,7 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import express from 'express';
-import { untilDiskAnswers } from '../../src/base/disk-answers.ts';
+import { diskAnswers, untilDiskAnswers } from '../../src/base/disk-answers.ts';
 import { CodedError } from '../../src/base/errors.ts';
 import { createLogger, type Logger } from '../../src/base/log.ts';
 import { lockStateDirectory } from '../../src/base/state-lock.ts';
@@ -81,7 +81,8 @@ export async function runDaemon(config: Config, inherited: DaemonEnvironment): P
 async function stateAnswers(directory: string): Promise<void> {
   const opening = (silentMs: number) => tell({ type: 'opening', directory, silentMs });
   opening(0);
-  for (const path of [directory, join(directory, 'store')]) await untilDiskAnswers(path, SILENCE_SAID_MS, opening);
+  for (const path of [directory, join(directory, 'store')])
+    await untilDiskAnswers(diskAnswers(path), SILENCE_SAID_MS, opening);
 }
 
 function openVolumes(config: Config, content: Content, connection: string, logger: Logger) {

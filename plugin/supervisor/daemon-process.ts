@@ -77,6 +77,8 @@ export class DaemonProcess {
   readonly died: Promise<DaemonDeath>;
   /** Resolves once the daemon listens; never where it dies before. */
   readonly ready: Promise<void>;
+  /** Resolves when it is killed because it does not move: nothing more is to be asked of it, however long its end takes. */
+  readonly stuck: Promise<void>;
   readonly #child: ChildProcess;
   readonly #logger: Logger;
   #answered = false;
@@ -84,6 +86,7 @@ export class DaemonProcess {
   #lost = false;
   #unansweredPings = 0;
   #stuck = false;
+  readonly #becomeStuck: () => void;
   #lastWords = '';
   #opening: { readonly directory: string; readonly silentMs: number } | undefined;
   #onDraining: (() => void) | undefined;
@@ -112,6 +115,9 @@ export class DaemonProcess {
     });
     const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>();
     this.ready = ready;
+    const { promise: stuck, resolve: becomeStuck } = Promise.withResolvers<void>();
+    this.stuck = stuck;
+    this.#becomeStuck = becomeStuck;
     const startTimer = setTimeout(() => this.#killStuck(`is not ready after ${startLimitMs / 1000} s`), startLimitMs);
     const heartbeat = setInterval(() => this.#ping(pingIntervalMs), pingIntervalMs);
     this.#child.on('message', (message: MessageUp) => {
@@ -164,6 +170,7 @@ export class DaemonProcess {
 
   /** What it waits for on its way up, for people; undefined where that takes no longer than usual. */
   get waitsFor(): string | undefined {
+    if (this.#stuck) return 'a daemon that was killed has not ended: a disk that it waits for hangs';
     if (!this.#opening || this.#opening.silentMs === 0) return undefined;
     return silenceOf(this.#opening.directory, this.#opening.silentMs);
   }
@@ -206,8 +213,11 @@ export class DaemonProcess {
   }
 
   #killStuck(how: string): void {
+    // Not even SIGKILL ends one that waits for a disk in the kernel.
+    if (this.#stuck) return;
     this.#logger.error({ pid: this.pid }, `the daemon ${how}: killing it`);
     this.#stuck = true;
+    this.#becomeStuck();
     this.kill('SIGKILL');
   }
 }

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync } from 'node:fs';
 import { rm, statfs } from 'node:fs/promises';
-import { diskAnswers, untilDiskAnswers } from '../../src/base/disk-answers.ts';
+import { diskTakes, untilDiskAnswers } from '../../src/base/disk-answers.ts';
 import { messageChain } from '../../src/base/errors.ts';
 import { createLogger, type Logger } from '../../src/base/log.ts';
 import { lockStateDirectory, type StateLock } from '../../src/base/state-lock.ts';
@@ -22,6 +22,7 @@ import { relay } from './relay.ts';
 import { makeRunDirectory, makeUnknownRunDirectory } from './run-directory.ts';
 import { notifyReady } from './service-manager.ts';
 import { type SupervisedConnection, Supervisor } from './supervisor.ts';
+import { within } from './within.ts';
 
 /** Calls under way when the supervisor ends get an answer, or an end, within this. */
 const STOP_GRACE_MS = 300;
@@ -29,8 +30,6 @@ const STOP_GRACE_MS = 300;
 const STATE_WAIT_MS = 3000;
 /** How long it has been silent is said to who calls, as of so long ago. */
 const SILENCE_SAID_MS = 1000;
-/** For a disk that has answered all the while. */
-const RELEASE_LIMIT_MS = 500;
 /** Whatever hangs: the promise is five seconds from the signal to the end. */
 const STOP_LIMIT_MS = 4800;
 
@@ -44,7 +43,8 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   process.stderr.on('error', () => undefined);
   await using undo = new AsyncDisposableStack();
   const state = stateDisk(config.stateDirectory);
-  undo.defer(state.release);
+  let hangs = () => false;
+  undo.defer(() => state.release(hangs()));
   const locked = await within(STATE_WAIT_MS, state.locked);
   const mountRootLock = await lockMountRoot(
     config.mountRoot,
@@ -62,6 +62,7 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   undo.defer(() => connection.detach());
 
   const supervisor = new Supervisor({ daemonCommand, runDirectory, connection, logger });
+  hangs = () => supervisor.waitsFor !== undefined;
   const socket = await listenOnSocket(config.socketPath, relay(supervisor, logger));
   undo.defer(() => socket.close(STOP_GRACE_MS));
   const metrics = config.metricsAddress && (await serveMetrics(config.metricsAddress, relay(supervisor, logger)));
@@ -73,6 +74,7 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   handleSignals(supervisor, logger);
   serving = true;
   if (!locked) {
+    supervisor.waitsFor = silenceOf(config.stateDirectory, STATE_WAIT_MS);
     state.onSilence = (said) => {
       supervisor.waitsFor = said;
     };
@@ -91,33 +93,24 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   return end === 'stopped' ? 0 : 1;
 }
 
-/** The state directory's lock, as soon as its disk answers. */
+/** The state directory's lock, as soon as its disk answers. It is not read for that: this process must be able to end. */
 function stateDisk(directory: string) {
   let lock: StateLock | undefined;
   const state = {
     onSilence: (_said: string) => {},
     /** @throws as `lockStateDirectory` */
-    locked: untilDiskAnswers(directory, SILENCE_SAID_MS, (ms) => state.onSilence(silenceOf(directory, ms))).then(() => {
+    locked: untilDiskAnswers(diskTakes(directory), SILENCE_SAID_MS, (ms) =>
+      state.onSilence(silenceOf(directory, ms)),
+    ).then(() => {
       lock = lockStateDirectory(directory);
     }),
-    /** To be the last that is done. */
-    async release() {
-      if (!(await within(RELEASE_LIMIT_MS, diskAnswers(directory)))) die();
+    /** To be the last that is done: where its disk hangs, the process does not end otherwise, and nothing may touch it. */
+    release(hangs: boolean) {
+      if (hangs) die();
       lock?.release();
     },
   };
   return state;
-}
-
-/** Whether `work` ended within that time. @throws what it throws until then */
-async function within(limitMs: number, work: Promise<void>): Promise<boolean> {
-  const { promise: late, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(resolve, limitMs, false);
-  try {
-    return await Promise.race([work.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** A thread that waits for a disk, or a file on it to be closed, keeps a process from exiting; the kernel takes its locks back. */

@@ -18,9 +18,12 @@ import type { Logger } from '../../src/base/log.ts';
 import { type DaemonDeath, DaemonProcess, type Patience } from './daemon-process.ts';
 import type { RelayTarget } from './relay-target.ts';
 import { RestartPolicy } from './restart-policy.ts';
+import { within } from './within.ts';
 
 /** Of the five seconds within which we promise to end, what the daemon may take to answer what is in flight. */
 const DAEMON_STOP_LIMIT_MS = 3000;
+/** What the kernel may take to end it after that: one that waits for a disk there cannot be waited for. */
+const DAEMON_KILL_LIMIT_MS = 300;
 /** And what umount(8) may take. A mount that will not go is left to the next start, which detaches stale ones. */
 const DETACH_LIMIT_MS = 1000;
 /**
@@ -53,6 +56,8 @@ export interface SupervisorOptions {
 
 /** Why a supervisor ended: it was told to, or its daemons would not stay up. */
 export type SupervisorEnd = 'stopped' | 'gave-up';
+
+const NOT_ENDED = 'a daemon that was killed has not ended: a disk that it waits for hangs';
 
 interface Waiter {
   readonly serve: (socketPath: string) => void;
@@ -99,7 +104,7 @@ export class Supervisor implements RelayTarget {
     return this.#current?.waitsFor ?? this.#waitsFor;
   }
 
-  /** For people, while there is no daemon: until one is ready, or something else is waited for. */
+  /** For people, while there is no daemon: until one is ready, or something else is waited for; after the end, what hangs. */
   set waitsFor(what: string | undefined) {
     this.#waitsFor = what;
   }
@@ -119,13 +124,15 @@ export class Supervisor implements RelayTarget {
   /** Ends the daemon and detaches the mount, within bounds whatever is in flight. */
   async stop(): Promise<void> {
     if (this.#stopping) return;
+    this.#waitsFor = this.waitsFor;
     this.#finish();
     const daemon = this.#current;
     if (daemon) {
       daemon.kill('SIGTERM');
       const killTimer = setTimeout(() => daemon.kill('SIGKILL'), DAEMON_STOP_LIMIT_MS);
-      await daemon.died;
+      const ended = await within(DAEMON_STOP_LIMIT_MS + DAEMON_KILL_LIMIT_MS, daemon.died);
       clearTimeout(killTimer);
+      if (!ended) this.#waitsFor = NOT_ENDED;
     }
     await this.#detach();
     this.#end('stopped');
@@ -185,6 +192,9 @@ export class Supervisor implements RelayTarget {
       this.#waitsFor = undefined;
       for (const { serve } of this.#waiters) serve(daemon.socketPath);
     });
+    void daemon.stuck.then(() => {
+      if (this.#current === daemon) this.#readySocket = undefined;
+    });
     void daemon.died.then((death) => {
       void rm(socketPath, { force: true }).catch(() => undefined);
       this.#afterDeath(daemon, death);
@@ -239,13 +249,10 @@ export class Supervisor implements RelayTarget {
   }
 
   async #detach(): Promise<void> {
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const limit = setTimeout(resolve, DETACH_LIMIT_MS);
     const detached = this.#options.connection.detach().catch((error: unknown) => {
       this.#options.logger.warn({ error: messageChain(error) }, 'the mount could not be detached');
     });
-    await Promise.race([detached, late]);
-    clearTimeout(limit);
+    await within(DETACH_LIMIT_MS, detached);
   }
 }
 

@@ -4,11 +4,11 @@
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { PULSE_NAME } from '../base/disk-answers.ts';
 import { CodedError, hasCode, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { isDamaged } from '../blocks/disk/block-database.ts';
 import { BlockDisk, type BlockDiskOptions } from '../blocks/disk/block-disk.ts';
-import { PULSE_NAME } from '../blocks/disk/disk-pulse.ts';
 import { CacheUsage } from './cache-usage.ts';
 
 /** All that a cache consists of; whatever else lies in its directory is not ours. */

@@ -52,11 +52,7 @@ export class GuardedDisk {
     this.health = new CacheHealth(directory, options.logger);
     this.#pulse = new DiskPulse(directory);
     this.#turns = new DiskTurns({
-      // Written to and read: some disks do one and not the other.
-      answers: async () => {
-        await diskAnswers(directory);
-        await this.#pulse.felt();
-      },
+      answers: () => diskAnswers(directory),
       onSilent: () =>
         this.#refuse(
           new Error('the disk does not answer'),

@@ -6,7 +6,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { diskAnswers } from '../base/disk-answers.ts';
+import { diskTakes } from '../base/disk-answers.ts';
 import { CodedError, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { type BootProfile, decodeProfile, encodeProfile, MAX_PROFILE_BYTES, mergeProfiles } from './boot-profile.ts';
@@ -67,7 +67,7 @@ export class ProfileStore {
 
   /** `merge`, as soon as the disk answers. */
   mergeLater(run: BootProfile, other?: BootProfile): void {
-    this.#merging = this.#merging.then(() => diskAnswers(this.#directory)).then(() => this.merge(run, other));
+    this.#merging = this.#merging.then(() => diskTakes(this.#directory)).then(() => this.merge(run, other));
   }
 
   /** Resolves once all that was to be merged is. */
@@ -77,7 +77,7 @@ export class ProfileStore {
 
   /** Keeps an imported profile for its root, and under `name` too where one is given. @throws OPTION_INVALID, INTERNAL */
   async import(profile: BootProfile, name?: string): Promise<BootProfile> {
-    await diskAnswers(this.#directory);
+    await diskTakes(this.#directory);
     if (name !== undefined) {
       if (!NAME.test(name)) throw new CodedError('OPTION_INVALID', `"${name}" cannot be the name of a profile`);
       this.#write(name, profile);

@@ -167,7 +167,7 @@ export class LocalStore implements BlockStore {
   /** Waits for what is under way; an import should be aborted before. */
   async close(): Promise<void> {
     await this.#turn.catch(() => undefined);
-    this.#disk.close();
+    if (!this.#pulse.isLate) this.#disk.close();
   }
 
   #whenFelt(ask: (isThisTurn: boolean) => MaybePromise<Uint8Array | undefined>): MaybePromise<Uint8Array | undefined> {

@@ -20,7 +20,7 @@ import { carV1 } from '../support/make-car.ts';
 import { read, sha256 } from '../support/reading.ts';
 import { numbered } from './support/numbered.ts';
 import { RealDisk } from './support/real-disk.ts';
-import { SilentDisk } from './support/silent-disk.ts';
+import { SilentDevice, SilentDisk } from './support/silent-disk.ts';
 
 const DISK_BYTES = 128 * 1024 ** 2;
 /** Of both kinds that the cache keeps: rows of its table, and files. */
@@ -33,6 +33,8 @@ const WITHIN_MS = 4000;
 /** More than memory keeps of them, as blocks or as pages of the index. */
 const ROWS = 1600;
 const ROW_BYTES = 30_000;
+/** More than a disk is taken to be well for (FRESH_MS). */
+const UNASKED_MS = 250;
 /** Five seconds are promised; the sixth is for a machine that does other things too. */
 const STOP_WITHIN_MS = 6000;
 
@@ -94,6 +96,24 @@ describeWith(['root', 'fuse'], 'a disk that fails under a daemon', () => {
     const { Volumes } = await daemon.call<{ Volumes: object[] }>('List', {});
     expect(Volumes).toHaveLength(volumes);
     expect(performance.now() - begun).toBeLessThan(WITHIN_MS);
+  }
+
+  /** Resolves once nobody has asked the cache's disk for longer than a disk is taken to be well without being asked again. */
+  async function unasked(daemon: TestDaemon) {
+    let last = '';
+    let sinceMs = performance.now();
+    await until('nobody asks the disk', async () => {
+      const now = JSON.stringify((await daemon.daemonStatus()).cache);
+      if (now !== last) sinceMs = performance.now();
+      last = now;
+      return performance.now() - sinceMs > UNASKED_MS;
+    });
+  }
+
+  async function stopsInTime(daemon: TestDaemon) {
+    const begun = performance.now();
+    await daemon.stop();
+    expect(performance.now() - begun).toBeLessThan(STOP_WITHIN_MS);
   }
 
   async function worksAgain(daemon: TestDaemon) {
@@ -237,6 +257,7 @@ describeWith(['root', 'fuse'], 'a disk that fails under a daemon', () => {
     const before = await sum();
     await until('all is cached', async () => (await daemon.daemonStatus()).cache.blocks > ROWS);
     const pid = daemon.daemonPid;
+    await unasked(daemon);
     disk.fallSilent();
     await shell('echo 3 > /proc/sys/vm/drop_caches');
     const asked = source.asked.length;
@@ -268,6 +289,7 @@ describeWith(['root', 'fuse'], 'a disk that fails under a daemon', () => {
     await client.import(Readable.from([carV1([root], [...blocks.named()])]));
     const file = join(await daemon.mount('local', root), 'file');
     const pid = daemon.daemonPid;
+    await unasked(daemon);
     disk.fallSilent();
     for (let times = 0; times < 3; times++) {
       await readSome();
@@ -280,6 +302,25 @@ describeWith(['root', 'fuse'], 'a disk that fails under a daemon', () => {
     expect(daemon.daemonPid).toBe(pid);
   });
 
+  test('a device that hangs, of which the kernel still has some in memory: the next daemon waits for it as well, and can be told to end', async () => {
+    using scratch = new Scratch();
+    await using disk = await SilentDevice.make(scratch.at('device'), DISK_BYTES);
+    const options = { stateDirectory: disk.at('state'), directory: scratch.at('run') };
+    await using daemon = launchDaemon(options);
+    await daemon.ready();
+    disk.fallSilent();
+    process.kill(daemon.daemonPid, 'SIGKILL');
+    await logged(daemon, waitedFor(disk.at('state')));
+    // One of the daemon's threads waits in the kernel, where no signal reaches it: the supervisor ends without it.
+    process.kill(daemon.pid, 'SIGTERM');
+    await until('the supervisor has ended', () => !existsSync(`/proc/${daemon.pid}`), STOP_WITHIN_MS);
+    disk.answer();
+    await daemon.stop();
+    await using second = launchDaemon(options);
+    await second.ready();
+    await importBlocks(second, 3);
+  });
+
   test('silent when it is told to end: a supervisor without a daemon ends all the same, and so does one whose daemon waits', async () => {
     using scratch = new Scratch();
     await using disk = await SilentDisk.make(scratch.at('behind'), scratch.at('state'));
@@ -289,15 +330,10 @@ describeWith(['root', 'fuse'], 'a disk that fails under a daemon', () => {
     disk.fallSilent();
     process.kill(daemon.daemonPid, 'SIGKILL');
     await logged(daemon, waitedFor(scratch.at('state')));
-    const stop = async (each: TestDaemon) => {
-      const begun = performance.now();
-      await each.stop();
-      expect(performance.now() - begun).toBeLessThan(STOP_WITHIN_MS);
-    };
-    await stop(daemon);
+    await stopsInTime(daemon);
     await using second = launchDaemon(options);
     await logged(second, 'the disk of the state directory does not answer: waiting for it');
-    await stop(second);
+    await stopsInTime(second);
   });
 
   test('silent under the cache alone: readers of what is cached go on from the source', async () => {
@@ -306,6 +342,7 @@ describeWith(['root', 'fuse'], 'a disk that fails under a daemon', () => {
     const { daemon: served, readSome } = await serve(scratch.at('state'));
     await using daemon = served;
     const pid = daemon.daemonPid;
+    await unasked(daemon);
     disk.fallSilent();
     for (let times = 0; times < 3; times++) {
       await readSome();

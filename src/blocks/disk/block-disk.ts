@@ -152,7 +152,7 @@ export class BlockDisk {
    * next commits find it idle. To be awaited before anything here is written in the thread that answers readers.
    */
   async answers(written = false): Promise<void> {
-    await diskAnswers(databasePath(this.#directory));
+    await diskAnswers(this.#directory);
     if (!written) return;
     try {
       await using journal = await open(`${databasePath(this.#directory)}-wal`, 'r');

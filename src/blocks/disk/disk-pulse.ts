@@ -3,33 +3,20 @@
  *
  * The table of blocks is read in the thread that answers everybody, since that takes microseconds: a page that is in memory
  * says nothing about the disk, and one that is not, on a disk that hangs, would hold up every volume until the daemon is
- * killed for it. So whoever is about to ask the table has the pulse felt first. That reads a page of a small file past the
- * system's cache (O_DIRECT), which takes a disk a fraction of a millisecond and one that hangs for ever; no more often than
- * ten times a second, and only while somebody asks.
+ * killed for it. So whoever is about to ask the table has the pulse felt first (`diskGives`), which takes a disk a fraction
+ * of a millisecond and one that hangs for ever; no more than twenty times a second, and only while somebody asks.
  *
  * What is left is a disk that falls silent between two beats while a page is read that is not in memory: a tenth of a
  * second while it is in use, for which the supervisor's patience is the bound. docs/decisions/disk-cache.md has what else
  * was weighed.
  */
-import { constants } from 'node:fs';
-import { open, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { diskGives } from '../../base/disk-answers.ts';
 import type { MaybePromise } from '../../base/maybe-promise.ts';
 
-/** In the directory whose disk is felt; holds nothing. */
-export const PULSE_NAME = 'pulse';
 /** As for files of blocks: one that answered this lately is asked without further ado. */
 const FRESH_MS = 100;
 /** A disk under load keeps a read waiting for some hundred ms; from here on whoever cannot wait is told that nothing is here. */
 const LATE_MS = 500;
-/** The least that every disk and file system reads directly. */
-const PAGE_BYTES = 4096;
-
-/** O_DIRECT wants memory at a multiple of the disk's sector; of what Node offers, only this begins at a page. */
-const { WebAssembly } = globalThis as unknown as {
-  readonly WebAssembly: { readonly Memory: new (size: { initial: number }) => { readonly buffer: ArrayBuffer } };
-};
-let page: Uint8Array | undefined;
 
 interface Question<T> {
   readonly ask: (isThisTurn: boolean) => MaybePromise<T | undefined>;
@@ -37,14 +24,14 @@ interface Question<T> {
 }
 
 export class DiskPulse {
-  readonly #path: string;
+  readonly #directory: string;
   #beating: Promise<void> | undefined;
   #sinceMs = 0;
   #answeredMs = Number.NEGATIVE_INFINITY;
 
   /** Of the disk that holds `directory`, in which a file is made for it. */
   constructor(directory: string) {
-    this.#path = join(directory, PULSE_NAME);
+    this.#directory = directory;
   }
 
   /** It answered just now. Feels it before that is no longer so: who asks all the time never waits for it. */
@@ -89,11 +76,6 @@ export class DiskPulse {
     });
   }
 
-  /** Resolves once it has answered, which may be never. */
-  felt(): Promise<void> {
-    return this.#beat();
-  }
-
   /** One at a time, so that one that hangs takes one thread. */
   #beat(): Promise<void> {
     if (this.#beating) return this.#beating;
@@ -102,28 +84,7 @@ export class DiskPulse {
       this.#answeredMs = performance.now();
       this.#beating = undefined;
     };
-    this.#beating = readDirectly(this.#path).then(ended, ended);
+    this.#beating = diskGives(this.#directory).then(ended, ended);
     return this.#beating;
   }
-}
-
-/** @throws what the disk says */
-async function readDirectly(path: string): Promise<void> {
-  page ??= new Uint8Array(new WebAssembly.Memory({ initial: 1 }).buffer, 0, PAGE_BYTES);
-  try {
-    await using file = await open(path, constants.O_RDONLY | constants.O_DIRECT);
-    await file.read(page, 0, PAGE_BYTES, 0);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    // A file system that reads through its cache alone is asked what its server, if any, must be asked for.
-    if (code === 'EINVAL') await stat(path);
-    else if (code === 'ENOENT') await make(path);
-    else throw error;
-  }
-}
-
-/** Only where the directory is there: one that was deleted, or whose disk was taken away, is not begun again by this. */
-async function make(path: string): Promise<void> {
-  await stat(dirname(path));
-  await writeFile(path, new Uint8Array(PAGE_BYTES), { mode: 0o600 });
 }
