@@ -79,7 +79,7 @@ function openDoor(directory: string): StateLock {
 function sweep(directory: string, own: string): void {
   const files = readdirSync(directory).filter((file) => file.endsWith('.db') && file !== DOOR && file !== own);
   // Any of them: those that are held must not always be the ones looked at.
-  const from = Math.floor(Math.random() * Math.max(1, files.length - SWEPT_FILES));
+  const from = Math.floor(Math.random() * (Math.max(0, files.length - SWEPT_FILES) + 1));
   for (const file of files.slice(from, from + SWEPT_FILES)) {
     const left = tryLock(join(directory, file));
     if (!left) continue;

@@ -66,6 +66,9 @@ export class VolumeRegistry {
   readonly #options: RegistryOptions;
   readonly #records = new Map<string, VolumeRecord>();
   readonly #lookups: ContentLookups;
+  /** Mounts under way, and the volumes of which something is fetched already on their account. */
+  readonly #mounting = new WeakMap<VolumeRecord, number>();
+  readonly #expected = new WeakSet<VolumeRecord>();
   readonly #changes: StateChanges;
   /** On its way to the disk. */
   #created: VolumeRecord | undefined;
@@ -178,12 +181,16 @@ export class VolumeRegistry {
    */
   async mount(name: string, mountId: string, { signal, call }: MountCall): Promise<string> {
     const record = this.get(name);
-    const expected = this.#expect(record);
+    if (this.#expect(record)) this.#expected.add(record);
+    this.#mounting.set(record, (this.#mounting.get(record) ?? 0) + 1);
     try {
       return await this.#mount(record, mountId, { signal, call });
-    } catch (error) {
-      if (expected && mountsOf(record) === 0) this.#options.tree.removeVolume(directoryNameOf(name));
-      throw error;
+    } finally {
+      const others = (this.#mounting.get(record) ?? 1) - 1;
+      this.#mounting.set(record, others);
+      // What was expected for one is of use to the others who wait.
+      if (others === 0 && this.#expected.delete(record) && mountsOf(record) === 0)
+        this.#options.tree.removeVolume(directoryNameOf(name));
     }
   }
 

@@ -22,6 +22,7 @@ import { ConcurrencyWindow } from './concurrency-window.ts';
 import { FIRST_BYTES, FirstBytes } from './first-bytes.ts';
 import { type Job, JobList } from './job-list.ts';
 import { SilenceWatch } from './silence-watch.ts';
+import { SizeClaims } from './size-claims.ts';
 import { SourceHealth } from './source-health.ts';
 import { SourceNews } from './source-news.ts';
 import { UsualDelay } from './usual-delay.ts';
@@ -98,6 +99,7 @@ export class SourceLane {
   readonly #silence: SilenceWatch;
   readonly #news: SourceNews;
   readonly #firstBytes = new FirstBytes();
+  readonly #claims = new SizeClaims();
   #inFlight = 0;
   #slow = 0;
   #probes = 0;
@@ -186,7 +188,8 @@ export class SourceLane {
   }
 
   /** Whether a job of `rank` may start now. What may not at one rank may not at a later one, as far as anybody looks. */
-  admits(rank: number, expectedBytes: number | undefined): boolean {
+  admits(rank: number, claimedBytes: number | undefined): boolean {
+    const expectedBytes = this.#claims.of(claimedBytes);
     if (this.health.failing) return this.#probes === 0 && this.health.probeInMs === 0;
     if (this.#inFlight >= (MAX_IN_FLIGHT_BY_RANK[rank] ?? 0)) return false;
     if (rank === 0) return this.#filling < MAX_READING;
@@ -198,16 +201,17 @@ export class SourceLane {
     return this.#filling < MAX_FIRST_REQUESTS && bytes <= firstBytes;
   }
 
-  /** Asks for one block, and verifies it. `expectedBytes`: what it measures, where that is known. */
-  fetch(cid: CID, priority: Priority, expectedBytes: number | undefined, events: AttemptEvents): Attempt {
+  /** Asks for one block, and verifies it. `claimedBytes`: what it is said to measure, by whoever links to it. */
+  fetch(cid: CID, priority: Priority, claimedBytes: number | undefined, events: AttemptEvents): Attempt {
     const controller = new AbortController();
-    const flight = this.begin(priority, expectedBytes, () => events.slow());
+    const flight = this.begin(priority, this.#claims.of(claimedBytes), () => events.slow());
     let over = false;
     const end = (outcome: Outcome) => {
       if (over) return;
       over = true;
       stopTimer();
       flight.end(outcome.kind === 'block' ? outcome.bytes.length : undefined);
+      if (outcome.kind === 'block') this.#claims.heard(claimedBytes, outcome.bytes.length);
       this.#record(outcome, flight.startedAtMs);
       events.ended(outcome);
     };

@@ -80,10 +80,14 @@ const readLink: Handler = (to, request) =>
 const read: Handler = (to, request, encoded) => {
   const { offset, sizeBytes } = encoded.read();
   checkAnswerSize(sizeBytes);
-  const answer = (pieces: readonly Uint8Array[]): MaybePromise<void> =>
-    chain(checkLength(to.fileSystem, request, offset, sizeBytes, pieces), () => {
-      if (claim(request)) to.answers.bytes(request.unique, pieces);
+  const answer = (pieces: readonly Uint8Array[]): MaybePromise<void> => {
+    const checked = checkLength(to.fileSystem, request, offset, sizeBytes, pieces);
+    // Their memory is theirs for this turn alone.
+    const kept = checked instanceof Promise ? pieces.map((piece) => new Uint8Array(piece)) : pieces;
+    return chain(checked, () => {
+      if (claim(request)) to.answers.bytes(request.unique, kept);
     });
+  };
   return chain(to.fileSystem.read(request.node, offset, sizeBytes, request), answer);
 };
 

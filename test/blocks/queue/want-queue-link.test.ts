@@ -4,7 +4,9 @@
  *
  * The blocks are scaled down a hundredfold together with the rate: what counts is blocks a round trip.
  */
+import type { CID } from 'multiformats/cid';
 import { describe, expect, it } from 'vitest';
+import type { Block } from '../../../src/blocks/block.ts';
 import type { Priority } from '../../../src/blocks/priority.ts';
 import { WantQueue } from '../../../src/blocks/queue/want-queue.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -186,4 +188,28 @@ describe('a fill of small blocks that is followed by large ones', () => {
     expect((Math.max(...waits) - idleMs) / blockMs).toBeLessThan(3.5);
     expect(((source.bytes - before) / BLOCK_BYTES) * blockMs).toBeGreaterThan(0.85 * 20 * idleMs);
   });
+});
+
+it('does not go by claims once they were wrong: blocks that say a byte each do not fill the link before a reader', async () => {
+  const clock = new FakeClock();
+  const link = { roundTripMs: 50, blockMs: 80 };
+  const blocks = makeBlocks(3000, 300_000);
+  const source = new LinkSource(clock, blocks, link.roundTripMs, 300_000 / link.blockMs);
+  const queue = new WantQueue({ sources: [source], timeoutMs: 3_600_000, clock, random: () => 0.5 });
+  const liars = blocks.slice(0, 1000);
+  const want = ({ cid }: { cid: CID }) => queue.want(cid, { priority: 'readahead', expectedBytes: 1 }).catch(() => {});
+  // What the first burst brought came, and was larger.
+  const first = Promise.all(liars.slice(0, 20).map(want));
+  await clock.advance(5000);
+  await first;
+  for (const liar of liars.slice(20)) void want(liar);
+  const askedMs = clock.nowMs();
+  let waitedMs: number | undefined;
+  void queue.want((blocks[2000] as Block).cid, { priority: 'demand' }).then(() => {
+    waitedMs = clock.nowMs() - askedMs;
+  });
+  await clock.advance(20_000);
+  await queue.close();
+  // Where they are believed, sixty-five blocks stand before it.
+  expect(waitedMs).toBeLessThan(1.1 * (link.roundTripMs + 6 * link.blockMs));
 });
