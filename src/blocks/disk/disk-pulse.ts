@@ -7,14 +7,17 @@
  * of a millisecond and one that hangs for ever; no more than twenty times a second, and only while somebody asks.
  *
  * What is left is a disk that falls silent between two beats while a page is read that is not in memory: a tenth of a
- * second while it is in use, for which the supervisor's patience is the bound. docs/decisions/disk-cache.md has what else
- * was weighed.
+ * second while it is in use and quick, half a second where it is busy, or where nobody asked for a while and the first to come
+ * asks only whether a block is here. The supervisor's patience is the bound then. docs/decisions/disk-cache.md has what
+ * else was weighed.
  */
 import { diskGives } from '../../base/disk-answers.ts';
 import type { MaybePromise } from '../../base/maybe-promise.ts';
 
 /** As for files of blocks: one that answered this lately is asked without further ado. */
 const FRESH_MS = 100;
+/** Of a busy one as much longer as it takes to answer, so many times: what memory has of it is not to wait for each beat. */
+const FRESH_BEATS = 4;
 /** A disk under load keeps a read waiting for some hundred ms; from here on whoever cannot wait is told that nothing is here. */
 const LATE_MS = 500;
 
@@ -24,33 +27,38 @@ interface Question<T> {
 }
 
 export class DiskPulse {
-  readonly #directory: string;
+  readonly #gives: () => Promise<unknown>;
+  readonly #now: () => number;
   #beating: Promise<void> | undefined;
   #sinceMs = 0;
   #answeredMs = Number.NEGATIVE_INFINITY;
+  /** What a beat takes, smoothed. */
+  #usualMs = 0;
 
   /** Of the disk that holds `directory`, in which a file is made for it. */
-  constructor(directory: string) {
-    this.#directory = directory;
+  constructor(directory: string, { gives = () => diskGives(directory), now = () => performance.now() } = {}) {
+    this.#gives = gives;
+    this.#now = now;
   }
 
   /** It answered just now. Feels it before that is no longer so: who asks all the time never waits for it. */
   get isFresh(): boolean {
-    const ageMs = performance.now() - this.#answeredMs;
-    if (ageMs > FRESH_MS / 2) void this.#beat();
-    return ageMs < FRESH_MS;
+    const ageMs = this.#now() - this.#answeredMs;
+    const freshMs = Math.min(LATE_MS, Math.max(FRESH_MS, FRESH_BEATS * this.#usualMs));
+    if (ageMs > freshMs / 2) void this.#beat();
+    return ageMs < freshMs;
   }
 
   /** It has not answered for so long that it must not be touched. Feels it, where that was some time ago. */
   get isLate(): boolean {
     if (!this.isFresh) void this.#beat();
-    return this.#beating !== undefined && performance.now() - this.#sinceMs > LATE_MS;
+    return this.#beating !== undefined && this.#now() - this.#sinceMs > LATE_MS;
   }
 
   /** True once it has answered, whatever it said; false where it has been silent for `limitMs`, at once where that is so. */
   async answers(limitMs: number): Promise<boolean> {
     const answered = this.#beat().then(() => true);
-    const leftMs = this.#sinceMs + limitMs - performance.now();
+    const leftMs = this.#sinceMs + limitMs - this.#now();
     if (leftMs <= 0) return false;
     const { promise: late, resolve } = Promise.withResolvers<boolean>();
     const timer = setTimeout(resolve, leftMs, false);
@@ -70,7 +78,7 @@ export class DiskPulse {
     return this.answers(limitMs).then((answered) => {
       if (answered) return question.ask(false);
       question.onSilence(
-        new Error(`the disk has not answered for ${Math.round((performance.now() - this.#sinceMs) / 100) / 10} s`),
+        new Error(`the disk has not answered for ${Math.round((this.#now() - this.#sinceMs) / 100) / 10} s`),
       );
       return undefined;
     });
@@ -79,12 +87,13 @@ export class DiskPulse {
   /** One at a time, so that one that hangs takes one thread. */
   #beat(): Promise<void> {
     if (this.#beating) return this.#beating;
-    this.#sinceMs = performance.now();
+    this.#sinceMs = this.#now();
     const ended = () => {
-      this.#answeredMs = performance.now();
+      this.#answeredMs = this.#now();
+      this.#usualMs += (this.#answeredMs - this.#sinceMs - this.#usualMs) / 4;
       this.#beating = undefined;
     };
-    this.#beating = diskGives(this.#directory).then(ended, ended);
+    this.#beating = this.#gives().then(ended, ended);
     return this.#beating;
   }
 }

@@ -53,6 +53,32 @@ test('a disk that is silent is late, which whoever comes then is told at once, u
   expect(pulse.isLate).toBe(false);
 });
 
+test('a disk that takes long for each answer is fresh for longer: what memory has of it waits for none of them', async () => {
+  let nowMs = 0;
+  const beats: (() => void)[] = [];
+  const gives = () => new Promise<void>((resolve) => beats.push(resolve));
+  const pulse = new DiskPulse('', { gives, now: () => nowMs });
+  for (let count = 0; count < 3; count++) {
+    const felt = pulse.answers(60_000);
+    nowMs += 250;
+    beats.pop()?.();
+    expect(await felt).toBe(true);
+  }
+  nowMs += 450;
+  expect(pulse.isFresh).toBe(true);
+  nowMs += 51;
+  expect(pulse.isFresh).toBe(false);
+  // One that became quick again is so after some answers.
+  for (let count = 0; count < 12; count++) {
+    const felt = pulse.answers(60_000);
+    beats.pop()?.();
+    expect(await felt).toBe(true);
+  }
+  nowMs += 101;
+  expect(pulse.isFresh).toBe(false);
+  beats.pop()?.();
+});
+
 test('of a cache on a silent disk nothing is here, whoever asks how; once it answers all is', async () => {
   using scratch = new Scratch();
   const logger = new RecordingLogger();
