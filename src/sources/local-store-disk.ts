@@ -7,8 +7,10 @@ import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, existsSync, fstatSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CodedError, codeOf } from '../base/errors.ts';
 import { isDamaged, isDiskFull } from '../blocks/disk/block-database.ts';
+import type { BlockDisk, DiskTotals } from '../blocks/disk/block-disk.ts';
 
 /**
  * Deleting needs room before it gives any: the log of an import's last two commits must go to the database, and then that
@@ -18,6 +20,9 @@ const BALLAST_BYTES = 16 * 1024 * 1024;
 
 /** A disk with this many times the room is not short of it. */
 const PLENTY = 2;
+
+/** Blocks looked at, which may have to go, between two turns: some ten milliseconds where all of them do. */
+const BLOCKS_PER_TURN = 500;
 
 /** A file whose only use is that it can be deleted. */
 export class Ballast {
@@ -96,4 +101,25 @@ export function storeFailure(error: unknown, directory: string, doing: 'opened' 
   return new CodedError(doing === 'opened' ? 'CONFIG_INVALID' : 'INTERNAL', `${store} cannot be ${doing}`, {
     cause: error,
   });
+}
+
+/** Of all blocks from number `from` on; between turns of the event loop, since there may be a million. */
+export async function deleteBlocks(disk: BlockDisk, from: number, condition?: string): Promise<DiskTotals> {
+  const total = { blocks: 0, bytes: 0 };
+  disk.checkpoint();
+  for (let first: number | undefined = from; first !== undefined; ) {
+    await disk.answers();
+    const { blocks, bytes, next } = disk.deleteSome(first, BLOCKS_PER_TURN, condition);
+    first = next;
+    total.blocks += blocks;
+    total.bytes += bytes;
+    if (blocks > 0) disk.checkpoint();
+    await nextTurn();
+  }
+  for (let more = true; more; ) {
+    more = disk.shrink();
+    disk.checkpoint();
+    await nextTurn();
+  }
+  return total;
 }
