@@ -6,6 +6,7 @@ import type { Prefetcher } from '../src/prefetch/prefetcher.ts';
 import type { ProfileStore } from '../src/prefetch/profile-store.ts';
 import type { Evicted, ProfileSummary, VolumeStatus } from '../src/volumes/control-api.ts';
 import { directoryNameOf } from '../src/volumes/volume-name.ts';
+import { rootOf } from '../src/volumes/volume-record.ts';
 import type { VolumeRegistry } from '../src/volumes/volume-registry.ts';
 import type { VolumeStatuses } from '../src/volumes/volume-status.ts';
 
@@ -38,7 +39,7 @@ export function volumeCommands(
       if (options.pin) {
         throw new CodedError('VOLUME_IN_USE', `the volume "${name}" is pinned: remove it to have its space back`);
       }
-      const root = rootOf(registry, name) ?? CID.parse((await registry.content(name, signal)).cid);
+      const root = rootNow(registry, name) ?? CID.parse((await registry.content(name, signal)).cid);
       const others = rootsOf(registry, (other) => other !== name);
       const roots = [...others.values()];
       const { sharing, ...bytes } = await prefetcher.evict(directoryNameOf(name), root, options, roots, signal);
@@ -64,18 +65,14 @@ export function rootsOf(registry: VolumeRegistry, choose: (name: string) => bool
   const chosen = registry.list().filter(({ name }) => choose(name));
   return new Map(
     chosen.flatMap(({ name }) => {
-      const root = rootOf(registry, name);
+      const root = rootNow(registry, name);
       return root ? [[name, root]] : [];
     }),
   );
 }
 
-/** What the volume led to when it was last looked up, or what its reference spells out. @throws VOLUME_NOT_FOUND */
-function rootOf(registry: VolumeRegistry, name: string): CID | undefined {
-  const { resolved } = registry.get(name);
-  if (resolved) return CID.parse(resolved.cid);
-  const { reference } = registry.options(name);
-  return reference.space === 'ipfs' && reference.path.length === 0 ? reference.cid : undefined;
+function rootNow(registry: VolumeRegistry, name: string): CID | undefined {
+  return rootOf(registry.get(name), registry.options(name).reference);
 }
 
 function rootText(root: string): string {

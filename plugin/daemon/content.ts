@@ -103,6 +103,7 @@ export async function openContent(
     logger,
     holdMs: () => loopShare.holdMs,
   });
+  cache.onGone = (key, sizeBytes) => prefetcher.gone(key, sizeBytes, store.has(key));
   const names = nameResolver({ kubo: kubo?.control, gateways });
   return {
     store,

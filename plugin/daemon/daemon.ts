@@ -103,9 +103,12 @@ function openVolumes(config: Config, content: Content, connection: string, logge
     defaults,
     mounted: (name) => content.fileSystem.volume(name),
     progress: (name) => content.prefetcher.progress(name),
+    count: (name, root, options) => void content.prefetcher.count(name, root, options),
     hasProfile: (name) => content.profiles.has(name),
   });
   void content.prefetcher.resumeUnpinning(pinnedRoots);
+  // Whoever asks first should be told what is here.
+  statuses.all();
   return { registry, statuses };
 }
 

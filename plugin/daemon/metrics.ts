@@ -160,8 +160,8 @@ function writeVolumes(text: MetricsText, { volumes }: DaemonStatus): void {
     )
     .gauge(
       'ipfs_volume_volume_cached_bytes',
-      'Of them, what is on this machine.',
-      each(({ bytesCached }) => bytesCached),
+      'Of them, what is on this machine; absent until it is counted.',
+      each(({ counted, bytesCached }) => (counted ? bytesCached : null)),
     )
     .gauge(
       'ipfs_volume_volume_waiting_readers',

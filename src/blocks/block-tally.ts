@@ -2,7 +2,8 @@
  * What was fetched on somebody's account (a volume's), and how much of its content is on this machine.
  *
  * A block counts once, whoever says first that it is here: the want that brought it (readahead and a reader often wait for
- * the same one), or a walk that found it.
+ * the same one), or a walk that found it. One that is gone (`gone`) counts no more, and anew when it is fetched again. While a
+ * walk counts from nothing, what comes and goes meanwhile is told to both counts.
  */
 import type { CID } from 'multiformats/cid';
 import { blockKey } from './block.ts';
@@ -28,6 +29,12 @@ export class BlockTally {
   #here = new FingerprintSet();
   #bytesHere = 0;
   #evictableBytes = 0;
+  /** What a walk counts at this moment. */
+  #successor: BlockTally | undefined;
+
+  get blocksHere(): number {
+    return this.#here.size;
+  }
 
   get bytesHere(): number {
     return this.#bytesHere;
@@ -58,14 +65,32 @@ export class BlockTally {
 
   /** The block of that key (any that ends in the digest) is on this machine, `evictable` in the cache; true where that is news. */
   here(key: string, sizeBytes: number, evictable: boolean): boolean {
+    this.#successor?.here(key, sizeBytes, evictable);
     if (!this.#here.add(key)) return false;
     this.#bytesHere += sizeBytes;
     if (evictable) this.#evictableBytes += spaceOf(sizeBytes);
     return true;
   }
 
-  /** What is here was counted anew, by `counted`: blocks were evicted. */
+  /** The cache has it no more; `stored` where the local store has it none the less. True where it counted as here, and is not. */
+  gone(key: string, sizeBytes: number, stored: boolean): boolean {
+    this.#successor?.gone(key, sizeBytes, stored);
+    if (!(stored ? this.#here.has(key) : this.#here.delete(key))) return false;
+    this.#evictableBytes = Math.max(0, this.#evictableBytes - spaceOf(sizeBytes));
+    if (stored) return false;
+    this.#bytesHere -= sizeBytes;
+    return true;
+  }
+
+  /** For a walk over all that is here, from nothing; `adopt` follows, or another. */
+  countAnew(): BlockTally {
+    this.#successor = new BlockTally();
+    return this.#successor;
+  }
+
+  /** What is here was counted anew, by `counted`. */
   adopt(counted: BlockTally): void {
+    this.#successor = undefined;
     this.#here = counted.#here;
     this.#bytesHere = counted.#bytesHere;
     this.#evictableBytes = counted.#evictableBytes;

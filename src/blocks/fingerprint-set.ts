@@ -39,6 +39,27 @@ export class FingerprintSet {
     return this.#slots[at + 1] !== 0;
   }
 
+  /** True where `key` was there. What stands behind it moves up: a slot that was merely emptied would hide it. */
+  delete(key: string): boolean {
+    const slots = this.#slots;
+    const mask = slots.length / 2 - 1;
+    const at = this.#find(wordAt(key, 4), wordAt(key, 8) || 1);
+    if (slots[at + 1] === 0) return false;
+    let hole = at / 2;
+    for (let slot = (hole + 1) & mask; slots[slot * 2 + 1] !== 0; slot = (slot + 1) & mask) {
+      const high = slots[slot * 2] as number;
+      const low = slots[slot * 2 + 1] as number;
+      const home = mixed(high, low) & mask;
+      if (((slot - home) & mask) < ((slot - hole) & mask)) continue;
+      slots[hole * 2] = high;
+      slots[hole * 2 + 1] = low;
+      hole = slot;
+    }
+    slots.fill(0, hole * 2, hole * 2 + 2);
+    this.#size--;
+    return true;
+  }
+
   /** Where the pair stands, or the empty slot where it would. */
   #find(high: number, low: number): number {
     const mask = this.#slots.length / 2 - 1;

@@ -2,6 +2,7 @@
  * How much of its bound the cache fills: all that it takes on the disk, its index and SQLite's journal included, stays below
  * it, also while something is written, since room is made first.
  */
+import type { BlockKey } from '../blocks/block.ts';
 import { spaceOf } from '../blocks/disk/disk-total.ts';
 import type { CacheDisk } from './cache-disk.ts';
 
@@ -13,9 +14,12 @@ const SPARE_SHARE = 1 / 64;
 export class CacheRoom {
   readonly limitBytes: number;
   evictions = 0;
+  readonly #onEvicted: (key: BlockKey, sizeBytes: number) => void;
 
-  constructor(limitBytes: number) {
+  /** `onEvicted` is told of each block that goes. */
+  constructor(limitBytes: number, onEvicted: (key: BlockKey, sizeBytes: number) => void) {
     this.limitBytes = limitBytes;
+    this.#onEvicted = onEvicted;
   }
 
   /** What blocks and index may take. */
@@ -38,6 +42,7 @@ export class CacheRoom {
         disk.delete(key);
         usage.delete(key);
         this.evictions++;
+        this.#onEvicted(key, size);
         excess -= spaceOf(size);
         if (excess <= 0) break;
       }

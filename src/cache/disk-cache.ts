@@ -49,6 +49,8 @@ const EVICTED_A_TURN = 256;
 const FLUSH_DELAY_MS = 100;
 export class DiskCache implements BlockStore, BlockSink {
   readonly name = 'disk cache';
+  /** Told of each block that makes room for another, and of each that was offered and is not kept after all. */
+  onGone: (key: BlockKey, sizeBytes: number) => void = () => {};
   readonly #directory: string;
   readonly #logger: Logger;
   readonly #queue = new WriteQueue();
@@ -75,12 +77,12 @@ export class DiskCache implements BlockStore, BlockSink {
   private constructor(directory: string, { limitBytes, logger, now = Date.now }: DiskCacheOptions) {
     this.#directory = directory;
     this.#logger = logger;
-    this.#room = new CacheRoom(limitBytes);
+    this.#room = new CacheRoom(limitBytes, (key, sizeBytes) => this.onGone(key, sizeBytes));
     this.#disk = new GuardedDisk(directory, {
       logger,
       now,
       onOpen: (open) => this.#room.make(open, 0),
-      onRefusal: () => this.#queue.clear(),
+      onRefusal: () => this.#notKept(this.#queue.clear()),
       onTrouble: (delayMs) => this.#schedule(delayMs),
     });
   }
@@ -114,10 +116,11 @@ export class DiskCache implements BlockStore, BlockSink {
   }
 
   admit(cid: CID, bytes: Uint8Array, priority?: Priority): void {
-    if (this.#full || spaceOf(bytes.length) > this.#room.bytes) return;
-    if (!this.#queue.add(blockKey(cid), bytes, { used: priority === 'demand', few: this.#disk.health.isFailing }))
-      return;
-    this.#schedule(this.#disk.health.isFailing ? RETRY_DELAY_MS : FLUSH_DELAY_MS);
+    const key = blockKey(cid);
+    const options = { used: priority === 'demand', few: this.#disk.health.isFailing };
+    const isTaken = !this.#full && spaceOf(bytes.length) <= this.#room.bytes && this.#queue.add(key, bytes, options);
+    if (!isTaken) this.#notKept([[key, bytes.length]]);
+    else this.#schedule(this.#disk.health.isFailing ? RETRY_DELAY_MS : FLUSH_DELAY_MS);
   }
 
   /** Keeps blocks from eviction, whether they are here already or will be. */
@@ -207,6 +210,14 @@ export class DiskCache implements BlockStore, BlockSink {
     if (this.#disk.current?.usage.touch(key)) this.#schedule(0);
   }
 
+  /** Whoever waits for them counts them first; and some may be here all the same. */
+  #notKept(blocks: readonly (readonly [BlockKey, number])[]): void {
+    if (blocks.length === 0) return;
+    setImmediate(() => {
+      for (const [key, sizeBytes] of blocks) if (!this.#closed && !this.has(key)) this.onGone(key, sizeBytes);
+    });
+  }
+
   #schedule(delayMs: number): void {
     if (this.#closed) return;
     this.#timer ??= setTimeout(() => {
@@ -246,6 +257,7 @@ export class DiskCache implements BlockStore, BlockSink {
         { directory: this.#directory },
         'the disk cache is full of pinned blocks: nothing else is cached',
       );
+      this.#notKept([...batch].map(([key, { bytes }]) => [key, bytes.length]));
     }
     this.#queue.done(batch.keys());
   }

@@ -75,8 +75,11 @@ export class WriteQueue {
     this.#blocks.delete(key);
   }
 
-  clear(): void {
+  /** Gives what it dropped, with sizes. */
+  clear(): [BlockKey, number][] {
+    const dropped = [...this.#blocks].map(([key, { bytes }]): [BlockKey, number] => [key, bytes.length]);
     this.#blocks.clear();
     this.#bytes = 0;
+    return dropped;
   }
 }

@@ -20,14 +20,7 @@ export function describeDaemon(status: DaemonStatus, elsewhere: boolean): string
   return [
     ...formatTable([
       ['VOLUME', 'STATE', 'MOUNTS', 'HERE', 'OF', 'REFERENCE'],
-      ...status.volumes.map((v) => [
-        v.name,
-        v.state,
-        String(v.mounts),
-        formatBytes(v.bytesCached),
-        totalOf(v),
-        v.reference,
-      ]),
+      ...status.volumes.map((v) => [v.name, v.state, String(v.mounts), hereOf(v), totalOf(v), v.reference]),
     ]),
     ...troubles(status),
     '',
@@ -102,7 +95,7 @@ export function describeVolume(volume: VolumeStatus, elsewhere: boolean): string
     ['cid', (volume.cid ?? 'not resolved yet') + (volume.path && `, path ${volume.path}`)],
     ['state', volume.state],
     ['mounted', mountedText(volume, elsewhere)],
-    ['here', `${formatBytes(volume.bytesCached)} of ${totalOf(volume)}`],
+    ['here', `${hereOf(volume)} of ${totalOf(volume)}`],
     ['blocks fetched', fetchedOf(volume)],
     ['latest from', volume.source ?? 'none'],
     ['boot profile', volume.profile ?? 'none'],
@@ -138,6 +131,10 @@ export function formatDuration(seconds: number): string {
     .filter(([count]) => count > 0)
     .map(([count, unit]) => `${count} ${unit}`)
     .join(' ');
+}
+
+function hereOf({ counted, bytesCached }: VolumeStatus): string {
+  return counted ? formatBytes(bytesCached) : '?';
 }
 
 function totalOf(volume: VolumeStatus): string {

@@ -82,11 +82,11 @@ function isLong(waiting: VolumeStatus['waiting']): boolean {
 }
 
 function volumeLines(volume: VolumeStatus, rate: number, widths: Widths): ScreenLine[] {
-  const { name, state, bytesCached, bytesTotal, source, waiting, lastError } = volume;
+  const { name, state, bytesCached, counted, bytesTotal, source, waiting, lastError } = volume;
   const left = bytesTotal === null ? Number.NaN : bytesTotal - bytesCached;
   const parts = [
     bytesTotal === null
-      ? `${formatBytes(bytesCached)} here`
+      ? `${counted ? formatBytes(bytesCached) : '?'} here`
       : `${formatBytes(bytesCached)} of ${formatBytes(bytesTotal)}`,
     rate >= 1 ? `${formatBytes(rate)}/s` : '',
     left > 0 && rate >= 1 ? `${formatDuration(Math.max(1, left / rate))} left` : '',

@@ -44,6 +44,8 @@ export interface FillOptions {
   readonly hasRoom?: (bytes: number) => boolean;
   /** For so long nothing more is asked for; looked at before each fetch. */
   readonly holdMs?: () => number;
+  /** After each turn of the event loop that it took, of so many ms; otherwise the next turn is its own, too. */
+  readonly rest?: ((tookMs: number) => Promise<void>) | undefined;
   /** Told of each block that is here or came. */
   readonly onHere?: (key: BlockKey) => void;
   /** Told what the plan's blocks measure together, as soon as that is known. */
@@ -129,8 +131,9 @@ class Pass {
         if (!block && this.#outstanding === 0) break;
         if (!block) await this.#oneEnded();
         while (this.#outstanding >= MAX_OUTSTANDING && !signal.aborted) await this.#oneEnded();
-        if (turn % BLOCKS_PER_TURN === 0 || performance.now() - turnMs > TURN_MS) {
-          await nextTurn();
+        const tookMs = performance.now() - turnMs;
+        if (turn % BLOCKS_PER_TURN === 0 || tookMs > TURN_MS) {
+          await (this.#options.rest?.(tookMs) ?? nextTurn());
           turnMs = performance.now();
         }
       }

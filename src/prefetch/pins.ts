@@ -26,7 +26,7 @@ export class Pins {
   readonly #cache: PinnableCache;
   readonly #pinner: Pinner | undefined;
   #batch: BlockKey[] = [];
-  #atKubo = false;
+  #atKubo: boolean | undefined;
 
   constructor(root: CID, cache: PinnableCache, pinner: Pinner | undefined) {
     this.#root = root;
@@ -34,12 +34,13 @@ export class Pins {
     this.#pinner = pinner;
   }
 
-  /** True once a Kubo node has pinned the root. */
-  get atKubo(): boolean {
+  /** True once a Kubo node has pinned the root; undefined where nothing was asked of these pins. */
+  get atKubo(): boolean | undefined {
     return this.#atKubo;
   }
 
   readonly onHere = (key: BlockKey): void => {
+    this.#atKubo ??= false;
     if (this.#cache.has(key)) this.#batch.push(key);
     if (this.#batch.length >= PIN_BATCH) this.#flush();
   };

@@ -7,7 +7,7 @@
  * VOLUME`) may have all of the cache but for what others have pinned, and stops where it does not fit.
  */
 import type { CID } from 'multiformats/cid';
-import { CodedError, codeOf } from '../base/errors.ts';
+import { CodedError, codeOf, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { formatBytes, formatCount } from '../base/units.ts';
 import type { BlockKey } from '../blocks/block.ts';
@@ -23,6 +23,7 @@ import type { FillCache, FillParts } from './fill.ts';
 import { type FoundProfile, findProfile } from './find-profile.ts';
 import { type PinnableCache, type Pinner, Pins } from './pins.ts';
 import type { ProfileStore } from './profile-store.ts';
+import { QuietCounts } from './quiet-counts.ts';
 import type { UnpinList } from './unpin-list.ts';
 import { type PinnedRoots, Unpinner } from './unpinner.ts';
 import { VolumePrefetch } from './volume-prefetch.ts';
@@ -84,6 +85,8 @@ interface Job {
   watch: BootWatch | undefined;
   /** Of this mount; undefined until it was looked for. */
   profile: FoundProfile | undefined;
+  /** Ends the count of a volume that nothing else was asked of: until that is done, nothing is known of it. */
+  counting: AbortController | undefined;
 }
 
 export class Prefetcher {
@@ -92,12 +95,14 @@ export class Prefetcher {
   readonly #clock: Clock;
   readonly #unpinner: Unpinner;
   readonly #jobs = new Map<string, Job>();
+  readonly #counts: QuietCounts;
   readonly #closed = new AbortController();
 
   constructor(parts: PrefetcherParts) {
     this.#parts = parts;
     this.#clock = parts.clock ?? systemClock;
     this.#fillParts = { blocks: parts.unixfs.blocks, cache: parts.cache, clock: this.#clock };
+    this.#counts = new QuietCounts(this.#clock, () => parts.holdMs?.() ?? 0);
     this.#unpinner = new Unpinner(this.#fillParts, parts);
   }
 
@@ -137,10 +142,44 @@ export class Prefetcher {
     job.abort.abort();
   }
 
-  /** What `status` shows of it; undefined for a volume that was not mounted since the start. */
+  /**
+   * Counts in its turn what is here of a volume that nothing was asked of since the start: once, by the way, and never more
+   * than memory has room for. Never fails: what cannot be counted is not known.
+   */
+  async count(name: string, root: CID, options: PrefetchOptions): Promise<void> {
+    if (this.#jobs.has(name)) return;
+    const job = this.#newJob(name, root, options);
+    job.counting = new AbortController();
+    const signal = AbortSignal.any([job.counting.signal, job.removed.signal, this.#closed.signal]);
+    try {
+      const done = await this.#counts.add(
+        signal,
+        () => this.#blocksCounted,
+        (rest) => job.work.count(signal, rest),
+      );
+      if (done) job.counting = undefined;
+      // To be asked again: others may be removed meanwhile.
+      else if (this.#jobs.get(name) === job && job.counting) this.#jobs.delete(name);
+    } catch (error) {
+      this.#parts.logger.warn({ volume: name, error: messageChain(error) }, 'what is here of a volume is not counted');
+    }
+  }
+
+  get #blocksCounted(): number {
+    let blocks = 0;
+    for (const { volume, tally } of this.#jobs.values()) if (!volume) blocks += tally.blocksHere;
+    return blocks;
+  }
+
+  /** A block left the cache; `stored` where the local store has it none the less. */
+  gone(key: BlockKey, sizeBytes: number, stored: boolean): void {
+    for (const { work } of this.#jobs.values()) work.gone(key, sizeBytes, stored);
+  }
+
+  /** What `status` shows of it; undefined for a volume of which nothing is known (yet). */
   progress(name: string) {
     const job = this.#jobs.get(name);
-    if (!job) return undefined;
+    if (!job || job.counting) return undefined;
     const { tally, work, profile } = job;
     return {
       bytesTotal: work.bytesTotal,
@@ -258,10 +297,17 @@ export class Prefetcher {
     job.tally.listener = watch.onBlock;
   }
 
+  /** For whoever does more with it than count. */
   #job(name: string, root: CID, options: PrefetchOptions): Job {
     const known = this.#jobs.get(name);
+    known?.counting?.abort();
     // A name of IPNS may lead elsewhere now.
-    if (known?.root.equals(root)) return known;
+    if (!known?.root.equals(root)) return this.#newJob(name, root, options);
+    known.counting = undefined;
+    return known;
+  }
+
+  #newJob(name: string, root: CID, options: PrefetchOptions): Job {
     const tally = new BlockTally();
     const { logger, cache, pinner } = this.#parts;
     const pins = options.pin ? new Pins(root, cache, pinner) : undefined;
@@ -288,6 +334,7 @@ export class Prefetcher {
       removed: new AbortController(),
       watch: undefined,
       profile: undefined,
+      counting: undefined,
     };
     this.#jobs.set(name, job);
     return job;

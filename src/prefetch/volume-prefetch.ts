@@ -89,6 +89,22 @@ export class VolumePrefetch {
     await this.#pass(signal, false, false);
   }
 
+  /** Counts what is here, of a volume that nobody uses: pins nothing, and leaves the thread to others for `rest`. @throws ABORTED */
+  async count(signal: AbortSignal, rest: FillOptions['rest']): Promise<void> {
+    const { tally } = this.#options;
+    const counted = tally.countAnew();
+    const options = this.#fillOptions('background', signal, false, false);
+    const plan = new Plan(contentKey(this.#options.root));
+    const work = () => fill(this.#parts, plan, { ...options, tally: counted, rest, onHere: () => {} });
+    // What is missing is not looked at, and is no reason to suspect the rest.
+    this.#counted(counted, await this.#guarded(`count/${this.#options.root}`, signal, work, () => true));
+  }
+
+  /** A block left the cache; `stored` where the local store has it none the less. */
+  gone(key: BlockKey, sizeBytes: number, stored: boolean): void {
+    if (this.#options.tally.gone(key, sizeBytes, stored)) this.#complete = false;
+  }
+
   /**
    * Runs until all is here, nothing more is to be fetched, or `signal` aborts. The profile comes at once, the rest no
    * sooner than after `settleMs`. Never rejects.
@@ -193,29 +209,39 @@ export class VolumePrefetch {
     const plan = new Plan(contentKey(root));
     this.#evictionsSeen = evictions();
     // What only looks counts from nothing: what is gone is not seen otherwise.
-    const counted = fetch ? tally : new BlockTally();
+    const counted = fetch ? tally : tally.countAnew();
     const options = this.#fillOptions('background', signal, fetch, whole);
     const result = await this.#guarded(`${root}`, signal, () =>
       fill(this.#parts, plan, { ...options, tally: counted }),
     );
-    if (counted !== tally) tally.adopt(counted);
-    this.#complete = result.missing === 0 && !result.stopped;
+    this.#counted(counted, result);
     if (whole && result.stopped === 'full') this.#lastError = this.#options.noRoomText(this.#bytesTotal);
     else this.#lastError = result.lastError === undefined ? null : messageChain(result.lastError);
     if (!this.#complete) return result;
-    // Exact now: no claim of anybody's is left in it.
-    this.#bytesTotal = tally.bytesHere;
     await onComplete?.(signal).catch((error: unknown) => {
       if (!signal.aborted) logger.warn({ error: messageChain(error) }, 'the volume is here, and could not be pinned');
     });
     return result;
   }
 
+  /** A pass has ended that counted in `counted`. */
+  #counted(counted: BlockTally, { missing, stopped }: FillResult): void {
+    const { tally } = this.#options;
+    if (counted !== tally) tally.adopt(counted);
+    this.#complete = missing === 0 && !stopped;
+    // Exact now: no claim of anybody's is left in it.
+    if (this.#complete) this.#bytesTotal = tally.bytesHere;
+  }
+
   /** Nothing else says of a pass that no daemon will end of it than that it went through everything. */
-  #guarded(what: string, signal: AbortSignal, work: () => Promise<FillResult>): Promise<FillResult> {
+  #guarded(
+    what: string,
+    signal: AbortSignal,
+    work: () => Promise<FillResult>,
+    isWell = ({ missing, stopped }: FillResult) => missing === 0 && !stopped,
+  ): Promise<FillResult> {
     const { suspects } = this.#options;
-    if (!suspects) return work();
-    return suspects.guard(what, signal, work, ({ missing, stopped }) => missing === 0 && !stopped);
+    return suspects ? suspects.guard(what, signal, work, isWell) : work();
   }
 
   #fillOptions(priority: FillOptions['priority'], signal: AbortSignal, fetch: boolean, whole: boolean): FillOptions {

@@ -61,6 +61,8 @@ export interface VolumeStatus {
   readonly createdAt: string;
   readonly bytesTotal: number | null;
   readonly bytesCached: number;
+  /** False where `bytesCached` is not known (yet), and 0: of volumes that are not used, it is counted after a start, one by one. */
+  readonly counted: boolean;
   readonly blocksFetched: number;
   /** What came over the network on this volume's account since the daemon started, by why it was fetched. */
   readonly fetched: Readonly<Record<Priority, { readonly blocks: number; readonly bytes: number }>>;

@@ -1,4 +1,6 @@
 /** A volume as it is remembered, in memory and, as JSON, in the state file. */
+import { CID } from 'multiformats/cid';
+import type { Reference } from './reference.ts';
 
 export interface VolumeRecord {
   readonly name: string;
@@ -27,4 +29,10 @@ export interface MountCount {
 /** Mounts of a volume, over all IDs. */
 export function mountsOf(record: VolumeRecord): number {
   return Object.values(record.mounts).reduce((sum, { count }) => sum + count, 0);
+}
+
+/** What the volume led to when it was last looked up, or what its reference spells out; undefined where somebody must be asked. */
+export function rootOf({ resolved }: VolumeRecord, reference: Reference): CID | undefined {
+  if (resolved) return CID.parse(resolved.cid);
+  return reference.space === 'ipfs' && reference.path.length === 0 ? reference.cid : undefined;
 }

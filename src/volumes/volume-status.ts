@@ -2,13 +2,13 @@
  * What a volume is doing, put together from those who know: the registry (options, mounts), the file system (errors), and
  * whoever counts its blocks. Asks no network, so that `docker volume inspect` answers whatever the sources do.
  */
+import type { CID } from 'multiformats/cid';
 import { parseCidText } from '../blocks/parse-cid.ts';
 import type { VolumeStatus } from './control-api.ts';
 import { formatReference } from './reference.ts';
 import { directoryNameOf } from './volume-name.ts';
-import type { OptionDefaults } from './volume-options.ts';
-import { parseVolumeOptions } from './volume-options.ts';
-import { mountsOf } from './volume-record.ts';
+import { type OptionDefaults, parseVolumeOptions, type VolumeOptions } from './volume-options.ts';
+import { mountsOf, rootOf } from './volume-record.ts';
 import type { VolumeRegistry } from './volume-registry.ts';
 
 /** What the file system knows of a mounted volume. */
@@ -44,8 +44,10 @@ export interface StatusSources {
   readonly defaults: OptionDefaults;
   /** By the volume's name in the mount root. */
   readonly mounted: (directoryName: string) => MountedView | undefined;
-  /** By the same; undefined where nothing was asked of it since the start. */
+  /** By the same; undefined where nothing is known of it (yet). */
   readonly progress: (directoryName: string) => ContentProgress | undefined;
+  /** Nothing is known of it: to be counted by the way, for the next time that somebody asks. */
+  readonly count: (directoryName: string, root: CID, options: VolumeOptions) => void;
   /** Whether a boot profile is kept under that name. */
   readonly hasProfile: (name: string) => boolean;
 }
@@ -59,27 +61,30 @@ export class VolumeStatuses {
 
   /** @throws VOLUME_NOT_FOUND */
   of(name: string): VolumeStatus {
-    const { registry, defaults, mounted, progress, hasProfile } = this.#sources;
+    const { registry, defaults, mounted, progress, count, hasProfile } = this.#sources;
     const record = registry.get(name);
-    const { reference, profile } = parseVolumeOptions(name, record.options, defaults);
+    const options = parseVolumeOptions(name, record.options, defaults);
+    const { reference, profile } = options;
     const mounts = mountsOf(record);
     const directoryName = directoryNameOf(name);
-    const { prefetching, complete, prefetchError, ...content } = progress(directoryName) ?? UNTOUCHED;
+    const known = progress(directoryName);
+    const root = rootOf(record, reference);
+    if (!known && root) count(directoryName, root, options);
+    const { prefetching, complete, prefetchError, ...content } = known ?? UNTOUCHED;
     const view = mounted(directoryName);
     const mountError = registry.mountError(name);
     const failing = mountError !== null || (view?.failing ?? false);
     return {
       name,
       reference: formatReference(reference),
-      cid:
-        record.resolved?.cid ??
-        (reference.space === 'ipfs' && reference.path.length === 0 ? reference.cid.toString() : null),
+      cid: record.resolved?.cid ?? root?.toString() ?? null,
       path: reference.path.join('/'),
       state: stateOf(failing, mounts > 0, prefetching, complete),
       mountpoint: mounts > 0 ? registry.mountpoint(name) : null,
       mounts,
       createdAt: record.createdAt,
       ...content,
+      counted: known !== undefined,
       profile: content.profile ?? (profile === undefined || hasProfile(profile) ? null : unknownProfile(profile)),
       waiting: waitingOf(view),
       lastError: mountError ?? view?.lastError ?? prefetchError,

@@ -28,6 +28,28 @@ test('holds what was added, and nothing else', () => {
   );
 });
 
+test('what is deleted is gone, and hides nothing of the others', () => {
+  // Few words, so that many keys stand in each other's way.
+  const word = fc.integer({ min: 1, max: 40 });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.boolean(), word, word), { maxLength: 3000 }), (steps) => {
+      const set = new FingerprintSet();
+      const names = new Set<string>();
+      for (const [adds, high, low] of steps) {
+        const name = `${high}/${low}`;
+        const had = names.has(name);
+        expect(adds ? set.add(key(high, low)) : set.delete(key(high, low))).toBe(adds !== had);
+        if (adds) names.add(name);
+        else names.delete(name);
+      }
+      expect(set.size).toBe(names.size);
+      for (let high = 1; high <= 40; high++)
+        for (let low = 1; low <= 40; low++) expect(set.has(key(high, low))).toBe(names.has(`${high}/${low}`));
+    }),
+    { numRuns: 50 },
+  );
+});
+
 /** Where the slot followed from the key alone, this took more than a minute, in which nothing else was done. */
 test('digests that a link may claim, chosen to meet each other, cost no more than others', () => {
   const set = new FingerprintSet();

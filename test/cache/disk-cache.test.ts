@@ -220,6 +220,32 @@ describe('eviction', () => {
     expect(await countHere(hot)).toBe(hot.length);
   });
 
+  test('each block that goes, or was offered and is not kept, is told of, once', async () => {
+    await open(LIMIT);
+    const gone = new Map<string, number>();
+    const listen = () => {
+      cache.onGone = (key, sizeBytes) => {
+        expect(gone.has(key)).toBe(false);
+        gone.set(key, sizeBytes);
+      };
+    };
+    const all = blocks(120, 256 * 1024, 80_000);
+    for (let first = 0; first < all.length; first += 20) {
+      listen();
+      admit(all.slice(first, first + 20), 'demand');
+      await reopen(LIMIT);
+    }
+    // More than waits to be written.
+    listen();
+    const burst = blocks(300, 256 * 1024, 90_000);
+    admit(burst, 'demand');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(gone.size).toBeGreaterThan(50 + 300 - 256);
+    await reopen(LIMIT);
+    for (const { cid, bytes } of [...all, ...burst])
+      expect(gone.get(blockKey(cid))).toBe(cache.has(blockKey(cid)) ? undefined : bytes.length);
+  });
+
   test('what a reader is using is the last of its kind to go', async () => {
     await open(LIMIT);
     const reading = blocks(4, 256 * 1024, 60_000);

@@ -50,6 +50,7 @@ beforeEach(async () => {
     defaults,
     mounted: () => undefined,
     progress: () => undefined,
+    count: () => undefined,
     hasProfile: (name) => name === 'kept',
   });
   logger = new RecordingLogger();

@@ -79,6 +79,36 @@ describeWith(['root', 'fuse'], 'prefetching, served', () => {
     expect(await client.evict('data')).toEqual({ freedBytes: 0, keptBytes: total, sharedWith: ['fresh'] });
     await second.call('Remove', { Name: 'data' });
     expect(await client.evict('fresh')).toEqual({ freedBytes: total, keptBytes: 0, sharedWith: [] });
+
+    await client.prefetch('fresh');
+    await second.stop();
+    await using third = await startDaemon({ directory, gateways: [] });
+    await until('what nobody mounted is counted', async () => (await third.status('fresh')).counted);
+    expect(await third.status('fresh')).toMatchObject({ state: 'complete', bytesCached: total, blocksFetched: 0 });
+  });
+
+  it('says what is here, and not what was: of a volume that is larger than the cache', async () => {
+    const blocks = new BlockMap();
+    const dag = new DagBuilder(blocks);
+    const parts = Array.from({ length: 60 }, (_, index) => dag.rawPart(Buffer.alloc(256 * 1024, `part ${index} `)));
+    const root = dag.directory([{ name: 'file', cid: dag.part(parts).cid }]);
+    await using gateway = await startBlockGateway(blocks);
+    const environment = { IPFS_VOLUME_CACHE_SIZE: '4MiB', IPFS_VOLUME_PREFETCH: 'none' };
+    await using daemon = await startDaemon({ directory, gateways: [gateway.url], environment });
+    await run('cat', [join(await daemon.mount('data', root), 'file')], { encoding: 'buffer', maxBuffer: 32 << 20 });
+    await using client = daemon.client();
+    const shown = async () => {
+      const { cache, volumes } = await client.status();
+      return [volumes[0]?.bytesCached ?? 0, cache.bytes] as const;
+    };
+    await until('what was read is written or dropped', async () => {
+      const [here, cached] = await shown();
+      return here > 0 && here <= cached;
+    });
+    await daemon.call('Unmount', { Name: 'data', ID: 'data' });
+    const [here, cached] = await shown();
+    expect(here).toBeLessThanOrEqual(cached);
+    expect(here).toBeGreaterThan(2 * 1024 ** 2);
   });
 
   async function complete(daemon: TestDaemon): Promise<VolumeStatus> {

@@ -423,6 +423,56 @@ describe('the prefetcher', () => {
     expect(clock.timers).toBe(0);
   });
 
+  it('knows at once what the cache gave up, and counts it anew when it comes again', async () => {
+    const prefetcher = start();
+    const volume = mounted(prefetcher);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    const { bytesTotal, blocksFetched } = prefetcher.progress('v') ?? {};
+    const [first, second] = leaves as [CID, CID];
+    prefetcher.unmounted('v');
+    blocks.makeRemote(first, second);
+    prefetcher.gone(blockKey(first), PART_BYTES, false);
+    prefetcher.gone(blockKey(first), PART_BYTES, false);
+    // In the local store as well.
+    prefetcher.gone(blockKey(second), PART_BYTES, true);
+    prefetcher.gone(blockKey(makeBlock('of another volume').cid), 17, false);
+    const left = Number(bytesTotal) - PART_BYTES;
+    expect(prefetcher.progress('v')).toMatchObject({ bytesTotal, bytesCached: left, complete: false });
+    await read(volume, first);
+    expect(prefetcher.progress('v')).toMatchObject({
+      bytesCached: bytesTotal,
+      blocksFetched: Number(blocksFetched) + 1,
+    });
+  });
+
+  it('counts volumes that nobody mounted, one by one and with rests, and fetches nothing for it', async () => {
+    const first = start();
+    mounted(first);
+    await until(() => first.progress('v')?.complete === true);
+    const { bytesTotal } = first.progress('v') ?? {};
+    const [lost] = leaves as [CID];
+    const fetched = blocks.fetched.length;
+
+    const second = start();
+    const counted = second.count('v', root, { ...AUTO, pin: true });
+    void second.count('w', root, AUTO);
+    const none = second.count('none', makeBlock('nobody has it').cid, AUTO);
+    expect(second.progress('v')).toBeUndefined();
+    await clock.advance(1000);
+    await counted;
+    expect(second.progress('v')).toMatchObject({ bytesTotal, bytesCached: bytesTotal, complete: true });
+    expect(pinned.size).toBe(0);
+    await clock.advance(1000);
+    await none;
+    expect(second.progress('none')).toMatchObject({ bytesTotal: null, bytesCached: 0, complete: false });
+    second.gone(blockKey(lost), PART_BYTES, false);
+    const left = { bytesCached: Number(bytesTotal) - PART_BYTES, complete: false };
+    for (const name of ['v', 'w']) expect(second.progress(name)).toMatchObject(left);
+    expect(blocks.fetched).toHaveLength(fetched);
+    await second.close();
+    expect(clock.timers).toBe(1);
+  });
+
   it('lets a disk that is slower than the link set the pace', async () => {
     waitingBytes = 48 * 1024 * 1024 - 2.5 * PART_BYTES;
     const prefetcher = start();

@@ -164,6 +164,7 @@ function oneOfEach(): MetricsSources {
     mounts: 1,
     bytesTotal: 1,
     bytesCached: 1,
+    counted: true,
     waiting: null,
     fetched: stats,
   };

@@ -12,6 +12,7 @@ export const SAMPLE_VOLUME: VolumeStatus = {
   createdAt: '2026-01-02T03:04:05Z',
   bytesTotal: 4 * 1024 ** 2,
   bytesCached: 1024 ** 2,
+  counted: true,
   blocksFetched: 7,
   fetched: {
     demand: { blocks: 3, bytes: 300 * 1024 },
