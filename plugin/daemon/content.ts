@@ -89,6 +89,7 @@ export async function openContent(
   const fileSystem = new IpfsFileSystem(unixfs, {
     extendedAttributes: config.extendedAttributes,
     observers: [new Readahead(blocks)],
+    logger,
     ...(recorder ? { recorder } : {}),
   });
   const loopShare = new LoopShare(systemClock, () => fileSystem.requests);

@@ -14,6 +14,7 @@ import { type FileIndex, type OnFailure, sizeDiffers } from '../unixfs/file-inde
 import { readExtents } from '../unixfs/read-extents.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
 import { type ByteRange, type EarlierFailure, FailedReads, withinGrace } from './failed-reads.ts';
+import type { OnFailedRequest } from './failure-log.ts';
 import type { NodeId, RequestContext } from './file-system.ts';
 import type { MountedVolume } from './mounted-volume.ts';
 import type { ContentNode } from './node.ts';
@@ -43,15 +44,23 @@ export class FileReads {
   readonly #now: () => number;
   readonly #observers: readonly ReadObserver[];
   readonly #failures: FailedReads;
+  readonly #onFailed: OnFailedRequest;
   readonly #scratch = new Scratch(SCRATCH_BYTES);
   readonly #indexes = new LRUCache<NodeId, FileIndex>({ max: FILES_KEPT });
 
-  constructor(unixfs: UnixfsReader, nodes: NodeTable, now: () => number, observers: readonly ReadObserver[]) {
+  constructor(
+    unixfs: UnixfsReader,
+    nodes: NodeTable,
+    now: () => number,
+    observers: readonly ReadObserver[],
+    onFailed: OnFailedRequest,
+  ) {
     this.#unixfs = unixfs;
     this.#nodes = nodes;
     this.#now = now;
     this.#observers = observers;
     this.#failures = new FailedReads(now);
+    this.#onFailed = onFailed;
   }
 
   read(
@@ -133,8 +142,9 @@ export class FileReads {
   }
 
   /** Shown as waiting until it is settled. */
-  async #waited<T>({ node, from, to, volumes, sinceMs }: Attempt, work: Promise<T>): Promise<T> {
-    const wait = { what: `bytes ${from} to ${to - 1} of ${cidOf(node.key)}`, sinceMs };
+  async #waited<T>(attempt: Attempt, work: Promise<T>): Promise<T> {
+    const { volumes, sinceMs } = attempt;
+    const wait = { what: whatOf(attempt), sinceMs };
     for (const { waits } of volumes) waits.add(wait);
     try {
       return await work;
@@ -148,12 +158,17 @@ export class FileReads {
     return pieces;
   }
 
-  #failed({ node, from, to, volumes, sinceMs, earlier, failed }: Attempt, error: unknown): never {
+  #failed(attempt: Attempt, error: unknown): never {
+    const { node, from, to, volumes, sinceMs, earlier, failed } = attempt;
     // What is only said again is not noted anew: whoever asks without a pause would never be given more than the grace.
     if (error === earlier?.error) throw error;
     if (codeOf(error) !== 'ABORTED')
       this.#failures.remember(node.id, { from, to }, failed, error, this.#now() - sinceMs);
-    for (const volume of volumes) volume.note(error);
+    for (const volume of volumes) this.#onFailed(volume, () => whatOf(attempt), error);
     throw error;
   }
+}
+
+function whatOf({ node, from, to }: Attempt): string {
+  return `bytes ${from} to ${to - 1} of ${cidOf(node.key)}`;
 }

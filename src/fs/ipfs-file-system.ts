@@ -7,6 +7,7 @@
  * is in the files it names.
  */
 import { CodedError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
 import { chain, type MaybePromise } from '../base/maybe-promise.ts';
 import { type ContentKey, cidOf } from '../unixfs/content-key.ts';
 import { MAX_NAME_BYTES } from '../unixfs/entry-name.ts';
@@ -15,6 +16,7 @@ import { SiblingsAhead } from './ahead/siblings-ahead.ts';
 import { attributesOf, entryOf, ROOT_ATTRIBUTES } from './attributes.ts';
 import { ChildNodes } from './child-nodes.ts';
 import { DirectoryLister, type Fill } from './directory-lister.ts';
+import { FailureLog, type OnFailedRequest } from './failure-log.ts';
 import { FileReads } from './file-reads.ts';
 import {
   type Attributes,
@@ -40,6 +42,8 @@ export interface IpfsFileSystemOptions {
   readonly observers?: readonly ReadObserver[];
   /** Told of every change of what node numbers mean, for the process that comes after this one. */
   readonly recorder?: NodeRecorder;
+  /** Is told what readers could not be given. */
+  readonly logger?: Logger;
   /** A clock in milliseconds that never goes back. */
   readonly now?: () => number;
 }
@@ -65,6 +69,7 @@ export class IpfsFileSystem implements FileSystem {
   readonly #siblingsAhead: SiblingsAhead;
   readonly #lister: DirectoryLister;
   readonly #reads: FileReads;
+  readonly #failed: OnFailedRequest;
   #lostBelow: NodeId = 0;
   #requests = 0;
 
@@ -79,7 +84,8 @@ export class IpfsFileSystem implements FileSystem {
     this.#children = new ChildNodes(unixfs, this.#nodes);
     this.#siblingsAhead = new SiblingsAhead(unixfs);
     this.#lister = new DirectoryLister(unixfs, this.#nodes, this.#children, this.#siblingsAhead, now);
-    this.#reads = new FileReads(unixfs, this.#nodes, now, options.observers ?? []);
+    this.#failed = new FailureLog(options.logger).report;
+    this.#reads = new FileReads(unixfs, this.#nodes, now, options.observers ?? [], this.#failed);
   }
 
   /** Adds a name to the root directory: at once, whatever the network does. @throws VOLUME_EXISTS */
@@ -261,7 +267,7 @@ export class IpfsFileSystem implements FileSystem {
       const result = work();
       return result instanceof Promise ? this.#waited(volume, what(), result) : result;
     } catch (error) {
-      volume.note(error);
+      this.#failed(volume, what, error);
       throw error;
     }
   }
@@ -274,7 +280,7 @@ export class IpfsFileSystem implements FileSystem {
       volume.failing = false;
       return value;
     } catch (error) {
-      volume.note(error);
+      this.#failed(volume, () => what, error);
       throw error;
     } finally {
       volume.waits.delete(wait);

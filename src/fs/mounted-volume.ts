@@ -89,12 +89,13 @@ export class MountedVolume {
     this.firstReadMs ??= now();
   }
 
-  /** Counts a failure to have content; answers such as "no such entry", and callers who left, are none. */
-  note(error: unknown): void {
-    if (ANSWERS.has(codeOf(error))) return;
+  /** Counts a failure to have content. False for what is none: answers such as "no such entry", and callers who left. */
+  note(error: unknown): boolean {
+    if (ANSWERS.has(codeOf(error))) return false;
     this.counters.errors++;
     this.failing = true;
     this.#lastError = messageChain(error);
+    return true;
   }
 }
 

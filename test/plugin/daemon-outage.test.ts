@@ -64,6 +64,13 @@ describeWith(['root', 'fuse'], 'a source that is frozen', () => {
       error: 'no answer within 20 s',
     });
 
+    const failed = await logged(daemon, 'a reader got an error instead of content');
+    expect(failed).toMatchObject({ level: 'warn', volume: 'v', code: 'BLOCK_TIMEOUT', failures: expect.any(Number) });
+    expect(failed.what).toMatch(/^(bytes \d+ to \d+ of|"file\d+" in) baf/);
+    expect(failed.error).toMatch(/block baf\w+ did not come within 2 s \(gateway .*no answer yet\)/);
+    const lines = daemon.log.filter((line) => line.includes('a reader got an error'));
+    expect(lines.length).toBeLessThan(timedOut / 2);
+
     gateway.behave(blocksOf(dag.blocks));
     expect((await readNext()).result).toMatch(/^[0-9a-f]{64}$/);
     expect((await source())?.state).toBe('good');
