@@ -154,9 +154,10 @@ export class VolumePrefetch {
     return over;
   }
 
-  async #fetchTopLevels(signal: AbortSignal, whole: boolean): Promise<void> {
-    const plan = new TopLevels(contentKey(this.#options.root));
-    await fill(this.#parts, plan, this.#fillOptions('profile', signal, true, whole));
+  #fetchTopLevels(signal: AbortSignal, whole: boolean): Promise<FillResult> {
+    const { root } = this.#options;
+    const options = this.#fillOptions('profile', signal, true, whole);
+    return this.#guarded(`top/${root}`, signal, () => fill(this.#parts, new TopLevels(contentKey(root)), options));
   }
 
   /** One pass that fetches all, whatever the options say. @throws ABORTED */
