@@ -6,7 +6,7 @@
  * identity block `bafkqaaa`, which the trustless gateway specification names as the probe. Both go the way that blocks
  * go, with the same proxies and authorization, so that what works here works in the daemon.
  */
-import { messageChain } from '../src/base/errors.ts';
+import { hasCode, messageChain } from '../src/base/errors.ts';
 import type { CheckedConfiguration } from '../src/cli/cli-parts.ts';
 import { diagnosis } from '../src/cli/doctor/machine-checks.ts';
 import { HttpClient } from '../src/sources/http-client.ts';
@@ -75,7 +75,8 @@ function refusedAdvice(status: number): string {
 
 /** What a source failed with, without the name that stands before it already. */
 function silent(name: string, error: unknown, advice: string): Diagnosis {
-  const message = messageChain(error);
+  // Nothing else ends a probe from here.
+  const message = hasCode(error, 'ABORTED') ? `no answer within ${PROBE_TIMEOUT_MS / 1000} s` : messageChain(error);
   const detail = message.startsWith(`${name} `) ? message.slice(name.length + 1) : message;
   return diagnosis(name, 'warning', detail, advice);
 }

@@ -51,7 +51,7 @@ export const VARIABLE_TEXTS: Readonly<Record<string, VariableText>> = {
   },
   PREFETCH_RATE: {
     fallback: '',
-    meaning: 'bound on background fetching, such as 20MiB/s; none by default',
+    meaning: 'bound on background fetching, a boot profile included, such as 20MiB/s; none by default',
   },
   PREFETCH: {
     fallback: 'auto',

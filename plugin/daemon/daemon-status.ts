@@ -10,7 +10,7 @@ import { VERSION } from '../version.ts';
 import type { VolumeCommands } from '../volume-commands.ts';
 import type { Content } from './content.ts';
 import type { ControlCollaborators } from './control-routes.ts';
-import { checkDisk } from './disk-checks.ts';
+import { cacheTrouble, checkDisk } from './disk-checks.ts';
 import { type MetricsSources, metricsText } from './metrics.ts';
 
 export function controlCollaborators(
@@ -23,12 +23,13 @@ export function controlCollaborators(
   const status = (): DaemonStatus => ({
     version: VERSION,
     uptimeSeconds: Math.floor(process.uptime()),
+    restarts: mount.restarts,
     mountRoot: config.mountRoot,
     stateDirectory: config.stateDirectory,
     volumes: statuses.all(),
     sources: blocks.sources,
     store: store.statistics(),
-    cache: cache.statistics(),
+    cache: { ...cache.statistics(), trouble: cacheTrouble(cache) },
     blocksByPriority: Object.fromEntries(
       Object.entries(blocks.stats).map(([priority, { blocks: count }]) => [priority, count]),
     ) as Record<Priority, number>,

@@ -6,19 +6,26 @@ import type { DiskCache } from '../../src/cache/disk-cache.ts';
 import { checkStateDirectory, diagnosis } from '../../src/cli/doctor/machine-checks.ts';
 import type { Diagnosis } from '../../src/volumes/control-api.ts';
 
-export function checkDisk(stateDirectory: string, cache: Pick<DiskCache, 'refusal' | 'isFull'>): Diagnosis[] {
+export function checkDisk(stateDirectory: string, cache: CacheState): Diagnosis[] {
   return [checkStateDirectory(stateDirectory), checkCache(stateDirectory, cache)];
 }
 
-function checkCache(stateDirectory: string, { refusal, isFull }: Pick<DiskCache, 'refusal' | 'isFull'>): Diagnosis {
+type CacheState = Pick<DiskCache, 'refusal' | 'isFull'>;
+
+/** Why the cache takes nothing, or nothing more; null where it does. */
+export function cacheTrouble({ refusal, isFull }: CacheState): string | null {
+  if (refusal !== undefined) return `nothing is cached: ${refusal}`;
+  return isFull ? 'pinned blocks fill it, and nothing else is cached' : null;
+}
+
+function checkCache(stateDirectory: string, cache: CacheState): Diagnosis {
   const check = 'disk cache';
-  if (refusal !== undefined) {
-    const advice = `make room in ${stateDirectory}, or make it writable; it is tried again every 30 s`;
-    return diagnosis(check, 'failed', `nothing is cached: ${refusal}`, advice);
-  }
-  if (isFull) {
+  const trouble = cacheTrouble(cache);
+  if (trouble === null) return diagnosis(check, 'ok', 'takes blocks');
+  if (cache.refusal === undefined) {
     const advice = 'raise IPFS_VOLUME_CACHE_SIZE, or remove volumes with pin=true';
-    return diagnosis(check, 'warning', 'pinned blocks fill it, and nothing else is cached', advice);
+    return diagnosis(check, 'warning', trouble, advice);
   }
-  return diagnosis(check, 'ok', 'takes blocks');
+  const advice = `make room in ${stateDirectory}, or make it writable; it is tried again every 30 s`;
+  return diagnosis(check, 'failed', trouble, advice);
 }

@@ -12,6 +12,7 @@ import { lockStateDirectory, type StateLock } from '../../src/base/state-lock.ts
 import { mountConnection } from '../../src/fuse/kernel/mount.ts';
 import { detach } from '../../src/fuse/run-program.ts';
 import type { Config } from '../config.ts';
+import { configWarnings } from '../config-warnings.ts';
 import { serveMetrics } from '../daemon/metrics-server.ts';
 import { listenOnSocket } from '../daemon/server.ts';
 import { VERSION } from '../version.ts';
@@ -41,6 +42,8 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   const logger = createLogger(config.logLevel);
   // Daemons' last words go there, and are in the log as well: where they cannot be written, nothing else may end by it.
   process.stderr.on('error', () => undefined);
+  for (const warning of configWarnings(process.env, config))
+    logger.warn(warning, 'the configuration is hardly meant so');
   await using undo = new AsyncDisposableStack();
   const state = stateDisk(config.stateDirectory);
   let hangs = () => false;

@@ -41,7 +41,8 @@ export function parseDurationMs(text: string): number {
   if (durationMs === 0) throw new CodedError('CONFIG_INVALID', `"${text}" must be more than 0, such as 60s`);
   // A timer longer than 2^31-1 ms fires at once in Node.
   if (!(durationMs > 0 && durationMs <= 0x7fff_ffff)) {
-    throw new CodedError('CONFIG_INVALID', `"${text}" is not a duration such as 60s`);
+    const what = 'a number with ms, s, m or h behind it, and at most 596h';
+    throw new CodedError('CONFIG_INVALID', `"${text}" is not a duration such as 60s: ${what}`);
   }
   return durationMs;
 }

@@ -16,6 +16,7 @@ export function selectVolume(status: DaemonStatus, name: string): VolumeStatus {
 export function describeDaemon(status: DaemonStatus, elsewhere: boolean): string[] {
   const { store, cache } = status;
   const place = placeText(elsewhere);
+  const restarts = status.restarts > 0 ? `, ${formatCount(status.restarts, 'restart')} since the mount was made` : '';
   const wanted = Object.entries(status.blocksByPriority).map(([priority, blocks]) => `${blocks} ${priority}`);
   return [
     ...formatTable([
@@ -36,14 +37,20 @@ export function describeDaemon(status: DaemonStatus, elsewhere: boolean): string
       ],
       [
         'cache',
-        `${formatBytes(cache.bytes)} of ${formatBytes(cache.limitBytes)} in ${formatCount(cache.blocks, 'block')}`,
+        `${formatBytes(cache.bytes)} of ${formatBytes(cache.limitBytes)} in ${formatCount(cache.blocks, 'block')}` +
+          cacheTrouble(status),
       ],
       ['blocks fetched', wanted.join(', ')],
       ['mount root', status.mountRoot + place],
       ['state', status.stateDirectory + place],
-      ['daemon', `version ${status.version}, up ${formatDuration(status.uptimeSeconds)}`],
+      ['daemon', `version ${status.version}, up ${formatDuration(status.uptimeSeconds)}${restarts}`],
     ]),
   ];
+}
+
+/** `; nothing is cached: …`, behind what the cache holds; '' where all is well. */
+export function cacheTrouble({ cache: { trouble } }: DaemonStatus): string {
+  return trouble === null ? '' : `; ${trouble}`;
 }
 
 /** Blocks fetched by why they were: `9 (3 demand, 6 background)`. */

@@ -6,7 +6,7 @@ import { formatBytes } from '../base/units.ts';
 import type { SourceStatus } from '../blocks/source-status.ts';
 import type { DaemonStatus, VolumeStatus } from '../volumes/control-api.ts';
 import type { ScreenLine } from './live-screen.ts';
-import { bytesFetchedBy, formatDuration, sourceError, sourceState, waitingText } from './status-text.ts';
+import { bytesFetchedBy, cacheTrouble, formatDuration, sourceError, sourceState, waitingText } from './status-text.ts';
 import { formatTable } from './table.ts';
 
 /** Bytes a second at this moment. */
@@ -41,7 +41,8 @@ export function watchText(
   const byUrgency = volumes.toSorted((one, other) => urgency(other) - urgency(one));
   return [
     {
-      text: `cache ${formatBytes(cache.bytes)} of ${formatBytes(cache.limitBytes)}; daemon up ${formatDuration(status.uptimeSeconds)}`,
+      text: `cache ${formatBytes(cache.bytes)} of ${formatBytes(cache.limitBytes)}${cacheTrouble(status)}; daemon up ${formatDuration(status.uptimeSeconds)}`,
+      alarm: cache.trouble !== null,
     },
     { text: '' },
     ...byUrgency.flatMap((volume) => volumeLines(volume, pace.volume(volume), widths)),

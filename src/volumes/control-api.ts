@@ -85,13 +85,22 @@ export interface ProfileSummary {
 
 export interface DaemonStatus {
   readonly version: string;
+  /** Of this daemon. */
   readonly uptimeSeconds: number;
+  /** Daemons before it since the mount was made: that died, or made room at SIGHUP. */
+  readonly restarts: number;
   readonly mountRoot: string;
   readonly stateDirectory: string;
   readonly volumes: readonly VolumeStatus[];
   readonly sources: readonly SourceStatus[];
   readonly store: { readonly roots: number; readonly blocks: number; readonly bytes: number };
-  readonly cache: { readonly blocks: number; readonly bytes: number; readonly limitBytes: number };
+  readonly cache: {
+    readonly blocks: number;
+    readonly bytes: number;
+    readonly limitBytes: number;
+    /** Why it takes nothing (a full disk), or nothing more; null where it does. */
+    readonly trouble: string | null;
+  };
   readonly blocksByPriority: Readonly<Record<Priority, number>>;
 }
 

@@ -36,6 +36,8 @@ type Values = { -readonly [Key in keyof VolumeOptions]?: VolumeOptions[Key] };
 
 /** The largest id of Linux but one: 2^32 - 1 means "none" in chown(2). */
 const MAX_ID = 2 ** 32 - 2;
+const UNKNOWN_PROFILE =
+  'it is neither a CID nor the name of a profile; "ipfs-volume profile import --name NAME FILE" gives a file a name';
 /** The names of boot profiles are file names. */
 const PROFILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
@@ -59,7 +61,7 @@ const READERS: Readonly<Record<string, (value: string) => Values>> = {
   peers: (value) => ({ peers: value.split(',').map((peer) => address(peer.trim())) }),
   timeout: (value) => ({ timeoutMs: parseDurationMs(value) }),
   profile: (value) => {
-    if (!PROFILE_NAME.test(value)) throw new Error('it is neither a CID nor the name of a profile');
+    if (!PROFILE_NAME.test(value)) throw new Error(UNKNOWN_PROFILE);
     return { profile: value };
   },
   pin: (value) => ({ pin: oneOf(value, ['true', 'false']) === 'true' }),

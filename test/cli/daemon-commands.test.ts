@@ -133,6 +133,16 @@ test('status shows volumes, sources, store and cache', async () => {
   expect(stdout).toMatch(/^mount root +\/mnt\/volumes \(as the daemon sees it\)$/m);
 });
 
+test('status says what is wrong with the cache, how often the daemon was replaced, and what is not known', async () => {
+  const cache = { ...SAMPLE_STATUS.cache, trouble: 'nothing is cached: ENOSPC' };
+  const volumes = [{ ...SAMPLE_VOLUME, counted: false, bytesCached: 0, bytesTotal: null }];
+  const troubled = json({ ...SAMPLE_STATUS, cache, volumes, restarts: 4 });
+  const { stdout } = await against('GET /ipfs-volume/status', troubled, 'status');
+  expect(stdout).toMatch(/cache +5\.0 MiB of 10\.0 GiB in 5 blocks; nothing is cached: ENOSPC\n/);
+  expect(stdout).toMatch(/version 9\.8\.7, up 1 d 2 h, 4 restarts since the mount was made\n/);
+  expect(stdout).toMatch(/prefetching +2 +\? +unknown/);
+});
+
 test("status has the age of a source's last error, and its name but once a row", async () => {
   const sources = SAMPLE_STATUS.sources.map((source) => ({ ...source, lastError: `${source.name} answered 502` }));
   const { stdout } = await against('GET /ipfs-volume/status', json({ ...SAMPLE_STATUS, sources }), 'status');

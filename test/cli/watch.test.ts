@@ -73,6 +73,12 @@ test('fetched is told by why it was, with its source', () => {
   );
 });
 
+test('a cache that takes nothing is seen first', () => {
+  const cache = { ...SAMPLE_STATUS.cache, trouble: 'nothing is cached: ENOSPC' };
+  const [head] = watchText({ ...SAMPLE_STATUS, cache }, [], STILL, 200);
+  expect(head).toMatchObject({ text: expect.stringContaining('10.0 GiB; nothing is cached: ENOSPC; '), alarm: true });
+});
+
 test('the screen draws over what it drew, cuts lines, bounds their number, and lets nobody move the cursor', () => {
   const { output, taken } = capture({ columns: 20, rows: 5 });
   const screen = new LiveScreen(output, { colour: true });

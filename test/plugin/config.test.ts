@@ -32,6 +32,13 @@ describe('the configuration', () => {
     expect(config.cacheSizeBytes).toBe(10 * 1024 ** 3);
   });
 
+  test.each(['1d', '1m30s', '1000h', '60'])('%s is no duration, and the units and the longest are named', (text) => {
+    expect(() => readConfig({ IPFS_VOLUME_READ_TIMEOUT: text })).toThrow(
+      `"${text}" is not a duration such as 60s: a number with ms, s, m or h behind it, and at most 596h`,
+    );
+    expect(readConfig({ IPFS_VOLUME_READ_TIMEOUT: '596h' }).readTimeoutMs).toBe(596 * 3_600_000);
+  });
+
   test('what is written is read', () => {
     expect(
       readConfig({

@@ -31,6 +31,7 @@ export const SAMPLE_VOLUME: VolumeStatus = {
 export const SAMPLE_STATUS: DaemonStatus = {
   version: '9.8.7',
   uptimeSeconds: 93_784,
+  restarts: 0,
   mountRoot: '/mnt/volumes',
   stateDirectory: '/mnt/state',
   volumes: [SAMPLE_VOLUME],
@@ -50,6 +51,6 @@ export const SAMPLE_STATUS: DaemonStatus = {
     },
   ],
   store: { roots: 1, blocks: 20, bytes: 20 * 1024 ** 2 },
-  cache: { blocks: 5, bytes: 5 * 1024 ** 2, limitBytes: 10 * 1024 ** 3 },
+  cache: { blocks: 5, bytes: 5 * 1024 ** 2, limitBytes: 10 * 1024 ** 3, trouble: null },
   blocksByPriority: { demand: 1, readahead: 2, metadata: 3, profile: 4, background: 5 },
 };
