@@ -2,6 +2,7 @@
  * What every FUSE transport does, said once and run over each of them: the mount is served by this process and touched
  * by others. What a library cannot do is a capability, and shows in the names of the tests.
  */
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CodedError, type ErrorCode } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/log.ts';
@@ -28,6 +29,7 @@ const ODD_NAMES = ['with space', 'new\nline', 'ünïcödé-日本', 'quote\'"', 
 /** One for each test: what arrived once is there for good. */
 const ABSENT_NAMES = [
   'killed',
+  'shared',
   'signalled',
   'given-up',
   'awaited',
@@ -311,6 +313,26 @@ print([m[o] for o in (0, 5000, 2**32 + 4097, len(m) - 1)], len(m))`,
       });
 
     if (can.interrupts)
+      it('who waits in the kernel for another’s look-up of the same name is gone, once killed, as soon as that one is', async () => {
+        const path = `${directory}/volume/absent/shared`;
+        const first = start('stat', path);
+        await until('the first waits', () => fileSystem.waiting > 0);
+        const second = start('stat', path);
+        const waitsIn = () => readFileSync(`/proc/${second.child.pid}/wchan`, 'utf8');
+        await until('the second waits for the first', () => waitsIn() === 'd_alloc_parallel');
+        second.child.kill('SIGKILL');
+        await until('the signal is pending', () => pendingKill(second.child.pid));
+        // No request of its own, and so nothing that we could answer: no signal reaches it there.
+        expect([fileSystem.waiting, waitsIn()]).toEqual([1, 'd_alloc_parallel']);
+        const killedAt = performance.now();
+        first.child.kill('SIGKILL');
+        const ends = await Promise.all([first.outcome, second.outcome]);
+        expect(ends.map(({ signal }) => signal)).toEqual(['SIGKILL', 'SIGKILL']);
+        expect(performance.now() - killedAt).toBeLessThan(LIMIT_MS / 2);
+        await until('the want is dropped', () => fileSystem.waiting === 0);
+      });
+
+    if (can.interrupts)
       it('a mere signal does not fail what arrives soon after it', async () => {
         const reader = start(
           'python3',
@@ -451,6 +473,15 @@ except Interrupted:
 const DIRECT_READ = `import os, sys, mmap
 f = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECT)
 os.preadv(f, [mmap.mmap(-1, 4096)], 0)`;
+
+/** Whether SIGKILL was sent to that process and not acted on yet. */
+function pendingKill(pid: number | undefined): boolean {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const pending = ['SigPnd', 'ShdPnd'].map((name) =>
+    BigInt(`0x${new RegExp(`^${name}:\\s+(\\w+)`, 'm').exec(status)?.[1]}`),
+  );
+  return pending.some((signals) => (signals & 0x100n) !== 0n);
+}
 
 async function hangingReader(fileSystem: MemoryFileSystem): Promise<void> {
   const never = { size: 1_000_000, $read: fileSystem.never };
