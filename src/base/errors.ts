@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'NAME_TOO_LONG'
   | 'BAD_HANDLE' // a node number that was never given out, or was forgotten
   | 'NODE_LOST' // a node number of an earlier daemon, which could not be kept beyond it
+  | 'TOO_MANY_NODES' // the kernel holds as many files and directories as there is memory for
   | 'READ_ONLY'
   | 'NO_ATTRIBUTE' // an extended attribute that is not there
   // Blocks and what they hold.

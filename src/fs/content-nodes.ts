@@ -53,6 +53,11 @@ export class ContentNodes {
     return this.#byId.size;
   }
 
+  /** What of it lies in V8's heap. */
+  get heapBytes(): number {
+    return this.#keys.heapBytes;
+  }
+
   get(id: NodeId): ContentNode | undefined {
     const slot = this.#slotOf(id);
     return slot < 0 ? undefined : this.#node(slot);

@@ -119,7 +119,7 @@ export class DirectoryLister {
       }
       if (link >= known) this.#tryEntry(table, link, late);
       const place: Place = { parent, name, volume };
-      const node = this.#children.known(place, table.key(link), table.size(link));
+      const node = this.#children.listed(place, table.key(link), table.size(link));
       const taken = fill({
         name,
         kind: node?.appearance.kind,

@@ -71,7 +71,7 @@ export interface FileSystemStatistics {
 }
 
 export interface FileSystem {
-  /** @throws ENTRY_NOT_FOUND, NOT_A_DIRECTORY, NAME_TOO_LONG. Counts one look-up of the node it returns. */
+  /** @throws ENTRY_NOT_FOUND, NOT_A_DIRECTORY, NAME_TOO_LONG, TOO_MANY_NODES. Counts one look-up of the node it returns. */
   lookup(parent: NodeId, name: Uint8Array, context: RequestContext): MaybePromise<Entry>;
 
   /** Takes back `count` look-ups of a node; at zero its number is free to be forgotten. Unknown numbers are ignored. */
@@ -94,7 +94,7 @@ export interface FileSystem {
    * answers false (that entry did not fit and was not taken) or the directory ends. `fill` runs in one turn.
    *
    * With `withAttributes` (READDIRPLUS) each entry taken counts one look-up of its node where `entry` is there.
-   * A child that can't be had never fails the listing. @throws NOT_A_DIRECTORY
+   * A child that can't be had, or has no room, never fails the listing. @throws NOT_A_DIRECTORY
    */
   list(
     node: NodeId,

@@ -29,6 +29,7 @@ import {
 } from './file-system.ts';
 import type { MountedVolume, VolumeSpec } from './mounted-volume.ts';
 import { type ContentNode, type DirectoryNode, isDirectory, type Node } from './node.ts';
+import { NodeBound, type NodeLimits } from './node-bound.ts';
 import { type NextNumbers, NO_RECORDER, type NodeEvent, type NodeRecorder } from './node-recorder.ts';
 import { NodeTable } from './node-table.ts';
 import { NodeWant } from './node-want.ts';
@@ -42,6 +43,8 @@ export interface IpfsFileSystemOptions {
   readonly observers?: readonly ReadObserver[];
   /** Told of every change of what node numbers mean, for the process that comes after this one. */
   readonly recorder?: NodeRecorder;
+  /** How many nodes may be held; as much as the daemon's memory carries by default. */
+  readonly nodeLimits?: NodeLimits;
   /** Is told what readers could not be given. */
   readonly logger?: Logger;
   /** A clock in milliseconds that never goes back. */
@@ -79,7 +82,7 @@ export class IpfsFileSystem implements FileSystem {
     this.#unixfs = unixfs;
     this.#now = now;
     const recorder = options.recorder ?? NO_RECORDER;
-    this.#nodes = new NodeTable(recorder);
+    this.#nodes = new NodeTable(recorder, new NodeBound(options.nodeLimits));
     this.#root = new RootDirectory(recorder);
     this.#children = new ChildNodes(unixfs, this.#nodes);
     this.#siblingsAhead = new SiblingsAhead(unixfs);
@@ -233,7 +236,7 @@ export class IpfsFileSystem implements FileSystem {
     for (const volume of this.#root.volumes()) {
       if (volume.serial <= cursor) continue;
       const name = Buffer.from(volume.spec.name);
-      const node = this.#children.known({ parent: ROOT_NODE, name, volume }, volume.rootKey, undefined);
+      const node = this.#children.listed({ parent: ROOT_NODE, name, volume }, volume.rootKey, undefined);
       const taken = fill({
         name,
         kind: node?.appearance.kind ?? volume.kind,

@@ -17,6 +17,7 @@ import { type NodeId, ROOT_NODE } from './file-system.ts';
 import { contentInode, placeInode } from './inode-number.ts';
 import type { MountedVolume, Owner } from './mounted-volume.ts';
 import { type Appearance, type ContentNode, type DirectoryNode, isDirectory, type Node } from './node.ts';
+import { NodeBound } from './node-bound.ts';
 import { NO_RECORDER, type NodeRecorder } from './node-recorder.ts';
 import { VolumeSet } from './volume-set.ts';
 
@@ -26,10 +27,12 @@ export class NodeTable {
   /** By parent and name. */
   readonly #places = new Map<string, DirectoryNode>();
   readonly #recorder: NodeRecorder;
+  readonly #bound: NodeBound;
   #nextId: NodeId = ROOT_NODE + 1;
 
-  constructor(recorder: NodeRecorder = NO_RECORDER) {
+  constructor(recorder: NodeRecorder = NO_RECORDER, bound = new NodeBound()) {
     this.#recorder = recorder;
+    this.#bound = bound;
   }
 
   get size(): number {
@@ -39,6 +42,11 @@ export class NodeTable {
   /** Every number from here on is new. */
   get nextId(): NodeId {
     return this.#nextId;
+  }
+
+  /** To be asked before one is added. @throws TOO_MANY_NODES */
+  checkRoom(): void {
+    this.#bound.check(this.#contents);
   }
 
   get(id: NodeId): Node | undefined {
@@ -193,13 +201,14 @@ export class NodeTable {
       this.#contents.delete(node.id);
       return;
     }
-    this.#directories.delete(node.id);
+    if (this.#directories.delete(node.id)) this.#bound.ended(node);
     const place = placeKey(node.parent, node.name);
     if (this.#places.get(place) === node) this.#places.delete(place);
   }
 
   #keepDirectory(node: DirectoryNode): void {
     this.#directories.set(node.id, node);
+    this.#bound.added(node);
     const place = placeKey(node.parent, node.name);
     const there = this.#places.get(place);
     // The younger one stands there, in whichever order they are restored.

@@ -17,6 +17,9 @@ const MAX_HEADS = 255;
 /** The number of what is kept beside: its 32 bytes hold a number of its own, and nothing else. */
 const ODD = 0;
 
+/** An odd key, but for its characters: a string, an object and places in two maps. */
+const ODD_BYTES = 256;
+
 const [SECRET_A = 0, SECRET_B = 0] = getRandomValues(new Uint32Array(2));
 
 export class PackedKeys {
@@ -25,10 +28,16 @@ export class PackedKeys {
   readonly #odd = new Map<ContentKey, { readonly number: number; count: number }>();
   readonly #oddByNumber = new Map<number, ContentKey>();
   #nextOdd = 1;
+  #heapBytes = 0;
   readonly #scratch = Buffer.alloc(HEAD_BYTES + PACKED_BYTES);
   /** What `pack` made of the latest key. */
   readonly words = new Uint32Array(this.#scratch.buffer, this.#scratch.byteOffset + HEAD_BYTES, WORDS);
   head = ODD;
+
+  /** What odd keys take of V8's heap, by an estimate that errs upward. */
+  get heapBytes(): number {
+    return this.#heapBytes;
+  }
 
   /** Puts `key` into `words` and `head`. An odd one that nobody keeps is -1 there, like nothing that is kept. */
   pack(key: ContentKey): void {
@@ -55,6 +64,7 @@ export class PackedKeys {
       odd = { number: this.#nextOdd++, count: 0 };
       this.#odd.set(key, odd);
       this.#oddByNumber.set(odd.number, key);
+      this.#heapBytes += ODD_BYTES + key.length;
     }
     odd.count++;
     this.words[WORDS - 1] = odd.number;
@@ -77,6 +87,7 @@ export class PackedKeys {
     const odd = this.#odd.get(key);
     if (!odd || --odd.count > 0) return;
     this.#odd.delete(key);
+    this.#heapBytes -= ODD_BYTES + key.length;
     this.#oddByNumber.delete(odd.number);
   }
 

@@ -12,6 +12,7 @@ export const ERRNO = {
   EINTR: 4,
   EIO: 5,
   EBADF: 9,
+  ENOMEM: 12,
   ENOTDIR: 20,
   EISDIR: 21,
   EINVAL: 22,
@@ -34,6 +35,8 @@ const ERRNO_BY_CODE: Readonly<Record<ErrorCode, number>> = {
   BAD_HANDLE: ERRNO.EBADF,
   // The kernel walks the path anew, and finds the node under its new number.
   NODE_LOST: ERRNO.ESTALE,
+  // stat(2) and open(2) have it; ENFILE, which stat(2) has not, sends people to the kernel's own limit.
+  TOO_MANY_NODES: ERRNO.ENOMEM,
   READ_ONLY: ERRNO.EROFS,
   NO_ATTRIBUTE: ERRNO.ENODATA,
   BLOCK_UNAVAILABLE: ERRNO.EIO,
@@ -71,5 +74,5 @@ export function errnoOf(error: unknown): number {
 
 /** True where the number alone does not tell the reader what happened, so that the log and `lastError` must. */
 export function needsExplanation(errno: number): boolean {
-  return errno === ERRNO.EIO || errno === ERRNO.ETIMEDOUT;
+  return errno === ERRNO.EIO || errno === ERRNO.ETIMEDOUT || errno === ERRNO.ENOMEM;
 }
