@@ -24,6 +24,7 @@ import { LocalStore } from '../../src/sources/local-store.ts';
 import { nameResolver } from '../../src/sources/name-resolver.ts';
 import { UnixfsReader } from '../../src/unixfs/unixfs-reader.ts';
 import { type ContentResolver, contentResolver } from '../../src/volumes/content-resolver.ts';
+import { volumeNameOf } from '../../src/volumes/volume-name.ts';
 import type { Config } from '../config.ts';
 import { countBlocksWithTheHeap } from './block-memory.ts';
 
@@ -102,6 +103,7 @@ export async function openContent(
     pinnerIsOptional: config.kuboIsDefault,
     suspects,
     logger,
+    nameOf: volumeNameOf,
     holdMs: () => loopShare.holdMs,
   });
   cache.onGone = (key, sizeBytes) => prefetcher.gone(key, sizeBytes, store.has(key));

@@ -60,12 +60,12 @@ function fetchedOf({ blocksFetched, fetched }: VolumeStatus): string {
   return `${blocksFetched}${reasons && ` (${reasons})`}`;
 }
 
-/** Bytes fetched by why they were: `300 KiB demand (3 blocks), 1.2 GiB background (1200 blocks)`; '' for none. */
-export function bytesFetchedBy({ fetched }: VolumeStatus): string {
+/** Bytes fetched by why they were: `300 KiB demand (3 blocks)`, `1.2 GiB background (1200 blocks)`. */
+export function bytesFetchedBy({ fetched }: VolumeStatus): string[] {
   const parts = Object.entries(fetched).filter(([, { blocks }]) => blocks > 0);
-  return parts
-    .map(([priority, { blocks, bytes }]) => `${formatBytes(bytes)} ${priority} (${formatCount(blocks, 'block')})`)
-    .join(', ');
+  return parts.map(
+    ([priority, { blocks, bytes }]) => `${formatBytes(bytes)} ${priority} (${formatCount(blocks, 'block')})`,
+  );
 }
 
 /** `3 readers, the longest for 42 s, on bytes 0 to 4095 of bafk…` */
@@ -85,12 +85,21 @@ export function sourceError({ name, lastError, lastErrorSecondsAgo }: SourceStat
   return `${text} (${formatDuration(lastErrorSecondsAgo ?? 0)} ago)`;
 }
 
+/** `block bafk… did not come (3 min ago)`; '' for none. */
+export function volumeError({ lastError, lastErrorSecondsAgo }: VolumeStatus): string {
+  return lastError === null ? '' : `${lastError} (${formatDuration(lastErrorSecondsAgo ?? 0)} ago)`;
+}
+
 /** Who waits, and what went wrong last, by volume. */
 function troubles({ volumes }: DaemonStatus): string[] {
-  return volumes.flatMap(({ name, waiting, lastError, state }) => [
-    ...(waiting ? [`${name}: waiting: ${waitingText(waiting)}`] : []),
-    ...(lastError !== null && state !== 'complete' ? [`${name}: last error: ${lastError}`] : []),
-  ]);
+  return volumes.flatMap((volume) => {
+    const { name, waiting, state } = volume;
+    const error = state === 'complete' ? '' : volumeError(volume);
+    return [
+      ...(waiting ? [`${name}: waiting: ${waitingText(waiting)}`] : []),
+      ...(error === '' ? [] : [`${name}: last error: ${error}`]),
+    ];
+  });
 }
 
 /** `elsewhere`: as for `describeDaemon`. */
@@ -110,7 +119,8 @@ export function describeVolume(volume: VolumeStatus, elsewhere: boolean): string
     ['options', options.join(' ') || 'none'],
   ];
   if (volume.waiting) rows.push(['waiting', waitingText(volume.waiting)]);
-  if (volume.lastError) rows.push(['last error', volume.lastError]);
+  if (volume.stopped) rows.push(['stopped', volume.stopped]);
+  if (volume.lastError) rows.push(['last error', volumeError(volume)]);
   return formatTable(rows);
 }
 

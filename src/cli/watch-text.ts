@@ -6,7 +6,15 @@ import { formatBytes } from '../base/units.ts';
 import type { SourceStatus } from '../blocks/source-status.ts';
 import type { DaemonStatus, VolumeStatus } from '../volumes/control-api.ts';
 import type { ScreenLine } from './live-screen.ts';
-import { bytesFetchedBy, cacheTrouble, formatDuration, sourceError, sourceState, waitingText } from './status-text.ts';
+import {
+  bytesFetchedBy,
+  cacheTrouble,
+  formatDuration,
+  sourceError,
+  sourceState,
+  volumeError,
+  waitingText,
+} from './status-text.ts';
 import { formatTable } from './table.ts';
 
 /** Bytes a second at this moment. */
@@ -52,7 +60,23 @@ export function watchText(
   ];
 }
 
+/** What was fetched, on whose account and of whom: in one line, or in as many of so many columns as it takes. */
+function fetchedLines(volume: VolumeStatus, columns: number): string[] {
+  const [first, ...others] = bytesFetchedBy(volume);
+  if (first === undefined) return [];
+  const source = `  latest from ${volume.source}`;
+  const lines = [`  fetched ${first}`];
+  for (const item of others) {
+    const longer = `${lines.at(-1)}, ${item}`;
+    if (longer.length <= columns) lines[lines.length - 1] = longer;
+    else lines.push(`    ${item}`);
+  }
+  const whole = `${source}; ${lines[0]?.trim()}`;
+  return lines.length === 1 && whole.length <= columns ? [whole] : [source, ...lines];
+}
+
 interface Widths {
+  readonly columns: number;
   readonly name: number;
   /** 0 for none. */
   readonly bar: number;
@@ -68,7 +92,7 @@ function widthsOf(volumes: readonly VolumeStatus[], columns: number): Widths {
   // Its brackets, and the gap behind them.
   const room = columns - name - HEAD_COLUMNS - SIZES_COLUMNS - 3;
   const bar = Math.min(BAR_COLUMNS, Math.max(room - TIME_COLUMNS, Math.min(room, SHORT_BAR_COLUMNS)));
-  return { name, bar: bar < LEAST_BAR_COLUMNS ? 0 : bar };
+  return { columns, name, bar: bar < LEAST_BAR_COLUMNS ? 0 : bar };
 }
 
 /** Those who wait come first, then what fails, then what is on its way, each as the daemon lists them. */
@@ -83,8 +107,9 @@ function isLong(waiting: VolumeStatus['waiting']): boolean {
 }
 
 function volumeLines(volume: VolumeStatus, rate: number, widths: Widths): ScreenLine[] {
-  const { name, state, bytesCached, counted, bytesTotal, source, waiting, lastError } = volume;
-  const left = bytesTotal === null ? Number.NaN : bytesTotal - bytesCached;
+  const { name, state, bytesCached, bytesToCome, counted, bytesTotal, waiting } = volume;
+  const left = bytesToCome ?? Number.NaN;
+  const error = state === 'complete' ? '' : volumeError(volume);
   const parts = [
     bytesTotal === null
       ? `${counted ? formatBytes(bytesCached) : '?'} here`
@@ -93,14 +118,11 @@ function volumeLines(volume: VolumeStatus, rate: number, widths: Widths): Screen
     left > 0 && rate >= 1 ? `${formatDuration(Math.max(1, left / rate))} left` : '',
   ];
   const head = `${shortened(name, widths.name).padEnd(widths.name)}  ${state.padEnd(STATE_COLUMNS)}  ${bar(bytesCached, bytesTotal, widths.bar)}`;
-  const fetched = bytesFetchedBy(volume);
   return [
     { text: `${head}  ${parts.filter((part) => part !== '').join(', ')}`, alarm: state === 'failing' },
-    ...(fetched === '' ? [] : [{ text: `  latest from ${source}; fetched ${fetched}` }]),
+    ...fetchedLines(volume, widths.columns).map((text) => ({ text })),
     ...(waiting && isLong(waiting) ? [{ text: `  WAITING: ${waitingText(waiting)}`, alarm: true }] : []),
-    ...(lastError !== null && state !== 'complete'
-      ? [{ text: `  last error: ${lastError}`, alarm: state === 'failing' }]
-      : []),
+    ...(error === '' ? [] : [{ text: `  last error: ${error}`, alarm: state === 'failing' }]),
   ];
 }
 

@@ -68,6 +68,7 @@ export class MountedVolume {
   /** Told of each block, or part of one, that a reader was given, and whether it `waited`. Must not throw. */
   onNeed: ((cid: CID, sizeBytes: number, waited: boolean) => void) | undefined;
   #lastError: string | null = null;
+  #lastErrorMs = 0;
 
   constructor(spec: VolumeSpec, owner: Owner, serial: number) {
     this.spec = spec;
@@ -80,6 +81,11 @@ export class MountedVolume {
   /** The chain of causes of the latest failure, for people; null where none was. */
   get lastError(): string | null {
     return this.#lastError;
+  }
+
+  /** When that was, by `performance.now()`. */
+  get lastErrorMs(): number {
+    return this.#lastErrorMs;
   }
 
   /** Counts bytes that a reader got. */
@@ -95,6 +101,7 @@ export class MountedVolume {
     this.counters.errors++;
     this.failing = true;
     this.#lastError = messageChain(error);
+    this.#lastErrorMs = performance.now();
     return true;
   }
 }

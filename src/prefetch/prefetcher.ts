@@ -9,7 +9,7 @@
 import type { CID } from 'multiformats/cid';
 import { CodedError, codeOf, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { formatBytes, formatCount } from '../base/units.ts';
+import { formatCount } from '../base/units.ts';
 import type { BlockKey } from '../blocks/block.ts';
 import { BlockTally } from '../blocks/block-tally.ts';
 import { type Clock, systemClock } from '../blocks/clock.ts';
@@ -20,6 +20,7 @@ import type { BootProfile } from './boot-profile.ts';
 import { BootWatch } from './boot-watch.ts';
 import { ownKeys } from './content-keys.ts';
 import type { FillCache, FillParts } from './fill.ts';
+import { FillRoom } from './fill-room.ts';
 import { type FoundProfile, findProfile } from './find-profile.ts';
 import { type PinnableCache, type Pinner, Pins } from './pins.ts';
 import type { ProfileStore } from './profile-store.ts';
@@ -45,6 +46,8 @@ export interface PrefetcherParts {
   /** True where nobody asked for that node: it may not be there. */
   readonly pinnerIsOptional?: boolean;
   readonly logger: Logger;
+  /** A volume's own name, for the log, of the one that it goes by here. */
+  readonly nameOf?: (name: string) => string;
   /** Where ends of the process are remembered; closed here. */
   readonly suspects?: BackgroundSuspects | undefined;
   readonly clock?: Clock;
@@ -67,8 +70,6 @@ export interface PrefetchEvicted {
   readonly sharing: readonly CID[];
 }
 
-/** Of the cache's bound: the rest is for what readers fetch by themselves. */
-const AUTO_SHARE = 0.9;
 /** From the mount to a container's first instruction it is a third of a second, of which a core is the engine's. */
 const SETTLE_MS = 500;
 
@@ -85,6 +86,8 @@ interface Job {
   watch: BootWatch | undefined;
   /** Of this mount; undefined until it was looked for. */
   profile: FoundProfile | undefined;
+  /** The profile of this root that is kept here, for people; null where none is known. */
+  recorded: string | null;
   /** Ends the count of a volume that nothing else was asked of: until that is done, nothing is known of it. */
   counting: AbortController | undefined;
 }
@@ -96,12 +99,17 @@ export class Prefetcher {
   readonly #unpinner: Unpinner;
   readonly #jobs = new Map<string, Job>();
   readonly #counts: QuietCounts;
+  readonly #room: FillRoom;
   readonly #closed = new AbortController();
 
   constructor(parts: PrefetcherParts) {
     this.#parts = parts;
     this.#clock = parts.clock ?? systemClock;
     this.#fillParts = { blocks: parts.unixfs.blocks, cache: parts.cache, clock: this.#clock };
+    this.#room = new FillRoom(
+      () => parts.cache.statistics().limitBytes,
+      () => this.#jobs.values(),
+    );
     this.#counts = new QuietCounts(this.#clock, () => parts.holdMs?.() ?? 0);
     this.#unpinner = new Unpinner(this.#fillParts, parts);
   }
@@ -157,11 +165,18 @@ export class Prefetcher {
         () => this.#blocksCounted,
         (rest) => job.work.count(signal, rest),
       );
-      if (done) job.counting = undefined;
+      if (done) {
+        const recorded = this.#parts.profiles.get(root.toV1().toString());
+        if (recorded) job.recorded = describe({ profile: recorded, origin: 'recorded', ignored: [] });
+        job.counting = undefined;
+      }
       // To be asked again: others may be removed meanwhile.
       else if (this.#jobs.get(name) === job && job.counting) this.#jobs.delete(name);
     } catch (error) {
-      this.#parts.logger.warn({ volume: name, error: messageChain(error) }, 'what is here of a volume is not counted');
+      this.#parts.logger.warn(
+        { volume: this.#nameOf(name), error: messageChain(error) },
+        'what is here of a volume is not counted',
+      );
     }
   }
 
@@ -181,16 +196,22 @@ export class Prefetcher {
     const job = this.#jobs.get(name);
     if (!job || job.counting) return undefined;
     const { tally, work, profile } = job;
+    const { bytesTotal } = work;
+    const bytesCached = Math.min(tally.bytesHere, bytesTotal ?? Number.POSITIVE_INFINITY);
+    const room = work.prefetching ? Math.max(0, this.#room.bytesFor(job, work.isWhole)) : 0;
     return {
-      bytesTotal: work.bytesTotal,
-      bytesCached: work.bytesTotal === null ? tally.bytesHere : Math.min(tally.bytesHere, work.bytesTotal),
+      bytesTotal,
+      bytesCached,
+      bytesToCome: bytesTotal === null ? null : Math.min(bytesTotal - bytesCached, room),
+      stopped: work.isFull && !work.isWhole ? this.#room.stoppedText(bytesCached, bytesTotal) : null,
       blocksFetched: tally.blocksFetched,
       fetched: tally.fetched,
       source: tally.source,
-      profile: profile ? describe(profile) : null,
+      profile: (profile && describe(profile)) ?? job.recorded,
       prefetching: work.prefetching,
       complete: work.complete,
       prefetchError: work.lastError,
+      prefetchErrorMs: work.lastErrorMs,
     };
   }
 
@@ -198,7 +219,7 @@ export class Prefetcher {
   async fetchAll(name: string, root: CID, options: PrefetchOptions, signal: AbortSignal): Promise<void> {
     const { work, removed } = this.#job(name, root, options);
     const { missing, stopped, lastError } = await work.fetchAll(AbortSignal.any([signal, removed.signal]));
-    if (stopped === 'full') throw new CodedError('STORE_FULL', this.#noRoomText(work.bytesTotal));
+    if (stopped === 'full') throw new CodedError('STORE_FULL', this.#room.noRoomText(work.bytesTotal));
     if (missing === 0) return;
     throw new CodedError('BLOCK_UNAVAILABLE', `${formatCount(missing, 'block')} could not be fetched`, {
       cause: lastError,
@@ -235,7 +256,11 @@ export class Prefetcher {
     job?.removed.abort();
     this.#jobs.delete(name);
     if (!pinned || !root) return;
-    await this.#unpinner.unpin({ root, volume: name, atKubo: job?.pins?.atKubo }, pinnedRoots, this.#closed.signal);
+    await this.#unpinner.unpin(
+      { root, volume: this.#nameOf(name), atKubo: job?.pins?.atKubo },
+      pinnedRoots,
+      this.#closed.signal,
+    );
   }
 
   /** Unpins what an earlier daemon was to, and ended before. */
@@ -268,7 +293,7 @@ export class Prefetcher {
       throw error;
     }
     for (const why of job.profile.ignored) {
-      this.#parts.logger.warn({ volume: name, error: why }, 'a boot profile is ignored');
+      this.#parts.logger.warn({ volume: this.#nameOf(name), error: why }, 'a boot profile is ignored');
     }
     const { profile } = job.profile;
     if (profile) job.watch?.foretold(profile);
@@ -289,12 +314,20 @@ export class Prefetcher {
         job.tally.listener = undefined;
         job.watch = undefined;
         // A profile that came from elsewhere is kept along with what this run adds to it.
-        if (run) profiles.mergeLater(run, job.profile?.profile);
-        logger.info({ volume: name, ...summary }, 'start-up complete');
+        if (run) {
+          void profiles.mergeLater(run, job.profile?.profile).then((merged) => {
+            job.recorded = describe({ profile: merged, origin: 'recorded', ignored: [] });
+          });
+        }
+        logger.info({ volume: this.#nameOf(name), ...summary }, 'start-up complete');
       },
     });
     job.watch = watch;
     job.tally.listener = watch.onBlock;
+  }
+
+  #nameOf(name: string): string {
+    return this.#parts.nameOf?.(name) ?? name;
   }
 
   /** For whoever does more with it than count. */
@@ -322,10 +355,10 @@ export class Prefetcher {
         tally,
         prefetch: options.pin ? 'all' : options.prefetch,
         evictions: () => cache.statistics().evictions,
-        hasRoom: (bytes, whole) => this.#hasRoom(job, bytes, whole),
-        noRoomText: (bytesTotal) => this.#noRoomText(bytesTotal),
+        hasRoom: (bytes, whole) => bytes <= this.#room.bytesFor(job, whole),
+        noRoomText: (bytesTotal) => this.#room.noRoomText(bytesTotal),
         holdMs: () => Math.max(job.watch?.holdMs ?? 0, this.#parts.holdMs?.() ?? 0),
-        logger: logger.child({ volume: name }),
+        logger: logger.child({ volume: this.#nameOf(name) }),
         onHere: pins?.onHere,
         onComplete: pins?.onComplete,
       }),
@@ -334,26 +367,11 @@ export class Prefetcher {
       removed: new AbortController(),
       watch: undefined,
       profile: undefined,
+      recorded: null,
       counting: undefined,
     };
     this.#jobs.set(name, job);
     return job;
-  }
-
-  #noRoomText(bytesTotal: number | null): string {
-    const bound = formatBytes(this.#parts.cache.statistics().limitBytes);
-    const size = bytesTotal === null ? 'the volume' : `the volume's ${formatBytes(bytesTotal)}`;
-    return `the cache of ${bound} has no room for ${size} beside what is pinned: raise IPFS_VOLUME_CACHE_SIZE`;
-  }
-
-  #hasRoom(job: Job, bytes: number, whole: boolean): boolean {
-    const { limitBytes } = this.#parts.cache.statistics();
-    let taken = bytes;
-    for (const other of this.#jobs.values()) {
-      const counts = other === job || (whole ? other.options.pin : other.volume !== undefined);
-      if (counts) taken += other.tally.evictableBytes;
-    }
-    return taken <= limitBytes * (whole ? 1 : AUTO_SHARE);
   }
 }
 

@@ -66,8 +66,10 @@ export class ProfileStore {
   }
 
   /** `merge`, as soon as the disk answers. */
-  mergeLater(run: BootProfile, other?: BootProfile): void {
-    this.#merging = this.#merging.then(() => diskTakes(this.#directory)).then(() => this.merge(run, other));
+  mergeLater(run: BootProfile, other?: BootProfile): Promise<BootProfile> {
+    const merging = this.#merging.then(() => diskTakes(this.#directory)).then(() => this.merge(run, other));
+    this.#merging = merging;
+    return merging;
   }
 
   /** Resolves once all that was to be merged is. */

@@ -55,6 +55,9 @@ export class VolumePrefetch {
   /** Runs and calls that fetch at this moment, or will again after a failure. */
   #fetching = 0;
   #lastError: string | null = null;
+  #lastErrorMs = 0;
+  /** The latest pass ended for want of room. */
+  #isFull = false;
   #evictionsSeen = 0;
   #profile: { readonly over: Promise<unknown>; readonly signal: AbortSignal } | undefined;
 
@@ -80,6 +83,21 @@ export class VolumePrefetch {
   /** Why the latest pass did not bring all; null where it did, or where none has ended. */
   get lastError(): string | null {
     return this.#lastError;
+  }
+
+  /** When that was, by the clock. */
+  get lastErrorMs(): number {
+    return this.#lastErrorMs;
+  }
+
+  /** All of it is wanted, and not as far as there is room. */
+  get isWhole(): boolean {
+    return this.#options.prefetch === 'all';
+  }
+
+  /** True where the latest pass ended for want of room. */
+  get isFull(): boolean {
+    return this.#isFull;
   }
 
   /** Blocks were evicted: counts anew what is left, in the local store or of others in the cache. @throws ABORTED */
@@ -136,7 +154,7 @@ export class VolumePrefetch {
       await this.#keepCounted(signal, whole);
     } catch (error) {
       if (!signal.aborted && codeOf(error) !== 'ABORTED') {
-        this.#lastError = messageChain(error);
+        this.#failed(messageChain(error));
         logger.error({ error: messageChain(error) }, 'prefetching ended by a defect');
       }
     }
@@ -216,8 +234,9 @@ export class VolumePrefetch {
       fill(this.#parts, plan, { ...options, tally: counted }),
     );
     this.#counted(counted, result);
-    if (whole && result.stopped === 'full') this.#lastError = this.#options.noRoomText(this.#bytesTotal);
-    else this.#lastError = result.lastError === undefined ? null : messageChain(result.lastError);
+    if (fetch) this.#isFull = result.stopped === 'full';
+    if (whole && result.stopped === 'full') this.#failed(this.#options.noRoomText(this.#bytesTotal));
+    else this.#failed(result.lastError === undefined ? null : messageChain(result.lastError));
     if (!this.#complete) return result;
     await onComplete?.(signal).catch((error: unknown) => {
       if (!signal.aborted) logger.warn({ error: messageChain(error) }, 'the volume is here, and could not be pinned');
@@ -225,11 +244,17 @@ export class VolumePrefetch {
     return result;
   }
 
+  #failed(error: string | null): void {
+    this.#lastError = error;
+    this.#lastErrorMs = this.#parts.clock.nowMs();
+  }
+
   /** A pass has ended that counted in `counted`. */
   #counted(counted: BlockTally, { missing, stopped }: FillResult): void {
     const { tally } = this.#options;
     if (counted !== tally) tally.adopt(counted);
     this.#complete = missing === 0 && !stopped;
+    if (this.#complete) this.#isFull = false;
     // Exact now: no claim of anybody's is left in it.
     if (this.#complete) this.#bytesTotal = tally.bytesHere;
   }

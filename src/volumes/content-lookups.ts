@@ -16,7 +16,7 @@ export class ContentLookups {
   readonly #resolver: ContentResolver;
   // By the record and not by its name: a name may be removed and made anew while a look-up is under way.
   readonly #underWay = new Map<VolumeRecord, Promise<ResolvedContent>>();
-  readonly #errors = new WeakMap<VolumeRecord, string>();
+  readonly #errors = new WeakMap<VolumeRecord, { readonly text: string; readonly atMs: number }>();
 
   constructor(resolver: ContentResolver) {
     this.#resolver = resolver;
@@ -28,7 +28,7 @@ export class ContentLookups {
     if (!shared) {
       shared = resolveForMount(this.#resolver, options)
         .catch((error: unknown) => {
-          this.#errors.set(record, messageChain(error));
+          this.#errors.set(record, { text: messageChain(error), atMs: performance.now() });
           throw error;
         })
         .finally(() => this.#underWay.delete(record));
@@ -58,7 +58,12 @@ export class ContentLookups {
 
   /** Why the latest look-up failed; null where it did not, or `mounted` was called since. */
   error(record: VolumeRecord): string | null {
-    return this.#errors.get(record) ?? null;
+    return this.#errors.get(record)?.text ?? null;
+  }
+
+  /** When that was, by `performance.now()`. */
+  errorMs(record: VolumeRecord): number {
+    return this.#errors.get(record)?.atMs ?? 0;
   }
 
   mounted(record: VolumeRecord): void {

@@ -63,6 +63,10 @@ export interface VolumeStatus {
   readonly bytesCached: number;
   /** False where `bytesCached` is not known (yet), and 0: of volumes that are not used, it is counted after a start, one by one. */
   readonly counted: boolean;
+  /** What the background will still bring, as far as the cache has room for it; null where that is not known. */
+  readonly bytesToCome: number | null;
+  /** Why the background stopped before all was here, where that is as it should be; null otherwise. */
+  readonly stopped: string | null;
   readonly blocksFetched: number;
   /** What came over the network on this volume's account since the daemon started, by why it was fetched. */
   readonly fetched: Readonly<Record<Priority, { readonly blocks: number; readonly bytes: number }>>;
@@ -70,9 +74,10 @@ export interface VolumeStatus {
   readonly waiting: { readonly readers: number; readonly seconds: number; readonly for: string } | null;
   /** The source that sent the latest block. */
   readonly source: string | null;
-  /** The boot profile that this mount uses, or why it uses none that there is. */
+  /** The boot profile that this mount uses, or why it uses none that there is; else the one that is kept for the next. */
   readonly profile: string | null;
   readonly lastError: string | null;
+  readonly lastErrorSecondsAgo: number | null;
   readonly options: Readonly<Record<string, string>>;
 }
 

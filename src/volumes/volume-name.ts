@@ -23,3 +23,13 @@ export function directoryNameOf(volumeName: string): string {
   // `%%` is in no encoding, so no short name is ever spelled like a shortened one.
   return `${encoded.slice(0, MAX_BYTES - HASH_DIGITS - 2)}%%${hash}`;
 }
+
+/** The volume's name, for people: as far as its directory's name still tells. */
+export function volumeNameOf(directoryName: string): string {
+  try {
+    return decodeURIComponent(directoryName);
+  } catch {
+    // Shortened, or no UTF-8.
+    return directoryName;
+  }
+}

@@ -292,6 +292,12 @@ export class VolumeRegistry {
     return record ? this.#lookups.error(record) : null;
   }
 
+  /** When that was, by `performance.now()`. */
+  mountErrorMs(name: string): number {
+    const record = this.#records.get(name);
+    return record ? this.#lookups.errorMs(record) : 0;
+  }
+
   /** Where the volume is mounted, or would be. */
   mountpoint(name: string): string {
     return join(this.#options.mountRoot, directoryNameOf(name));

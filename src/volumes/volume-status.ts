@@ -14,9 +14,11 @@ import type { VolumeRegistry } from './volume-registry.ts';
 /** What the file system knows of a mounted volume. */
 interface MountedView {
   readonly lastError: string | null;
+  /** When that was; times by `performance.now()` here and below. */
+  readonly lastErrorMs: number;
   /** True while its content cannot be had. */
   readonly failing: boolean;
-  /** What its readers wait for; times by `performance.now()`. */
+  /** What its readers wait for. */
   readonly waits: {
     readonly size: number;
     readonly oldest: { readonly what: string; readonly sinceMs: number } | undefined;
@@ -37,6 +39,11 @@ interface ContentProgress {
   readonly complete: boolean;
   /** Why the latest background pass did not bring all; null where it did. */
   readonly prefetchError: string | null;
+  readonly prefetchErrorMs: number;
+  /** What the background will still bring; null where that is not known. */
+  readonly bytesToCome: number | null;
+  /** Why it stopped before all was here, where that is as it should be; null otherwise. */
+  readonly stopped: string | null;
 }
 
 export interface StatusSources {
@@ -70,7 +77,7 @@ export class VolumeStatuses {
     const known = progress(directoryName);
     const root = rootOf(record, reference);
     if (!known && root) count(directoryName, root, options);
-    const { prefetching, complete, prefetchError, ...content } = known ?? UNTOUCHED;
+    const { prefetching, complete, prefetchError, prefetchErrorMs, ...content } = known ?? UNTOUCHED;
     const view = mounted(directoryName);
     const mountError = registry.mountError(name);
     const failing = mountError !== null || (view?.failing ?? false);
@@ -87,7 +94,11 @@ export class VolumeStatuses {
       counted: known !== undefined,
       profile: content.profile ?? (profile === undefined || hasProfile(profile) ? null : unknownProfile(profile)),
       waiting: waitingOf(view),
-      lastError: mountError ?? view?.lastError ?? prefetchError,
+      ...errorOf(
+        [mountError, registry.mountErrorMs(name)],
+        [view?.lastError ?? null, view?.lastErrorMs ?? 0],
+        [prefetchError, prefetchErrorMs],
+      ),
       options: record.options,
     };
   }
@@ -108,7 +119,17 @@ const UNTOUCHED: ContentProgress = {
   prefetching: false,
   complete: false,
   prefetchError: null,
+  prefetchErrorMs: 0,
+  bytesToCome: null,
+  stopped: null,
 };
+
+/** The first of those that there are, with its age. */
+function errorOf(...errors: (readonly [string | null, number])[]) {
+  const [lastError = null, atMs = 0] = errors.find(([text]) => text !== null) ?? [];
+  const seconds = Math.max(0, Math.round((performance.now() - atMs) / 1000));
+  return { lastError, lastErrorSecondsAgo: lastError === null ? null : seconds };
+}
 
 function stateOf(failing: boolean, mounted: boolean, prefetching: boolean, complete: boolean): VolumeStatus['state'] {
   if (failing) return 'failing';

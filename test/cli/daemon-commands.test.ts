@@ -172,7 +172,7 @@ test('status --watch draws the share, the total and the source, until the daemon
   const result = await runCommand(['status', '--watch', '--socket', server.socketPath], { isTerminal: true });
   expect(result.code).toBe(1);
   expect(result.stdout).toMatch(/25% {2}1\.0 MiB of 4\.0 MiB/);
-  expect(result.stdout).toMatch(/latest from gateway https:\/\/gateway\.example; fetched/);
+  expect(result.stdout).toMatch(/latest from gateway https:\/\/gateway\.example\n {2}fetched 300 KiB/);
   expect(result.stdout).toMatch(/FAILING 2 min 5 s +\d.* answered 500 \(3 s ago\)/);
 });
 

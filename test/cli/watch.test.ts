@@ -20,7 +20,7 @@ test('who waits comes first, then what fails, then what is on its way; each in r
   const lines = picture([
     volume('whole', { state: 'complete', bytesCached: 4 * 1024 ** 2 }),
     volume('coming', {}),
-    volume('broken', { state: 'failing', lastError: 'no source has block bafkbar' }),
+    volume('broken', { state: 'failing', lastError: 'no source has block bafkbar', lastErrorSecondsAgo: 7 }),
     volume('stuck', { state: 'mounted', waiting }),
     volume('brisk', { waiting: { ...waiting, seconds: 0.3 } }),
   ]);
@@ -29,14 +29,17 @@ test('who waits comes first, then what fails, then what is on its way; each in r
   const red = lines.filter(({ alarm }) => alarm).map(({ text }) => text.trim());
   expect(red[0]).toBe('WAITING: 3 readers, the longest for 42 s, on bytes 0 to 4095 of bafkfoo');
   expect(red[1]).toMatch(/^broken +failing +\[######\.{18}\] {2}25%/);
-  expect(red[2]).toBe('last error: no source has block bafkbar');
+  expect(red[2]).toBe('last error: no source has block bafkbar (7 s ago)');
   expect(red[3]).toMatch(/^gateway https:\/\/gateway\.example +FAILING 2 min 5 s .*answered 500 \(3 s ago\)$/);
   expect(red).toHaveLength(4);
 });
 
 test('a bar is full, and says 100 %, for what is whole alone; it does not guess at what nobody knows', () => {
   const shown = (bytesCached: number, bytesTotal: number | null) =>
-    picture([{ ...SAMPLE_VOLUME, bytesCached, bytesTotal }], { volume: () => 1024, source: () => 0 })[2]?.text;
+    picture([{ ...SAMPLE_VOLUME, bytesCached, bytesTotal, bytesToCome: bytesTotal && bytesTotal - bytesCached }], {
+      volume: () => 1024,
+      source: () => 0,
+    })[2]?.text;
   expect(shown(999_999, 1_000_000)).toMatch(/\[#{23}\.\] {2}99% {2}977 KiB of 977 KiB, 1\.0 KiB\/s, 1 s left$/);
   expect(shown(1_000_000, 1_000_000)).toMatch(/\[#{24}\] 100% {2}977 KiB of 977 KiB, 1\.0 KiB\/s$/);
   expect(shown(0, 0)).toMatch(/\[#{24}\] 100% {2}0 B of 0 B/);
@@ -45,9 +48,13 @@ test('a bar is full, and says 100 %, for what is whole alone; it does not guess 
 
 test('the bar gives way: sizes and rate are seen at 80 columns, the time left where the name is short', () => {
   const pace = { volume: () => 1023 * 1024, source: () => 0 };
+  const sizesOf = (here: number, of: number) => ({
+    bytesCached: here * 1024 ** 2,
+    bytesTotal: of * 1024 ** 2,
+    bytesToCome: (of - here) * 1024 ** 2,
+  });
   const line = (name: string, columns: number) =>
-    picture([{ ...SAMPLE_VOLUME, name, bytesCached: 600 * 1024 ** 2, bytesTotal: 1023 * 1024 ** 2 }], pace, columns)[2]
-      ?.text ?? '';
+    picture([{ ...SAMPLE_VOLUME, name, ...sizesOf(600, 1023) }], pace, columns)[2]?.text ?? '';
   const sizes = '600 MiB of 1023 MiB, 1023 KiB/s';
   expect(line('x'.repeat(60), 80).slice(0, 79)).toMatch(new RegExp(`^x+…x+ {2}prefetching {3}58% {2}${sizes}`));
   expect(line('site', 80).slice(0, 79)).toMatch(new RegExp(`\\[#{5}\\.{5}\\] {2}58% {2}${sizes}`));
@@ -77,6 +84,22 @@ test('a cache that takes nothing is seen first', () => {
   const cache = { ...SAMPLE_STATUS.cache, trouble: 'nothing is cached: ENOSPC' };
   const [head] = watchText({ ...SAMPLE_STATUS, cache }, [], STILL, 200);
   expect(head).toMatchObject({ text: expect.stringContaining('10.0 GiB; nothing is cached: ENOSPC; '), alarm: true });
+});
+
+test('all that was fetched is seen at 80 columns, in as many lines as it takes', () => {
+  const lines = picture([SAMPLE_VOLUME], STILL, 80).map(({ text }) => text);
+  const at = lines.indexOf('  latest from gateway https://gateway.example');
+  expect(lines.slice(at + 1, at + 3)).toEqual([
+    '  fetched 300 KiB demand (3 blocks), 200 KiB readahead (2 blocks)',
+    '    100 KiB profile (1 block), 100 KiB background (1 block)',
+  ]);
+});
+
+test('the time left is of what will be fetched, and an error has its age', () => {
+  const volume = { ...SAMPLE_VOLUME, bytesToCome: 1024 ** 2, lastError: 'no source has it', lastErrorSecondsAgo: 180 };
+  const text = picture([volume], { volume: () => 1024 ** 2, source: () => 0 }).map((line) => line.text);
+  expect(text[2]).toMatch(/1\.0 MiB of 4\.0 MiB, 1\.0 MiB\/s, 1 s left$/);
+  expect(text).toContain('  last error: no source has it (3 min ago)');
 });
 
 test('the screen draws over what it drew, cuts lines, bounds their number, and lets nobody move the cursor', () => {

@@ -86,7 +86,8 @@ describe('the prefetcher', () => {
     const profiles = new ProfileStore(directory, logger());
     const unpinList = new UnpinList(join(directory, 'unpinning'), logger());
     const unixfs = new UnixfsReader(blocks);
-    return new Prefetcher({ unixfs, cache, profiles, unpinList, pinner, logger: logger(), clock, settleMs });
+    const nameOf = (name: string) => `volume ${name}`;
+    return new Prefetcher({ unixfs, cache, profiles, unpinList, pinner, logger: logger(), nameOf, clock, settleMs });
   }
 
   function logger(context: object = {}): Logger {
@@ -140,7 +141,7 @@ describe('the prefetcher', () => {
     await clock.advance(29_000);
     expect(startLines()).toEqual([]);
     await clock.advance(2000);
-    const line = { volume: 'v', firstByteMs: 500_000, bytesDemanded: 2 * PART_BYTES, bytesPrefetched: 0 };
+    const line = { volume: 'volume v', firstByteMs: 500_000, bytesDemanded: 2 * PART_BYTES, bytesPrefetched: 0 };
     expect(startLines()).toEqual([{ ...line, profileHitShare: null, endedBy: 'quiet' }]);
     await read(volume, leaves[1] as CID);
     first.unmounted('v');
@@ -149,6 +150,7 @@ describe('the prefetcher', () => {
     expect(clock.timers).toBe(0);
 
     await profileIsKept();
+    await until(() => first.progress('v')?.profile === '2 blocks of 1 run, recorded');
     blocks.makeAllRemote();
     blocks.fetched.length = 0;
     const second = start();
@@ -277,10 +279,25 @@ describe('the prefetcher', () => {
     expect(bytesCached).toBeLessThanOrEqual(90_000);
     expect(bytesCached).toBeGreaterThan(60_000);
     expect(bytesTotal).toBeGreaterThan(FILES * PART_BYTES);
+    expect(prefetcher.progress('v')).toMatchObject({
+      bytesToCome: 0,
+      stopped: expect.stringMatching(/^auto fills the cache to 90 %: \d+.* KiB of 294 KiB; prefetch=all or a larger/),
+    });
     limitBytes = 1e9;
     await clock.advance(60_000);
     await until(() => prefetcher.progress('v')?.complete === true);
+    expect(prefetcher.progress('v')).toMatchObject({ bytesToCome: 0, stopped: null });
     expect(fetchedTwice()).toBe(0);
+  });
+
+  it('counts what is to come by the room that there is', async () => {
+    limitBytes = 100_000;
+    const prefetcher = start();
+    mounted(prefetcher);
+    await until(() => prefetcher.progress('v')?.bytesTotal != null && prefetcher.progress('v')?.prefetching === true);
+    const { bytesCached = 0, bytesToCome } = prefetcher.progress('v') ?? {};
+    expect(bytesCached + Number(bytesToCome)).toBeLessThanOrEqual(90_000);
+    expect(bytesCached + Number(bytesToCome)).toBeGreaterThan(60_000);
   });
 
   it('counts anew what an eviction left: all of it where the local store has it', async () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { directoryNameOf } from '../../src/volumes/volume-name.ts';
+import { directoryNameOf, volumeNameOf } from '../../src/volumes/volume-name.ts';
 
 test.each([
   ['data', 'data'],
@@ -12,6 +12,7 @@ test.each([
   ['ä', '%C3%A4'],
 ])('%s is the directory %s', (name, directory) => {
   expect(directoryNameOf(name)).toBe(directory);
+  expect(volumeNameOf(directory)).toBe(name);
 });
 
 test('always one file name, and never the same for two volumes', () => {
@@ -28,6 +29,7 @@ test('always one file name, and never the same for two volumes', () => {
 
 test('long names that differ at their end only stay apart', () => {
   const long = 'x/'.repeat(300);
+  expect(volumeNameOf(directoryNameOf(long))).toBe(directoryNameOf(long));
   expect(directoryNameOf(`${long}a`)).not.toBe(directoryNameOf(`${long}b`));
   expect(directoryNameOf(`${long}a`).length).toBe(255);
 });

@@ -13,6 +13,8 @@ export const SAMPLE_VOLUME: VolumeStatus = {
   bytesTotal: 4 * 1024 ** 2,
   bytesCached: 1024 ** 2,
   counted: true,
+  bytesToCome: 3 * 1024 ** 2,
+  stopped: null,
   blocksFetched: 7,
   fetched: {
     demand: { blocks: 3, bytes: 300 * 1024 },
@@ -25,6 +27,7 @@ export const SAMPLE_VOLUME: VolumeStatus = {
   source: 'gateway https://gateway.example',
   profile: null,
   lastError: null,
+  lastErrorSecondsAgo: null,
   options: { timeout: '30s' },
 };
 
