@@ -1,7 +1,7 @@
 /**
  * Row 10: processor time and memory. A stream of 1 GiB from a gateway near by, from verifying to FUSE; and the most memory
  * that a daemon had after `find` over a volume and a stream of it, for a small volume and for one of 100 GB and a million
- * entries, with the background fill on its way.
+ * entries, each without a background fill and with one on its way.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -35,8 +35,8 @@ export const cost: Benchmark = {
       const stream = await interleave([streamTrial(generated, file, streamMebibytes)], partOf(options, 3));
       const memory = await interleave(
         [
-          memoryTrial(generated, 'a volume of 256 MiB and 1,000 entries', small),
-          memoryTrial(generated, `a volume of 100 GB and ${directories},000 entries`, large),
+          ...memoryTrials(generated, '256 MiB and 1,000 entries', small),
+          ...memoryTrials(generated, `100 GB and ${directories},000 entries`, large),
         ],
         options,
       );
@@ -65,7 +65,19 @@ function streamTrial(generated: GeneratedGateway, cid: string, mebibytes: number
   };
 }
 
-function memoryTrial(generated: GeneratedGateway, contender: string, cid: string): Trial {
+function memoryTrials(generated: GeneratedGateway, size: string, cid: string): readonly Trial[] {
+  return [
+    memoryTrial(generated, size, cid, { prefetch: 'none' }),
+    memoryTrial(generated, `${size}, being filled`, cid, { prefetch: 'auto' }),
+  ];
+}
+
+function memoryTrial(
+  generated: GeneratedGateway,
+  contender: string,
+  cid: string,
+  options: { readonly prefetch: string },
+): Trial {
   return {
     contender,
     rounds: ROUNDS,
@@ -75,7 +87,7 @@ function memoryTrial(generated: GeneratedGateway, contender: string, cid: string
         const children = await readFile(`/proc/${daemon.processId}/task/${daemon.processId}/children`, 'utf8');
         const served = children.split(' ').filter(Boolean).map(Number);
         const mebibytes = async () => (await peakMemoryBytes(served)) / 1024 ** 2;
-        const directory = await daemon.mount('volume', cid);
+        const directory = await daemon.mount('volume', cid, options);
         const atMount = await mebibytes();
         await run('find', [directory, '-type', 'f', '-size', '0']);
         const afterFind = await mebibytes();
