@@ -213,9 +213,14 @@ function writeProcess(text: MetricsText): void {
       { value: performance.timeOrigin / 1000 },
     ])
     .gauge('nodejs_heap_used_bytes', "Of the memory, JavaScript's own.", [{ value: heapUsed }])
+    .gauge('nodejs_active_timers', 'Timers that the daemon waits for.', [{ value: activeTimers() }])
     .gauge('nodejs_eventloop_utilization_ratio', 'Share of its time since the start that the main thread was busy.', [
       { value: performance.eventLoopUtilization().utilization },
     ]);
+}
+
+function activeTimers(): number {
+  return process.getActiveResourcesInfo().filter((type) => type === 'Timeout').length;
 }
 
 function openDescriptors(): number {

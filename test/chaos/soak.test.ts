@@ -1,6 +1,6 @@
 /**
  * A day in short: readers, mounts and unmounts, a cache that turns over, and look-ups that are forgotten, while memory,
- * descriptors, threads and the node table stay flat. `SOAK_SECONDS` lengthens it.
+ * descriptors, timers, threads and the node table stay flat. `SOAK_SECONDS` lengthens it.
  *
  * The first sixth is for warming up; of the rest, the medians of the last third are held against those of the first.
  */
@@ -29,6 +29,7 @@ interface Sample {
   readonly memoryMib: number;
   readonly descriptors: number;
   readonly threads: number;
+  readonly timers: number;
   readonly nodes: number;
 }
 
@@ -71,8 +72,9 @@ describeWith(['root', 'fuse'], 'soak', () => {
           droppedAt = performance.now();
         }
         const { residentBytes, descriptors, threads } = daemon.footprint();
-        const nodes = (await daemon.metrics()).value('ipfs_volume_nodes');
-        samples.push({ memoryMib: Math.round(residentBytes / MIB), descriptors, threads, nodes });
+        const metrics = await daemon.metrics();
+        const [timers, nodes] = [metrics.value('nodejs_active_timers'), metrics.value('ipfs_volume_nodes')];
+        samples.push({ memoryMib: Math.round(residentBytes / MIB), descriptors, threads, timers, nodes });
         await after(SAMPLE_MS);
       }
     };
@@ -87,7 +89,7 @@ describeWith(['root', 'fuse'], 'soak', () => {
       `soak of ${SECONDS} s: ${counts.mounts} mounts, ${counts.files} files read, ${counts.listings} listings, ` +
         `${gateway.requests.length} blocks fetched, ${evictions} evicted; medians of the first and the last third: ` +
         `memory ${first.memoryMib} and ${last.memoryMib} MiB, descriptors ${first.descriptors} and ${last.descriptors}, ` +
-        `threads ${first.threads} and ${last.threads}, nodes ${first.nodes} and ${last.nodes}`,
+        `threads ${first.threads} and ${last.threads}, timers ${first.timers} and ${last.timers}, nodes ${first.nodes} and ${last.nodes}`,
     );
     expect(counts.mounts).toBeGreaterThan(READERS);
     expect(evictions).toBeGreaterThan(0);
@@ -96,6 +98,7 @@ describeWith(['root', 'fuse'], 'soak', () => {
     expect(last.memoryMib).toBeLessThan(first.memoryMib * 1.25 + 50);
     expect(last.descriptors).toBeLessThan(first.descriptors * 1.5 + 50);
     expect(last.threads).toBeLessThanOrEqual(first.threads + 2);
+    expect(last.timers).toBeLessThan(first.timers * 1.5 + 20);
     expect(last.nodes).toBeLessThan(first.nodes * 2 + 300);
 
     // Nothing is mounted, and nothing is held for long.
@@ -112,6 +115,7 @@ function summary(samples: readonly Sample[]): Sample {
     memoryMib: median((sample) => sample.memoryMib),
     descriptors: median((sample) => sample.descriptors),
     threads: median((sample) => sample.threads),
+    timers: median((sample) => sample.timers),
     nodes: median((sample) => sample.nodes),
   };
 }

@@ -32,6 +32,8 @@ export interface ReadaheadOptions {
   readonly now?: () => number;
 }
 
+/** Of all streams: three of the largest windows. */
+const MAX_OUTSTANDING_BYTES = 96 * 1024 * 1024;
 /** Two blocks of today's importers, eight of yesterday's. */
 const FIRST_WINDOW_BYTES = 2 * 1024 * 1024;
 /**
@@ -105,7 +107,7 @@ export class Readahead implements ReadObserver {
   constructor(blocks: BlockReader, options: ReadaheadOptions = {}) {
     this.#blocks = blocks;
     this.#maxWindowBytes = options.maxWindowBytes ?? 32 * 1024 * 1024;
-    this.#outstanding = new SharedBound(options.maxOutstandingBytes ?? 96 * 1024 * 1024);
+    this.#outstanding = new SharedBound(options.maxOutstandingBytes ?? MAX_OUTSTANDING_BYTES);
     this.#now = options.now ?? (() => performance.now());
   }
 
