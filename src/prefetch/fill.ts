@@ -48,8 +48,8 @@ export interface FillOptions {
   readonly rest?: ((tookMs: number) => Promise<void>) | undefined;
   /** Told of each block that is here or came. */
   readonly onHere?: (key: BlockKey) => void;
-  /** Told what the plan's blocks measure together, as soon as that is known. */
-  readonly onTotal?: (bytes: number) => void;
+  /** Told what the plan's blocks measure together, as soon as that is known; `false` ends the fill as `full`. */
+  readonly onTotal?: (bytes: number) => unknown;
 }
 
 export interface FillResult {
@@ -123,7 +123,10 @@ class Pass {
           totalTold = true;
           const totalBytes = this.#innerBytes + this.#plan.claimedBytes;
           // Only a tree whose every directory is known has a size, and only where all links say theirs.
-          if (this.#missing === 0 && totalBytes >= 0) this.#options.onTotal?.(totalBytes);
+          if (this.#missing === 0 && totalBytes >= 0 && this.#options.onTotal?.(totalBytes) === false) {
+            this.#stopped = 'full';
+            break;
+          }
         }
         const block = this.#plan.next();
         const taken = block && this.#take(block);

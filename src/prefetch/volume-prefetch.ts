@@ -178,9 +178,15 @@ export class VolumePrefetch {
     return this.#guarded(`top/${root}`, signal, () => fill(this.#parts, new TopLevels(contentKey(root)), options));
   }
 
-  /** One pass that fetches all, whatever the options say. @throws ABORTED */
+  /**
+   * One pass that fetches all, whatever the options say. What has no room ends it as soon as the size is known: for that, what
+   * is here is counted first. @throws ABORTED
+   */
   fetchAll(signal: AbortSignal): Promise<FillResult> {
-    return this.#busy(() => this.#pass(signal, true, true));
+    return this.#busy(async () => {
+      const counted = await this.#pass(signal, false, true);
+      return this.#complete ? counted : await this.#pass(signal, true, true, true);
+    });
   }
 
   /** Passes until all is here, or there is no room for more. */
@@ -223,15 +229,19 @@ export class VolumePrefetch {
   }
 
   /** One pass over all of the volume. @throws ABORTED */
-  async #pass(signal: AbortSignal, fetch: boolean, whole: boolean): Promise<FillResult> {
-    const { root, onComplete, logger, tally, evictions } = this.#options;
+  async #pass(signal: AbortSignal, fetch: boolean, whole: boolean, orNothing = false): Promise<FillResult> {
+    const { root, onComplete, logger, tally, evictions, hasRoom } = this.#options;
     const plan = new Plan(contentKey(root));
     this.#evictionsSeen = evictions();
     // What only looks counts from nothing: what is gone is not seen otherwise.
     const counted = fetch ? tally : tally.countAnew();
     const options = this.#fillOptions('background', signal, fetch, whole);
+    const onTotal = (bytes: number) => {
+      this.#bytesTotal = bytes;
+      return !orNothing || hasRoom(bytes - tally.bytesHere, whole);
+    };
     const result = await this.#guarded(`${root}`, signal, () =>
-      fill(this.#parts, plan, { ...options, tally: counted }),
+      fill(this.#parts, plan, { ...options, tally: counted, onTotal }),
     );
     this.#counted(counted, result);
     if (fetch) this.#isFull = result.stopped === 'full';

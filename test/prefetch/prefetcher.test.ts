@@ -344,6 +344,18 @@ describe('the prefetcher', () => {
     expect(prefetcher.progress('v')?.prefetchError).toBeNull();
   });
 
+  it('says that what is to be fetched now does not fit before it is fetched', async () => {
+    limitBytes = 290_000;
+    const prefetcher = start();
+    const { signal } = new AbortController();
+    const failed = () => prefetcher.fetchAll('v', root, AUTO, signal).catch((error: unknown) => codeOf(error));
+    expect(await failed()).toBe('STORE_FULL');
+    expect(blocks.fetched.map(({ cid }) => cid)).toEqual([root]);
+    limitBytes = 400_000;
+    expect(await failed()).toBeUndefined();
+    expect(prefetcher.progress('v')).toMatchObject({ complete: true });
+  });
+
   it('says that what is wanted whole does not fit', async () => {
     limitBytes = 100_000;
     const prefetcher = start();

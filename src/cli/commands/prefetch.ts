@@ -11,7 +11,11 @@ import {
   withJsonOption,
   withSocketOption,
 } from '../daemon-command.ts';
+import { reportProgress } from '../report-progress.ts';
 import { watchVolumes } from '../watch-volumes.ts';
+
+/** Often enough to see that it is alive, and a log of an hour stays short. */
+const REPORT_MS = 10_000;
 
 export function registerPrefetch(program: Command, context: CliContext): void {
   const command = program
@@ -30,7 +34,9 @@ async function prefetch(volume: string, options: DaemonOptions & JsonOption, con
       ? withDaemon(options, context, (other) =>
           watchVolumes(other, volume, { output: context.process.stderr, env: context.process.env }, done.signal),
         )
-      : Promise.resolve();
+      : withDaemon(options, context, (other) =>
+          reportProgress(other, volume, context.process.stderr, REPORT_MS, done.signal),
+        );
     // Watching is for the eye: where it fails, the prefetch goes on.
     watching.catch(() => {});
     try {
