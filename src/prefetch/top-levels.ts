@@ -3,7 +3,7 @@
  * after the other. For a start of which nothing is known, between its Mount and its first look.
  *
  * A link that claims more than a block can measure leads to a directory, or to a file of several blocks, whose own block
- * is small; what claims less may be a file in one block, which is not to stand before a start's first reads.
+ * is small; what claims less, or nothing, may be a file in one block, which is not to stand before a start's first reads.
  */
 import { MAX_BLOCK_BYTES } from '../blocks/block.ts';
 import type { ContentKey } from '../unixfs/content-key.ts';
@@ -27,8 +27,8 @@ export class TopLevels implements BlockPlan {
     while (this.#left > 0 && !this.#plan.metadataDone) {
       const block = this.#plan.next();
       if (!block) return undefined;
-      // Of the root nobody claims anything.
-      if (block.claimedBytes <= MAX_BLOCK_BYTES) {
+      // The root comes first, and nobody claims anything of it.
+      if (this.#left < MAX_BLOCKS && !(block.claimedBytes > MAX_BLOCK_BYTES)) {
         this.#plan.open(block);
         continue;
       }

@@ -543,7 +543,12 @@ describe('the prefetcher', () => {
     const GIB = 1024 ** 3;
     const file = { name: 'file', cid: dag.raw(Buffer.from('of a few bytes')) };
     const small = { name: 'small', cid: dag.directory([{ ...file, name: 'below' }]), tsize: 60_000 };
-    const library = { name: 'library', cid: dag.directory([file, { ...small, name: 'part' }]), tsize: GIB };
+    const claimless = { name: 'claimless', cid: dag.directory([{ ...file, name: 'deep' }]) };
+    const library = {
+      name: 'library',
+      cid: dag.directory([claimless, file, { ...small, name: 'part' }]),
+      tsize: GIB,
+    };
     const many = Array.from({ length: 100 }, (_, at) => ({
       name: `d${at}`,
       cid: dag.directory([{ ...file, name: `${at}` }]),
