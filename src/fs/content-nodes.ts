@@ -140,6 +140,14 @@ export class ContentNodes {
     for (const slot of this.#records.slots()) if (this.#idAt(slot) !== 0) yield this.#node(slot);
   }
 
+  /** Likewise. */
+  *ids(): Generator<NodeId, undefined> {
+    for (const slot of this.#records.slots()) {
+      const id = this.#idAt(slot);
+      if (id !== 0) yield id;
+    }
+  }
+
   #node(slot: number): ContentNode {
     const { doubles, words } = this.#records.page(slot);
     const at = this.#at(slot);

@@ -77,6 +77,12 @@ export interface FileSystem {
   /** Takes back `count` look-ups of a node; at zero its number is free to be forgotten. Unknown numbers are ignored. */
   forget(node: NodeId, count: number): void;
 
+  /**
+   * About `count` nodes that are to be forgotten, if the kernel does not use them and can be asked to: others each time,
+   * round after round. None as long as there is room enough for more.
+   */
+  surplus(count: number): readonly NodeId[];
+
   attributes(node: NodeId, context: RequestContext): MaybePromise<Attributes>;
 
   /** The target, byte for byte. @throws NOT_A_SYMLINK */

@@ -166,6 +166,10 @@ export class IpfsFileSystem implements FileSystem {
     this.#nodes.forget(node, count);
   }
 
+  surplus(count: number): readonly NodeId[] {
+    return this.#nodes.surplus(count);
+  }
+
   attributes(node: NodeId, _context: RequestContext): MaybePromise<Attributes> {
     return node === ROOT_NODE ? ROOT_ATTRIBUTES : attributesOf(this.#nodes, this.#node(node));
   }

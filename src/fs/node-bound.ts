@@ -11,6 +11,10 @@
 import { CodedError } from '../base/errors.ts';
 import type { DirectoryNode } from './node.ts';
 
+/** Of the bound: from where on the kernel is asked to forget, and until when. */
+const PRESSED_SHARE = 0.8;
+const RELIEVED_SHARE = 0.6;
+
 export interface NodeLimits {
   /** Of V8's heap. */
   readonly heapBytes: number;
@@ -48,6 +52,7 @@ const NO_ROOM = new CodedError(
 export class NodeBound {
   readonly #limits: NodeLimits;
   #directoryBytes = 0;
+  #pressed = false;
 
   constructor(limits: NodeLimits = NODE_LIMITS) {
     this.#limits = limits;
@@ -61,10 +66,20 @@ export class NodeBound {
     this.#directoryBytes -= heapBytes(directory);
   }
 
+  /** True from when the bound is near until there is room again. */
+  isPressed(contents: Contents): boolean {
+    this.#pressed = this.#reaches(contents, this.#pressed ? RELIEVED_SHARE : PRESSED_SHARE);
+    return this.#pressed;
+  }
+
   /** @throws TOO_MANY_NODES where there is no room for one more, beside `contents`. */
   check(contents: Contents): void {
-    const heapIsFull = this.#directoryBytes + contents.heapBytes >= this.#limits.heapBytes;
-    if (heapIsFull || contents.size >= this.#limits.contents) throw NO_ROOM;
+    if (this.#reaches(contents, 1)) throw NO_ROOM;
+  }
+
+  #reaches(contents: Contents, share: number): boolean {
+    const heapBytes = this.#directoryBytes + contents.heapBytes;
+    return heapBytes >= share * this.#limits.heapBytes || contents.size >= share * this.#limits.contents;
   }
 }
 

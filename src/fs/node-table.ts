@@ -14,12 +14,15 @@ import { CodedError } from '../base/errors.ts';
 import type { ContentKey } from '../unixfs/content-key.ts';
 import { ContentNodes } from './content-nodes.ts';
 import { type NodeId, ROOT_NODE } from './file-system.ts';
+import { ForgetRound } from './forget-round.ts';
 import { contentInode, placeInode } from './inode-number.ts';
 import type { MountedVolume, Owner } from './mounted-volume.ts';
 import { type Appearance, type ContentNode, type DirectoryNode, isDirectory, type Node } from './node.ts';
 import { NodeBound } from './node-bound.ts';
 import { NO_RECORDER, type NodeRecorder } from './node-recorder.ts';
 import { VolumeSet } from './volume-set.ts';
+
+const NONE: readonly NodeId[] = [];
 
 export class NodeTable {
   readonly #contents = new ContentNodes();
@@ -28,11 +31,22 @@ export class NodeTable {
   readonly #places = new Map<string, DirectoryNode>();
   readonly #recorder: NodeRecorder;
   readonly #bound: NodeBound;
+  readonly #round: ForgetRound;
   #nextId: NodeId = ROOT_NODE + 1;
 
   constructor(recorder: NodeRecorder = NO_RECORDER, bound = new NodeBound()) {
     this.#recorder = recorder;
     this.#bound = bound;
+    const directories = this.#directories;
+    this.#round = new ForgetRound(
+      {
+        get size() {
+          return directories.size;
+        },
+        ids: () => directories.keys(),
+      },
+      this.#contents,
+    );
   }
 
   get size(): number {
@@ -47,6 +61,13 @@ export class NodeTable {
   /** To be asked before one is added. @throws TOO_MANY_NODES */
   checkRoom(): void {
     this.#bound.check(this.#contents);
+  }
+
+  /** About `count` that the kernel is to forget if it does not use them; none where there is room enough. */
+  surplus(count: number): readonly NodeId[] {
+    if (this.#bound.isPressed(this.#contents)) return this.#round.next(count);
+    this.#round.end();
+    return NONE;
   }
 
   get(id: NodeId): Node | undefined {

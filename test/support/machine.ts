@@ -3,6 +3,7 @@
  * and why; `REQUIRE=fuse,docker,kubo` (any of them) turns such a skip into a failure, as CI does.
  */
 import { accessSync, closeSync, constants, existsSync, openSync, readFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { describe, test } from 'vitest';
 import { KUBO_BINARY } from '../kubo/build.ts';
@@ -11,6 +12,7 @@ import { memoryController } from './memory-cgroup.ts';
 export type Need =
   | 'root'
   | 'fuse'
+  | 'fuse-prune'
   | 'docker'
   | 'compose'
   | 'registry'
@@ -32,6 +34,10 @@ const PROBES: Readonly<Record<Need, () => string | undefined>> = {
     } catch (error) {
       return `/dev/fuse does not open: ${(error as Error).message}`;
     }
+  },
+  'fuse-prune': () => {
+    const [major = 0, minor = 0] = release().split('.').map(Number);
+    return major > 6 || (major === 6 && minor >= 18) ? undefined : `Linux ${release()} is older than 6.18`;
   },
   docker: () => {
     const missing = ['dockerd', 'docker', 'containerd', 'ip'].find((program) => !onPath(program));

@@ -67,6 +67,8 @@ export class MemoryFileSystem implements FileSystem {
   waiting = 0;
   /** READs that reached us, by node. */
   readonly reads: Array<{ node: NodeId; offset: number; length: number }> = [];
+  /** What the kernel is asked to forget, whenever it can be asked. */
+  toForget: readonly NodeId[] = [];
   readonly #nodes = new Map<NodeId, MemoryNode>();
   readonly #arrivals = new Set<() => void>();
   #nextId = ROOT_NODE;
@@ -114,6 +116,10 @@ export class MemoryFileSystem implements FileSystem {
   forget(id: NodeId, count: number): void {
     const node = this.#nodes.get(id);
     if (node && id !== ROOT_NODE) node.lookups -= count;
+  }
+
+  surplus(): readonly NodeId[] {
+    return this.toForget;
   }
 
   attributes(id: NodeId): Attributes {

@@ -72,6 +72,9 @@ export const INIT_FLAGS = {
   HAS_RESEND: 1n << 39n,
 } as const;
 
+/** Notification of node numbers that the kernel is to drop where nobody uses them (protocol 7.45). */
+export const NOTIFY_PRUNE = 9;
+export const PROTOCOL_MINOR_PRUNE = 45;
 /** Notification that makes the kernel queue again what is unanswered (Linux 6.9). */
 export const NOTIFY_RESEND = 7;
 /** Set in the `unique` of what was queued again; the answer must carry it. */

@@ -19,6 +19,8 @@ import { uniquesIn, WaitingRequests } from './in-flight-journal.ts';
 import { encodeInitReply, type Negotiated, negotiate } from './negotiation.ts';
 import { answerUnknown, type Collaborators, claim, HANDLERS } from './operations.ts';
 import { PendingRequest } from './pending-request.ts';
+import { PROTOCOL_MINOR_PRUNE } from './protocol.ts';
+import { Pruning } from './pruning.ts';
 import { RequestLoop } from './request-loop.ts';
 import { createRingMemory, RingReader } from './request-ring.ts';
 import { RequestsInFlight } from './requests-in-flight.ts';
@@ -65,6 +67,7 @@ export class FuseSession {
   readonly #agreed = Promise.withResolvers<Negotiated>();
   readonly #journal: number | undefined;
   readonly #suspects: SuspectRequests | undefined;
+  #pruning: Pruning | undefined;
   /** The request whose turn this is. */
   #handling: PendingRequest | undefined;
   readonly #readerStopped = Promise.withResolvers<void>();
@@ -87,6 +90,7 @@ export class FuseSession {
     this.#loop = new RequestLoop(this.#ring, (bytes) => {
       this.#handle(new EncodedRequest(bytes));
       this.#handling = undefined;
+      this.#pruning?.step();
     });
     this.#journal = connection.journalPath === undefined ? undefined : openJournal(connection.journalPath);
     const { suspectsPath, suspectAll = false, inherited = false } = connection;
@@ -143,6 +147,9 @@ export class FuseSession {
       this.#ring.journal();
       this.#inFlight.journal(new WaitingRequests(this.#journal));
     }
+    if (negotiated.minor >= PROTOCOL_MINOR_PRUNE) {
+      this.#pruning = new Pruning(this.#to.fileSystem, this.#connection.descriptor, this.#options.logger);
+    }
     this.#agreed.resolve(negotiated);
   }
 
@@ -176,7 +183,9 @@ export class FuseSession {
     this.#agreed.reject(new CodedError('MOUNT_FAILED', `the FUSE connection ended before it began: ${code}`));
     this.#suspects?.close();
     this.#inFlight.abandon();
-    closeSync(this.#connection.descriptor);
+    const close = () => closeSync(this.#connection.descriptor);
+    if (this.#pruning) this.#pruning.end(close);
+    else close();
     if (this.#journal !== undefined) closeSync(this.#journal);
     return this.#detached ? 'unmounted' : 'lost';
   }
