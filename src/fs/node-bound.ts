@@ -6,7 +6,8 @@
  * bounded, by an estimate that errs upward. What is packed lies outside the heap, and is bounded by number. Both hold for
  * the next process too, which must find all of it in its own memory before it answers.
  *
- * At the bound nothing that is known is lost: what would need a node more is refused until the kernel forgets some.
+ * When the bound is near the kernel is to be asked to forget what nobody uses (`ForgetRound`). At the bound nothing that is
+ * known is lost: what would need a node more is refused until some are forgotten.
  */
 import { CodedError } from '../base/errors.ts';
 import type { DirectoryNode } from './node.ts';
