@@ -91,6 +91,7 @@ export async function openContent(
     extendedAttributes: config.extendedAttributes,
     observers: [new Readahead(blocks)],
     logger,
+    nameOf: volumeNameOf,
     ...(recorder ? { recorder } : {}),
   });
   const loopShare = new LoopShare(systemClock, () => fileSystem.requests);

@@ -7,8 +7,9 @@
  * device hangs changes an inode in memory. Whatever else is wrong with a disk (read-only, gone) is an answer: whoever uses it
  * next is told.
  */
+import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open, stat, utimes, writeFile } from 'node:fs/promises';
+import { open, rename, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** In a directory whose disk is asked; holds nothing. */
@@ -44,7 +45,9 @@ export async function diskGives(directory: string): Promise<void> {
   try {
     page ??= new Uint8Array(new WebAssembly.Memory({ initial: 1 }).buffer, 0, PAGE_BYTES);
     await using file = await open(path, constants.O_RDONLY | constants.O_DIRECT);
-    await file.read(page, 0, PAGE_BYTES, 0);
+    const { bytesRead } = await file.read(page, 0, PAGE_BYTES, 0);
+    // Of a file that a full disk, or a power cut, left empty nothing is asked of the device.
+    if (bytesRead < PAGE_BYTES) await make(directory, path).catch(() => undefined);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     // A file system that reads through its cache alone is asked what its server, if it has one, is asked for.
@@ -54,9 +57,12 @@ export async function diskGives(directory: string): Promise<void> {
   }
 }
 
+/** Whole or not at all; of noise, since some file systems keep no zeros. */
 async function make(directory: string, path: string): Promise<void> {
   await stat(directory);
-  await writeFile(path, new Uint8Array(PAGE_BYTES), { mode: 0o600 });
+  const begun = `${path}.new`;
+  await writeFile(begun, randomBytes(PAGE_BYTES), { mode: 0o600, flush: true });
+  await rename(begun, path);
 }
 
 /** Waits for `answer`; each `everyMs` in which it has not come `onSilence` is told how long that has been. */

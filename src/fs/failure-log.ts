@@ -23,19 +23,25 @@ export type OnFailedRequest = (volume: MountedVolume, what: () => string, error:
 
 export class FailureLog {
   readonly #logger: Logger | undefined;
+  readonly #nameOf: (directory: string) => string;
   readonly #later: Later;
   /** By volume: what failed since its last line, as long as no other line may follow. */
   readonly #quiet = new Map<string, { failures: number; latest: Failure | undefined }>();
 
-  /** `later` must not keep the process. */
-  constructor(logger: Logger | undefined, later: Later = (delayMs, run) => setTimeout(run, delayMs).unref()) {
+  /** `nameOf`: what people call the volume whose directory is called so. `later` must not keep the process. */
+  constructor(
+    logger: Logger | undefined,
+    nameOf = (directory: string) => directory,
+    later: Later = (delayMs, run) => setTimeout(run, delayMs).unref(),
+  ) {
     this.#logger = logger;
+    this.#nameOf = nameOf;
     this.#later = later;
   }
 
   readonly report: OnFailedRequest = (volume, what, error) => {
     if (!volume.note(error) || !this.#logger) return;
-    const { name } = volume.spec;
+    const name = this.#nameOf(volume.spec.name);
     const failure = { what: what(), error };
     const quiet = this.#quiet.get(name);
     if (quiet) {

@@ -47,6 +47,8 @@ export interface IpfsFileSystemOptions {
   readonly nodeLimits?: NodeLimits;
   /** Is told what readers could not be given. */
   readonly logger?: Logger;
+  /** What people call the volume whose directory is called so; the log has it. */
+  readonly nameOf?: (directory: string) => string;
   /** A clock in milliseconds that never goes back. */
   readonly now?: () => number;
 }
@@ -87,7 +89,7 @@ export class IpfsFileSystem implements FileSystem {
     this.#children = new ChildNodes(unixfs, this.#nodes);
     this.#siblingsAhead = new SiblingsAhead(unixfs);
     this.#lister = new DirectoryLister(unixfs, this.#nodes, this.#children, this.#siblingsAhead, now);
-    this.#failed = new FailureLog(options.logger).report;
+    this.#failed = new FailureLog(options.logger, options.nameOf).report;
     this.#reads = new FileReads(unixfs, this.#nodes, now, options.observers ?? [], this.#failed);
   }
 

@@ -30,7 +30,7 @@ interface Contents {
   readonly heapBytes: number;
 }
 
-/** Half of the heap that the daemon is given (`DAEMON_MEMORY_FLAGS`): 1.2 million directories with short names. */
+/** A quarter of the heap that the daemon is given (`DAEMON_MEMORY_FLAGS`): 1.2 million directories with short names. */
 const MAX_HEAP_BYTES = 512 * 1024 * 1024;
 /**
  * 750 MB, beside which the kernel has ten times as much for as many. With the directories they are taken over in 20 s of a

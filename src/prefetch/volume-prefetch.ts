@@ -144,7 +144,8 @@ export class VolumePrefetch {
       }
       await this.#busy(async () => {
         if (profile) await this.fetchProfile(profile, signal);
-        else if (settleMs > 0) await this.#fetchTopLevels(signal, whole);
+        // Nobody waits for one that nobody has.
+        else if (settleMs > 0) void this.#busy(() => this.#fetchTopLevels(signal, whole)).catch(() => undefined);
         await settled();
       });
       while (!this.#complete) {

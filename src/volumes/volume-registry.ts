@@ -189,7 +189,9 @@ export class VolumeRegistry {
       const others = (this.#mounting.get(record) ?? 1) - 1;
       this.#mounting.set(record, others);
       // What was expected for one is of use to the others who wait.
-      if (others === 0 && this.#expected.delete(record) && mountsOf(record) === 0)
+      const wasExpected = others === 0 && this.#expected.delete(record);
+      // Of one that was removed meanwhile the name may be another's.
+      if (wasExpected && mountsOf(record) === 0 && this.#records.get(name) === record)
         this.#options.tree.removeVolume(directoryNameOf(name));
     }
   }

@@ -13,7 +13,7 @@ let log: FailureLog;
 beforeEach(() => {
   clock = new FakeClock();
   logger = new RecordingLogger();
-  log = new FailureLog(logger, (delayMs, run) => clock.schedule(delayMs, run));
+  log = new FailureLog(logger, undefined, (delayMs, run) => clock.schedule(delayMs, run));
 });
 
 function volume(name: string): MountedVolume {

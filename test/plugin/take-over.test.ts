@@ -103,6 +103,12 @@ describeWith(['root', 'fuse'], 'a daemon that dies', () => {
     mountpoint = await daemon.mount('data', root);
   }
 
+  /** Each daemon may ask for the root by itself; what is below it is asked for by requests alone: how often it was. */
+  function holdBelowTheRoot(): () => number {
+    gateway.hold = (cid) => (cid === `${root}` ? undefined : new Promise(() => undefined));
+    return () => gateway.asked.filter((cid) => cid !== `${root}`).length;
+  }
+
   /** `script` again and again, with the mountpoint as $1 and the scratch directory as $2; its first failure ends it. */
   function loop(script: string): Loop {
     const program = `n=0
@@ -261,10 +267,10 @@ echo $n`;
     async (_kernel, settings) => {
       await serve({ ...settings, READ_TIMEOUT: '60s' });
       const { hold } = gateway;
-      gateway.hold = () => new Promise(() => undefined);
-      const seen = gateway.asked.length;
+      const below = holdBelowTheRoot();
+      const seen = below();
       const waiting = start('ls', join(mountpoint, 'tree', 'd1'));
-      await until('a block is on its way', () => gateway.asked.length > seen);
+      await until('its block is on its way', () => below() > seen);
       const before = daemon.daemonPid;
       process.kill(before, 'SIGSTOP');
       waiting.child.kill('SIGKILL');
@@ -306,9 +312,7 @@ print(len(names), len(set(names)))`;
     const options = `--max-old-space-size=96 --import=data:text/javascript,${preload}`;
     await serve({ READ_TIMEOUT: '60s' }, { NODE_OPTIONS: options });
     const { hold } = gateway;
-    // Each daemon may ask for the root by itself; what is below it is asked for by the request alone.
-    const below = () => gateway.asked.filter((cid) => cid !== `${root}`).length;
-    gateway.hold = (cid) => (cid === `${root}` ? undefined : new Promise(() => undefined));
+    const below = holdBelowTheRoot();
     let seen = below();
     const waiting = startFor(OUTLIVES_MS, 'ls', join(mountpoint, 'tree', 'd2'));
     for (let crash = 1; crash <= 3; crash++) {

@@ -113,6 +113,21 @@ describe('the registry', () => {
     expect([...tree.expected.keys()]).toEqual(['a']);
   });
 
+  test('a Mount that fails takes nothing from a volume that has its name by then', async () => {
+    const { promise, reject } = Promise.withResolvers<never>();
+    let silent = true;
+    const { registry, tree } = open(async () => (silent ? promise : CONTENT));
+    await registry.create('a', { cid: 'bafkqaaa' });
+    const waiting = registry.mount('a', 'id', staying());
+    await registry.remove('a');
+    silent = false;
+    await registry.create('a', { cid: 'bafkqaaa' });
+    await registry.mount('a', 'other', staying());
+    reject(new CodedError('BLOCK_TIMEOUT', 'silent'));
+    await expect(waiting).rejects.toThrow();
+    expect([...tree.shown.keys()]).toEqual(['a']);
+  });
+
   test('what the engine left mounted is taken back when it removes the volume; other mounts and bound ones stay', async () => {
     let bound = true;
     const { registry, tree } = open(

@@ -1,6 +1,6 @@
 /** The pulse of a disk, and a cache whose disk has none: a fifo that nobody writes to is opened for as long as a test wants. */
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, existsSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { blockKey } from '../../../src/blocks/block.ts';
 import { DiskPulse } from '../../../src/blocks/disk/disk-pulse.ts';
@@ -30,6 +30,12 @@ test('a disk that answers is fresh for a while; what it is asked for is made, bu
   expect(await pulse.answers(10_000)).toBe(true);
   expect(pulse.isFresh).toBe(true);
   expect(readFileSync(scratch.at('pulse'))).toHaveLength(4096);
+  // As a full disk, or a power cut, leaves it: of an empty file nothing is asked of the device.
+  writeFileSync(scratch.at('pulse'), '');
+  await until(
+    'it is whole again',
+    async () => (await pulse.answers(10_000)) && statSync(scratch.at('pulse')).size === 4096,
+  );
   const gone = new DiskPulse(scratch.at('gone'));
   // Not there is an answer.
   expect(await gone.answers(10_000)).toBe(true);
