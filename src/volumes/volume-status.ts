@@ -124,9 +124,10 @@ const UNTOUCHED: ContentProgress = {
   stopped: null,
 };
 
-/** The first of those that there are, with its age. */
+/** The latest of those that there are, with its age. */
 function errorOf(...errors: (readonly [string | null, number])[]) {
-  const [lastError = null, atMs = 0] = errors.find(([text]) => text !== null) ?? [];
+  const known = errors.filter(([text]) => text !== null).sort(([, aMs], [, bMs]) => bMs - aMs);
+  const [lastError = null, atMs = 0] = known[0] ?? [];
   const seconds = Math.max(0, Math.round((performance.now() - atMs) / 1000));
   return { lastError, lastErrorSecondsAgo: lastError === null ? null : seconds };
 }
