@@ -15,8 +15,10 @@ export class CacheRoom {
   readonly limitBytes: number;
   evictions = 0;
   readonly #onEvicted: (key: BlockKey, sizeBytes: number) => void;
+  /** Evicted since the last commit. */
+  #evicted: { readonly key: BlockKey; readonly size: number }[] = [];
 
-  /** `onEvicted` is told of each block that goes. */
+  /** `onEvicted` is told of each block that went, by `committed`. */
   constructor(limitBytes: number, onEvicted: (key: BlockKey, sizeBytes: number) => void) {
     this.limitBytes = limitBytes;
     this.#onEvicted = onEvicted;
@@ -32,8 +34,10 @@ export class CacheRoom {
     return Math.floor(this.limitBytes * SPARE_SHARE);
   }
 
-  /** Evicts until `bytes` more have room; false where only pinned blocks are left. Needs a commit. @throws the disk's error */
+  /** Evicts until `bytes` more have room; false where only pinned blocks are left. Needs a commit, and `committed` then. @throws the disk's error */
   make({ disk, usage }: CacheDisk, bytes: number): boolean {
+    // What an earlier turn did not commit is there still.
+    this.#evicted = [];
     let excess = disk.spaceBytes + bytes - this.bytes;
     while (excess > 0) {
       const victims = usage.victims(this.limitBytes);
@@ -42,7 +46,7 @@ export class CacheRoom {
         disk.delete(key);
         usage.delete(key);
         this.evictions++;
-        this.#onEvicted(key, size);
+        this.#evicted.push({ key, size });
         excess -= spaceOf(size);
         if (excess <= 0) break;
       }
@@ -50,5 +54,12 @@ export class CacheRoom {
       if (excess <= 0) excess = disk.spaceBytes + bytes - this.bytes;
     }
     return true;
+  }
+
+  /** What `make` did stays so. */
+  committed(): void {
+    const evicted = this.#evicted;
+    this.#evicted = [];
+    for (const { key, size } of evicted) this.#onEvicted(key, size);
   }
 }

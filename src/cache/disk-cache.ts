@@ -49,8 +49,10 @@ const EVICTED_A_TURN = 256;
 const FLUSH_DELAY_MS = 100;
 export class DiskCache implements BlockStore, BlockSink {
   readonly name = 'disk cache';
-  /** Told of each block that makes room for another, and of each that was offered and is not kept after all. */
+  /** Told of each block that went: for another, on demand or by damage; and of each that was offered and is not kept after all. */
   onGone: (key: BlockKey, sizeBytes: number) => void = () => {};
+  /** Told when it was begun anew, or opened later than the start: other blocks are here than were. */
+  onOpened: () => void = () => {};
   readonly #directory: string;
   readonly #logger: Logger;
   readonly #queue = new WriteQueue();
@@ -82,6 +84,11 @@ export class DiskCache implements BlockStore, BlockSink {
       logger,
       now,
       onOpen: (open) => this.#room.make(open, 0),
+      onOpened: () => {
+        this.#room.committed();
+        this.onOpened();
+      },
+      onDamage: (key, sizeBytes) => this.#notKept([[key, sizeBytes]]),
       onRefusal: () => this.#notKept(this.#queue.clear()),
       onTrouble: (delayMs) => this.#schedule(delayMs),
     });
@@ -144,13 +151,18 @@ export class DiskCache implements BlockStore, BlockSink {
     this.#full = false;
     for (let from = 0; from < keys.length && !this.#closed; from += EVICTED_A_TURN) {
       const before = this.statistics().bytes;
-      await this.#disk.change(({ disk, usage }) => {
+      const gone: [BlockKey, number][] = [];
+      const evictSome = ({ disk, usage }: CacheDisk) => {
         for (const key of keys.slice(from, from + EVICTED_A_TURN)) {
           if (usage.isPinned(key)) continue;
           this.#queue.remove(key);
-          disk.delete(key);
+          const sizeBytes = disk.delete(key);
+          if (sizeBytes !== undefined) gone.push([key, sizeBytes]);
           usage.delete(key);
         }
+      };
+      await this.#disk.change(evictSome, () => {
+        for (const [key, sizeBytes] of gone) this.onGone(key, sizeBytes);
       });
       freedBytes += before - this.statistics().bytes;
       await nextTurn();
@@ -174,6 +186,11 @@ export class DiskCache implements BlockStore, BlockSink {
       misses: this.#misses,
       evictions: this.#room.evictions,
     };
+  }
+
+  /** How often it was asked and could not answer, so that it seemed to have nothing. */
+  get unanswered(): number {
+    return this.#disk.unanswered;
   }
 
   /** Why the disk takes nothing at present; undefined where it does, as far as it was tried. */
@@ -243,6 +260,7 @@ export class DiskCache implements BlockStore, BlockSink {
       usage.flush();
       this.#full = !this.#room.make(open, spaceBytes);
       disk.commit();
+      this.#room.committed();
       disk.shrink(this.#room.spareBytes);
     }, fail);
     if (!this.#full) {

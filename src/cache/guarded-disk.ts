@@ -11,6 +11,7 @@ import { diskAnswers } from '../base/disk-answers.ts';
 import { hasCode } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { MaybePromise } from '../base/maybe-promise.ts';
+import type { BlockKey } from '../blocks/block.ts';
 import { isDamaged } from '../blocks/disk/block-database.ts';
 import type { BlockDisk } from '../blocks/disk/block-disk.ts';
 import { DiskPulse } from '../blocks/disk/disk-pulse.ts';
@@ -24,6 +25,10 @@ export interface GuardedDiskOptions {
   readonly now: () => number;
   /** It was opened: what is to be done first. @throws the disk's error */
   readonly onOpen: (open: CacheDisk) => void;
+  /** That is done, and committed. */
+  readonly onOpened: () => void;
+  /** A block of so many bytes is damaged, and there no more. */
+  readonly onDamage: (key: BlockKey, sizeBytes: number) => void;
   /** It takes nothing: what waits to be written is to be dropped. */
   readonly onRefusal: () => void;
   /** Something is to be done about it: a `write` is due in so many ms. */
@@ -45,6 +50,7 @@ export class GuardedDisk {
   #open: CacheDisk | undefined;
   /** Of the directory that holds the cache's: where its disk was taken away, another one is there. */
   #parentInode: number | undefined;
+  #unanswered = 0;
 
   constructor(directory: string, options: GuardedDiskOptions) {
     this.#directory = directory;
@@ -87,10 +93,18 @@ export class GuardedDisk {
     return this.#open;
   }
 
+  /** How often it was asked and could not answer. */
+  get unanswered(): number {
+    return this.#unanswered;
+  }
+
   /** What it says now, where it is to be asked; one that takes too long over it is not asked again for a while. */
   ask<T>(question: (disk: BlockDisk) => T): T | undefined {
     const disk = this.#open?.disk;
-    if (!disk || this.health.isAside || this.#pulse.isLate) return undefined;
+    if (!disk || this.health.isAside || this.#pulse.isLate) {
+      this.#unanswered++;
+      return undefined;
+    }
     return timed(
       () => question(disk),
       (error) => {
@@ -125,14 +139,15 @@ export class GuardedDisk {
     });
   }
 
-  /** As `write`, where it is open at all; what `work` changes is committed. */
-  change(work: (open: CacheDisk) => void): Promise<void> {
+  /** As `write`, where it is open at all; what `work` changes is committed, and then `committed` called. */
+  change(work: (open: CacheDisk) => void, committed: () => void = () => {}): Promise<void> {
     return this.#turns.take(() => {
       const open = this.#open;
       if (!open) return;
       open.disk.begin();
       work(open);
       open.disk.commit();
+      committed();
     });
   }
 
@@ -148,7 +163,7 @@ export class GuardedDisk {
   }
 
   #start(): void {
-    const { logger, now, onOpen } = this.#options;
+    const { logger, now, onOpen, onOpened, onDamage } = this.#options;
     try {
       const parent = statSync(dirname(this.#directory), { throwIfNoEntry: false })?.ino;
       if (this.#parentInode !== undefined && parent !== this.#parentInode) throw new Error('its disk is not there');
@@ -156,13 +171,16 @@ export class GuardedDisk {
         logger,
         now,
         patienceMs: PATIENCE_MS,
-        onDamage: () =>
-          logger.error({ directory: this.#directory }, 'a cached block is damaged on the disk: forgetting it'),
+        onDamage: (key, sizeBytes) => {
+          logger.error({ directory: this.#directory }, 'a cached block is damaged on the disk: forgetting it');
+          onDamage(key, sizeBytes);
+        },
         onTrouble: (error) => this.#readFailed(error),
       });
       this.#parentInode ??= statSync(dirname(this.#directory)).ino;
       onOpen(this.#open);
       this.#open.disk.commit();
+      onOpened();
       this.health.worksAgain();
     } catch (error) {
       if (hasCode(error, 'STATE_LOCKED')) throw error;

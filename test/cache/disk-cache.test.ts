@@ -246,6 +246,19 @@ describe('eviction', () => {
       expect(gone.get(blockKey(cid))).toBe(cache.has(blockKey(cid)) ? undefined : bytes.length);
   });
 
+  test('what is evicted on demand is told of, but for what is pinned', async () => {
+    await open(LIMIT);
+    const some = blocks(3, 20_000);
+    admit(some);
+    await reopen(LIMIT);
+    const keys = some.map(({ cid }) => blockKey(cid));
+    const gone: [string, number][] = [];
+    cache.onGone = (key, sizeBytes) => gone.push([key, sizeBytes]);
+    cache.pin(keys.slice(0, 1));
+    await cache.evict([...keys, blockKey(block(99, 10).cid)]);
+    expect(gone).toEqual(keys.slice(1).map((key) => [key, 20_000]));
+  });
+
   test('what a reader is using is the last of its kind to go', async () => {
     await open(LIMIT);
     const reading = blocks(4, 256 * 1024, 60_000);
@@ -333,12 +346,16 @@ describe('damage', () => {
     for (const path of filesOfBlocks()) flip(path, 70_001);
     await open(64 * MIB);
     const large = all.slice(60);
+    const gone: [string, number][] = [];
+    cache.onGone = (key, sizeBytes) => gone.push([key, sizeBytes]);
     for (const { cid } of large) {
       expect(await cache.getRange(blockKey(cid), 0, 1000)).toBeDefined();
       expect(await cache.getRange(blockKey(cid), 65_000, 90_000)).toBeUndefined();
       expect(cache.has(blockKey(cid))).toBe(false);
     }
     expect(logger.said('error')).toHaveLength(large.length);
+    await settled(() => gone.length >= large.length);
+    expect(gone).toEqual(large.map(({ cid, bytes }) => [blockKey(cid), bytes.length]));
     admit(large);
     await reopen(64 * MIB);
     expect(await countHere(all)).toBe(all.length);
@@ -421,10 +438,13 @@ describe('a disk that fails', () => {
     const all = blocks(10, 100_000);
     admit(all);
     await settled(() => cache.statistics().blocks === 10);
+    let opened = 0;
+    cache.onOpened = () => opened++;
     rmSync(scratch.at('cache'), { recursive: true });
     expect(await countHere(all)).toBeLessThanOrEqual(10);
     admit(blocks(5, 1000, 500));
     await settled(() => logger.said('error').length > 0);
+    await settled(() => opened === 1);
     admit(all);
     await reopen(64 * MIB);
     expect(await countHere(all)).toBe(10);

@@ -35,7 +35,7 @@ export interface BlockDiskOptions {
   /** Commits survive a power cut, not only a crash. */
   readonly durable: boolean;
   /** A block was damaged, and is forgotten. */
-  readonly onDamage: (key: BlockKey) => void;
+  readonly onDamage: (key: BlockKey, sizeBytes: number) => void;
   /** How long a reader waits for a slow disk. */
   readonly patienceMs: number;
   /** The disk, or the database, could not be read. Called in the middle of a read: nothing may be closed. */
@@ -216,9 +216,11 @@ export class BlockDisk {
     }
   }
 
-  delete(key: BlockKey): void {
+  /** Gives the size of what was there. Needs a `commit`. */
+  delete(key: BlockKey): number | undefined {
     const row = this.#row(key);
     if (row) this.#deleteRow(row.id, row.size, row.data === null, key);
+    return row?.size;
   }
 
   /**
@@ -313,7 +315,7 @@ export class BlockDisk {
   #damaged(key: BlockKey, row: Row): undefined {
     if (this.#damagedRows.has(key)) return;
     this.#damagedRows.set(key, row);
-    this.#options.onDamage(key);
+    this.#options.onDamage(key, row.size);
     void this.answers().then(() => {
       if (!this.#database.isOpen) return;
       this.#attempt(() => {

@@ -1,0 +1,34 @@
+/** What was evicted is told of once that stays so. */
+import { expect, test } from 'vitest';
+import type { CacheDisk } from '../../src/cache/cache-disk.ts';
+import { CacheRoom } from '../../src/cache/cache-room.ts';
+
+test('each block is told of after the commit, and not where there was none', () => {
+  const told: string[] = [];
+  const room = new CacheRoom(1000, (key, sizeBytes) => told.push(`${key} ${sizeBytes}`));
+  const there = new Map([
+    ['a', 600],
+    ['b', 700],
+  ]);
+  const open = {
+    disk: {
+      get spaceBytes() {
+        return [...there.values()].reduce((sum, size) => sum + size, 0);
+      },
+      delete: (key: string) => there.delete(key),
+    },
+    usage: { victims: () => [...there].map(([key, size]) => ({ key, size })), delete: () => undefined },
+  } as unknown as CacheDisk;
+
+  room.make(open, 0);
+  expect([...there.keys()]).toEqual(['b']);
+  expect(told).toEqual([]);
+  // Taken back.
+  there.clear();
+  there.set('c', 800).set('a', 600);
+  room.make(open, 0);
+  room.committed();
+  expect(told).toEqual(['c 800']);
+  room.committed();
+  expect(told).toHaveLength(1);
+});
