@@ -106,7 +106,9 @@ export async function openContent(
     logger,
     nameOf: volumeNameOf,
     holdMs: () => loopShare.holdMs,
+    unanswered: () => cache.unanswered + store.unanswered,
   });
+  cache.onOpened = () => prefetcher.countAgain();
   cache.onGone = (key, sizeBytes) => prefetcher.gone(key, sizeBytes, store.has(key));
   const names = nameResolver({ kubo: kubo?.control, gateways });
   return {

@@ -19,7 +19,7 @@ export function controlCollaborators(
   statuses: VolumeStatuses,
   mount: Pick<MetricsSources, 'requestCounts' | 'restarts'>,
 ): Omit<ControlCollaborators, keyof VolumeCommands> {
-  const { store, cache, blocks } = content;
+  const { store, cache, blocks, prefetcher } = content;
   const status = (): DaemonStatus => ({
     version: VERSION,
     uptimeSeconds: Math.floor(process.uptime()),
@@ -45,6 +45,6 @@ export function controlCollaborators(
     importCar: (car, lastIsRoot, signal) => store.importCar(car, { root: lastIsRoot ? 'last' : 'header', signal }),
     storedRoots: () => store.roots(),
     removeRoot: (cid) => store.remove(cid),
-    collectGarbage: () => store.gc(),
+    collectGarbage: () => store.gc().finally(() => prefetcher.countAgain()),
   };
 }

@@ -36,6 +36,11 @@ export class BlockTally {
     return this.#here.size;
   }
 
+  /** Of a count under way. */
+  get blocksAnew(): number {
+    return this.#successor?.blocksHere ?? 0;
+  }
+
   get bytesHere(): number {
     return this.#bytesHere;
   }
@@ -72,10 +77,10 @@ export class BlockTally {
     return true;
   }
 
-  /** The cache has it no more; `stored` where the local store has it none the less. True where it counted as here, and is not. */
+  /** The cache has it no more; `stored` where the local store has it none the less. True where it counted as here, also in a count under way, and is not. */
   gone(key: string, sizeBytes: number, stored: boolean): boolean {
-    this.#successor?.gone(key, sizeBytes, stored);
-    if (!(stored ? this.#here.has(key) : this.#here.delete(key))) return false;
+    const wentFromAnew = this.#successor?.gone(key, sizeBytes, stored) ?? false;
+    if (!(stored ? this.#here.has(key) : this.#here.delete(key))) return wentFromAnew;
     this.#evictableBytes = Math.max(0, this.#evictableBytes - spaceOf(sizeBytes));
     if (stored) return false;
     this.#bytesHere -= sizeBytes;

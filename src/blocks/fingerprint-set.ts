@@ -1,6 +1,6 @@
 /**
- * A set of blocks, by any key that ends in the digest, for walks over whole volumes: 8 bytes a key where a `Set` of
- * strings takes a hundred, so that a million blocks fit in 16 MB.
+ * A set of blocks, by any key that ends in the digest, for walks over whole volumes: 16 to 32 bytes a key where a
+ * `Set` of strings takes a hundred.
  *
  * It keeps 64 bits of each digest. Two blocks that agree in them count as one: by accident never, by intent only in
  * content that was made so, which then misses a prefetch or a count of its own and nothing else. Where a key stands
@@ -33,6 +33,7 @@ export class FingerprintSet {
   }
 
   has(key: string): boolean {
+    if (this.#size === 0) return false;
     const high = wordAt(key, 4);
     const low = wordAt(key, 8) || 1;
     const at = this.#find(high, low);
@@ -41,6 +42,8 @@ export class FingerprintSet {
 
   /** True where `key` was there. What stands behind it moves up: a slot that was merely emptied would hide it. */
   delete(key: string): boolean {
+    // Each block that goes is asked for in every volume: most have nothing here.
+    if (this.#size === 0) return false;
     const slots = this.#slots;
     const mask = slots.length / 2 - 1;
     const at = this.#find(wordAt(key, 4), wordAt(key, 8) || 1);

@@ -55,6 +55,8 @@ export interface PrefetcherParts {
   readonly settleMs?: number;
   /** For so long the background of all volumes is to begin nothing. */
   readonly holdMs?: () => number;
+  /** How often a disk was asked for a block and could not answer. */
+  readonly unanswered?: () => number;
 }
 
 export interface PrefetchOptions {
@@ -110,7 +112,11 @@ export class Prefetcher {
       () => parts.cache.statistics().limitBytes,
       () => this.#jobs.values(),
     );
-    this.#counts = new QuietCounts(this.#clock, () => parts.holdMs?.() ?? 0);
+    this.#counts = new QuietCounts(
+      this.#clock,
+      () => parts.holdMs?.() ?? 0,
+      () => parts.unanswered?.() ?? 0,
+    );
     this.#unpinner = new Unpinner(this.#fillParts, parts);
   }
 
@@ -165,11 +171,13 @@ export class Prefetcher {
         () => this.#blocksCounted,
         (rest) => job.work.count(signal, rest),
       );
-      if (done) {
+      if (done === 'done') {
         const recorded = this.#parts.profiles.get(root.toV1().toString());
         if (recorded) job.recorded = describe({ profile: recorded, origin: 'recorded', ignored: [] });
         job.counting = undefined;
       }
+      // Known no more until it is mounted.
+      else if (done === 'never') job.tally.adopt(new BlockTally());
       // To be asked again: others may be removed meanwhile.
       else if (this.#jobs.get(name) === job && job.counting) this.#jobs.delete(name);
     } catch (error) {
@@ -182,13 +190,25 @@ export class Prefetcher {
 
   get #blocksCounted(): number {
     let blocks = 0;
-    for (const { volume, tally } of this.#jobs.values()) if (!volume) blocks += tally.blocksHere;
+    for (const { volume, tally } of this.#jobs.values()) if (!volume) blocks += tally.blocksHere + tally.blocksAnew;
     return blocks;
   }
 
   /** A block left the cache; `stored` where the local store has it none the less. */
   gone(key: BlockKey, sizeBytes: number, stored: boolean): void {
     for (const { work } of this.#jobs.values()) work.gone(key, sizeBytes, stored);
+  }
+
+  /**
+   * Blocks went, or came, that nobody named: what is mounted is counted again soon. Of the rest nothing is known, as after a
+   * start, but for what is fetched at this moment.
+   */
+  countAgain(): void {
+    for (const [name, job] of this.#jobs) {
+      job.counting?.abort();
+      job.work.countAgain();
+      if (!job.volume && !job.counting && !job.work.prefetching) this.#jobs.delete(name);
+    }
   }
 
   /** What `status` shows of it; undefined for a volume of which nothing is known (yet). */

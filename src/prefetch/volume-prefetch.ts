@@ -52,6 +52,10 @@ export class VolumePrefetch {
   readonly #options: VolumePrefetchOptions;
   #bytesTotal: number | null = null;
   #complete = false;
+  /** The latest pass found or brought all, whatever went meanwhile. */
+  #brought = false;
+  /** Blocks that were here and went. */
+  #gone = 0;
   /** Runs and calls that fetch at this moment, or will again after a failure. */
   #fetching = 0;
   #lastError: string | null = null;
@@ -103,6 +107,7 @@ export class VolumePrefetch {
   /** Blocks were evicted: counts anew what is left, in the local store or of others in the cache. @throws ABORTED */
   async recount(signal: AbortSignal): Promise<void> {
     this.#complete = false;
+    this.#brought = false;
     this.#options.tally.adopt(new BlockTally());
     await this.#pass(signal, false, false);
   }
@@ -113,14 +118,26 @@ export class VolumePrefetch {
     const counted = tally.countAnew();
     const options = this.#fillOptions('background', signal, false, false);
     const plan = new Plan(contentKey(this.#options.root));
+    const goneBefore = this.#gone;
     const work = () => fill(this.#parts, plan, { ...options, tally: counted, rest, onHere: () => {} });
     // What is missing is not looked at, and is no reason to suspect the rest.
-    this.#counted(counted, await this.#guarded(`count/${this.#options.root}`, signal, work, () => true));
+    this.#counted(counted, await this.#guarded(`count/${this.#options.root}`, signal, work, () => true), goneBefore);
   }
 
   /** A block left the cache; `stored` where the local store has it none the less. */
   gone(key: BlockKey, sizeBytes: number, stored: boolean): void {
-    if (this.#options.tally.gone(key, sizeBytes, stored)) this.#complete = false;
+    if (!this.#options.tally.gone(key, sizeBytes, stored)) return;
+    this.#gone++;
+    this.#complete = false;
+    this.#brought = false;
+    // It may come again: then a count says that all is here.
+    this.#evictionsSeen = -1;
+  }
+
+  /** Blocks went, or came, that nobody named. */
+  countAgain(): void {
+    this.#gone++;
+    this.#evictionsSeen = -1;
   }
 
   /**
@@ -148,9 +165,9 @@ export class VolumePrefetch {
         else if (settleMs > 0) void this.#busy(() => this.#fetchTopLevels(signal, whole)).catch(() => undefined);
         await settled();
       });
-      while (!this.#complete) {
+      while (!this.#brought) {
         await this.#busy(() => this.#retried(signal, whole));
-        if (!this.#complete) await this.#untilRoom(signal, whole);
+        if (!this.#brought) await this.#untilRoom(signal, whole);
       }
       await this.#keepCounted(signal, whole);
     } catch (error) {
@@ -195,7 +212,7 @@ export class VolumePrefetch {
     const { logger } = this.#options;
     for (let failures = 1; ; failures++) {
       const { stopped } = await this.#pass(signal, true, whole);
-      if (this.#complete) return;
+      if (this.#brought) return;
       if (stopped === 'full') {
         if (whole) logger.warn({ error: this.#lastError }, 'the volume does not fit the cache, and stays in part');
         return;
@@ -236,6 +253,7 @@ export class VolumePrefetch {
     this.#evictionsSeen = evictions();
     // What only looks counts from nothing: what is gone is not seen otherwise.
     const counted = fetch ? tally : tally.countAnew();
+    const goneBefore = this.#gone;
     const options = this.#fillOptions('background', signal, fetch, whole);
     const onTotal = (bytes: number) => {
       this.#bytesTotal = bytes;
@@ -244,7 +262,7 @@ export class VolumePrefetch {
     const result = await this.#guarded(`${root}`, signal, () =>
       fill(this.#parts, plan, { ...options, tally: counted, onTotal }),
     );
-    this.#counted(counted, result);
+    this.#counted(counted, result, goneBefore);
     if (fetch) this.#isFull = result.stopped === 'full';
     if (whole && result.stopped === 'full') this.#failed(this.#options.noRoomText(this.#bytesTotal));
     else this.#failed(result.lastError === undefined ? null : messageChain(result.lastError));
@@ -260,12 +278,14 @@ export class VolumePrefetch {
     this.#lastErrorMs = this.#parts.clock.nowMs();
   }
 
-  /** A pass has ended that counted in `counted`. */
-  #counted(counted: BlockTally, { missing, stopped }: FillResult): void {
+  /** A pass has ended that counted in `counted`, and began when `goneBefore` blocks had gone. */
+  #counted(counted: BlockTally, { missing, stopped }: FillResult, goneBefore: number): void {
     const { tally } = this.#options;
     if (counted !== tally) tally.adopt(counted);
-    this.#complete = missing === 0 && !stopped;
-    if (this.#complete) this.#isFull = false;
+    this.#brought = missing === 0 && !stopped;
+    // What it passed and went meanwhile is not here; nothing is fetched again for that (`#keepCounted`).
+    this.#complete = this.#brought && this.#gone === goneBefore;
+    if (this.#brought) this.#isFull = false;
     // Exact now: no claim of anybody's is left in it.
     if (this.#complete) this.#bytesTotal = tally.bytesHere;
   }

@@ -45,6 +45,7 @@ export class LocalStore implements BlockStore {
   readonly #import: StoreImport;
   #turn: Promise<unknown> = Promise.resolve();
   /** How often the disk or the database could not be read. */
+  #unanswered = 0;
   #troubles = 0;
   #quietUntilMs = 0;
 
@@ -91,7 +92,14 @@ export class LocalStore implements BlockStore {
   }
 
   has(key: BlockKey): boolean {
-    return !this.#pulse.isLate && this.#disk.has(key);
+    if (!this.#pulse.isLate) return this.#disk.has(key);
+    this.#unanswered++;
+    return false;
+  }
+
+  /** How often it was asked for a block and its disk could not answer, so that it seemed to have none. */
+  get unanswered(): number {
+    return this.#unanswered + this.#troubles;
   }
 
   get(key: BlockKey): MaybePromise<Uint8Array | undefined> {

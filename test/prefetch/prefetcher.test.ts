@@ -37,6 +37,7 @@ describe('the prefetcher', () => {
   let leaves: CID[];
   let limitBytes: number;
   let evictions: number;
+  let unanswered: number;
   let waitingBytes: number;
   let pinned: Set<BlockKey>;
   let unpinned: BlockKey[];
@@ -53,6 +54,7 @@ describe('the prefetcher', () => {
     unpinned = [];
     limitBytes = 1e9;
     evictions = 0;
+    unanswered = 0;
     waitingBytes = 0;
     const dag = new DagBuilder(blocks);
     leaves = Array.from({ length: FILES }, (_, index) => dag.raw(Buffer.alloc(PART_BYTES, `file ${index} `)));
@@ -87,7 +89,18 @@ describe('the prefetcher', () => {
     const unpinList = new UnpinList(join(directory, 'unpinning'), logger());
     const unixfs = new UnixfsReader(blocks);
     const nameOf = (name: string) => `volume ${name}`;
-    return new Prefetcher({ unixfs, cache, profiles, unpinList, pinner, logger: logger(), nameOf, clock, settleMs });
+    return new Prefetcher({
+      unixfs,
+      cache,
+      profiles,
+      unpinList,
+      pinner,
+      logger: logger(),
+      nameOf,
+      clock,
+      settleMs,
+      unanswered: () => unanswered,
+    });
   }
 
   function logger(context: object = {}): Logger {
@@ -500,6 +513,61 @@ describe('the prefetcher', () => {
     expect(blocks.fetched).toHaveLength(fetched);
     await second.close();
     expect(clock.timers).toBe(1);
+  });
+
+  it('does not say that all is here of a pass in which a block went that it had passed', async () => {
+    const [first, last] = [leaves[0], leaves.at(-1)] as [CID, CID];
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const get = blocks.get.bind(blocks);
+    blocks.get = (cid, options) => (cid.equals(last) ? released.then(() => get(cid, options)) : get(cid, options));
+    const prefetcher = start();
+    const volume = mounted(prefetcher);
+    await until(() => Number(prefetcher.progress('v')?.bytesCached) > (FILES - 1) * PART_BYTES);
+    const { bytesTotal } = prefetcher.progress('v') ?? {};
+    blocks.makeRemote(first);
+    prefetcher.gone(blockKey(first), PART_BYTES, false);
+    release();
+    await until(() => prefetcher.progress('v')?.prefetching === false);
+    const left = { bytesTotal, bytesCached: Number(bytesTotal) - PART_BYTES, complete: false };
+    expect(prefetcher.progress('v')).toMatchObject(left);
+    await clock.advance(600_000);
+    expect(prefetcher.progress('v')).toMatchObject(left);
+    expect(fetchedTwice()).toBe(0);
+    await read(volume, first);
+    prefetcher.countAgain();
+    await clock.advance(60_000);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    expect(prefetcher.progress('v')).toMatchObject({ bytesTotal, bytesCached: bytesTotal });
+  });
+
+  it('takes no count in which a disk did not answer, and counts again what went unnamed', async () => {
+    for (const cid of [root, ...leaves]) await blocks.get(cid, { priority: 'demand' });
+    const prefetcher = start();
+    const count = async () => {
+      const counted = prefetcher.count('v', root, AUTO);
+      await clock.advance(1000);
+      await counted;
+      return prefetcher.progress('v');
+    };
+    const isKept = blocks.isKept.bind(blocks);
+    blocks.isKept = () => {
+      unanswered++;
+      return false;
+    };
+    expect(await count()).toBeUndefined();
+    blocks.isKept = isKept;
+    expect(await count()).toMatchObject({ complete: true });
+    blocks.makeRemote(leaves[0] as CID);
+    prefetcher.countAgain();
+    expect(prefetcher.progress('v')).toBeUndefined();
+    expect(await count()).toMatchObject({ complete: false, bytesCached: expect.any(Number) });
+
+    mounted(prefetcher);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    blocks.makeRemote(leaves[0] as CID);
+    prefetcher.countAgain();
+    await clock.advance(60_000);
+    await until(() => prefetcher.progress('v')?.complete === false);
   });
 
   it('lets a disk that is slower than the link set the pace', async () => {
