@@ -109,7 +109,8 @@ export class VolumeStatuses {
 }
 
 const NONE = { blocks: 0, bytes: 0 };
-const UNTOUCHED: ContentProgress = {
+/** Of a volume that was not mounted since the start. */
+export const UNTOUCHED: ContentProgress = {
   bytesTotal: null,
   bytesCached: 0,
   blocksFetched: 0,

@@ -1,21 +1,7 @@
 /** Which error a volume shows, where several know of one. */
 import { expect, test } from 'vitest';
 import type { VolumeRegistry } from '../../src/volumes/volume-registry.ts';
-import { type StatusSources, VolumeStatuses } from '../../src/volumes/volume-status.ts';
-
-const NONE = { blocks: 0, bytes: 0 };
-const PROGRESS = {
-  bytesTotal: null,
-  bytesCached: 0,
-  blocksFetched: 0,
-  fetched: { demand: NONE, readahead: NONE, metadata: NONE, profile: NONE, background: NONE },
-  source: null,
-  profile: null,
-  prefetching: false,
-  complete: false,
-  bytesToCome: null,
-  stopped: null,
-};
+import { type StatusSources, UNTOUCHED, VolumeStatuses } from '../../src/volumes/volume-status.ts';
 
 /** Of a mount, a reader and the background, each so many seconds ago; undefined where there was none. */
 function lastErrorOf(mountAgo?: number, readAgo?: number, prefetchAgo?: number) {
@@ -37,7 +23,7 @@ function lastErrorOf(mountAgo?: number, readAgo?: number, prefetchAgo?: number) 
       failing: false,
       waits: { size: 0, oldest: undefined },
     }),
-    progress: () => ({ ...PROGRESS, prefetchError: text('prefetch', prefetchAgo), prefetchErrorMs: at(prefetchAgo) }),
+    progress: () => ({ ...UNTOUCHED, prefetchError: text('prefetch', prefetchAgo), prefetchErrorMs: at(prefetchAgo) }),
     count: () => undefined,
     hasProfile: () => false,
   };
