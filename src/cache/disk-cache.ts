@@ -47,6 +47,7 @@ export interface DiskCacheStatistics {
 const EVICTED_A_TURN = 256;
 /** Blocks come in bursts; one commit serves a burst, and of what a start fetches at 100 Mbit/s a megabyte. */
 const FLUSH_DELAY_MS = 100;
+
 export class DiskCache implements BlockStore, BlockSink {
   readonly name = 'disk cache';
   /** Told of each block that went: for another, on demand or by damage; and of each that was offered and is not kept after all. */
@@ -60,6 +61,8 @@ export class DiskCache implements BlockStore, BlockSink {
   readonly #room: CacheRoom;
   readonly #disk: GuardedDisk;
   #timer: NodeJS.Timeout | undefined;
+  #timerDueMs = 0;
+  #writing = false;
   #closed = false;
   /** Pinned blocks leave no room. */
   #full = false;
@@ -127,7 +130,8 @@ export class DiskCache implements BlockStore, BlockSink {
     const options = { used: priority === 'demand', few: this.#disk.health.isFailing };
     const isTaken = !this.#full && spaceOf(bytes.length) <= this.#room.bytes && this.#queue.add(key, bytes, options);
     if (!isTaken) this.#notKept([[key, bytes.length]]);
-    else this.#schedule(this.#disk.health.isFailing ? RETRY_DELAY_MS : FLUSH_DELAY_MS);
+    // What comes while others are written follows those.
+    else if (!this.#writing) this.#schedule(this.#writeDelayMs);
   }
 
   /** Keeps blocks from eviction, whether they are here already or will be. */
@@ -235,12 +239,23 @@ export class DiskCache implements BlockStore, BlockSink {
     });
   }
 
+  get #writeDelayMs(): number {
+    if (this.#disk.health.isFailing) return RETRY_DELAY_MS;
+    return this.#queue.bytes < this.#pace.bytesPerTurn ? FLUSH_DELAY_MS : 0;
+  }
+
+  /** Has what waits written in `delayMs`, or earlier where that was said before. */
   #schedule(delayMs: number): void {
-    if (this.#closed) return;
-    this.#timer ??= setTimeout(() => {
+    const dueMs = performance.now() + delayMs;
+    if (this.#closed || (this.#timer && this.#timerDueMs <= dueMs)) return;
+    clearTimeout(this.#timer);
+    this.#timerDueMs = dueMs;
+    this.#timer = setTimeout(() => {
       this.#timer = undefined;
+      this.#writing = true;
       void this.#write().then(() => {
-        if (this.#queue.size > 0) this.#schedule(this.#disk.health.isFailing ? RETRY_DELAY_MS : 0);
+        this.#writing = false;
+        if (this.#queue.size > 0) this.#schedule(this.#writeDelayMs);
       });
     }, delayMs).unref();
   }

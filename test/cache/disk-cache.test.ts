@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Block, blockKey } from '../../src/blocks/block.ts';
 import { DiskCache } from '../../src/cache/disk-cache.ts';
 import { Scratch } from '../cli/support/scratch.ts';
@@ -128,6 +128,23 @@ test('a block is readable from the moment it is admitted, in ranges too, and aft
   await reopen(64 * MIB);
   await check();
   expect(logger.said('error')).toEqual([]);
+});
+
+test('blocks that come while others are written are written next, without another wait for a burst', async () => {
+  await open(256 * MIB);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    admit(blocks(8, MIB));
+    vi.advanceTimersByTime(100);
+    admit(blocks(16, MIB, 8));
+    // No time passes: what is left in the end is less than one turn writes.
+    await settled(() => {
+      vi.advanceTimersByTime(0);
+      return cache.waitingBytes < 4 * MIB;
+    });
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 describe('the bound', () => {
