@@ -38,12 +38,15 @@ interface Found {
 export class BlockService implements BlockReader {
   readonly #memory: Memory;
   readonly #stores: readonly BlockStore[];
+  /** Memory, then the stores. */
+  readonly #places: readonly BlockStore[];
   readonly #sinks: readonly BlockSink[];
   readonly #queue: WantQueue;
 
   constructor({ memory, stores, sinks, ...queueOptions }: BlockServiceOptions) {
     this.#memory = memory;
     this.#stores = stores;
+    this.#places = [memory, ...stores];
     this.#sinks = sinks;
     this.#queue = new WantQueue({
       ...queueOptions,
@@ -166,9 +169,8 @@ export class BlockService implements BlockReader {
     checkCid(cid);
     const identity = identityBytes(cid);
     if (identity) return { bytes: identity, origin: 'identity' };
-    const places = [this.#memory, ...this.#stores];
     const from = (index: number): MaybePromise<Found | undefined> => {
-      const store = places[index];
+      const store = this.#places[index];
       if (store === undefined) return undefined;
       return chain(read(store), (bytes) => (bytes ? { bytes, origin: store.name } : from(index + 1)));
     };

@@ -2,34 +2,51 @@
  * Which source a want is sent to next.
  */
 import type { SourceLane } from './source-lane.ts';
-import type { Want } from './want.ts';
+import type { Answer, Want } from './want.ts';
 
-/** Outweighs every demotion: a source that failed this very want is asked again when all others had their turn. */
-const FAILED_IT_BEFORE = 8;
+/**
+ * For a source that failed this very want: less than for one that is down, at whose door a want may stand for a minute, since
+ * one request at a time is made there. The others are asked at once.
+ */
+const FAILED_IT = 1.5;
+/** Outweighs every demotion: a source that was silent of it, or failed it so often, is asked again when all others had their turn. */
+const DOES_NOT_GIVE_IT = 8;
+const OFTEN = 3;
+/** The demotion of a liar. */
+const LIAR = 4;
 
 /**
  * The cheapest source that may still have the block and is not being asked: those that do well first, then the rest, so
  * that a reader gets what a failing or lying source has when nothing else is left. `undefined` where every source is
- * being asked or has said its last word; an optional one that is down and was never seen has nothing to say. A want that is under way already (a hedge) goes only where all is well.
+ * being asked or has said its last word; an optional one that is down and was never seen has nothing to say. A want that is
+ * under way already (a hedge) goes to no liar, and to none that does not give it; of one that is down it is the probe.
  *
  * `lanes` are in order of cost.
  */
 export function chooseLane(want: Want, lanes: readonly SourceLane[]): SourceLane | undefined {
   const hedge = want.attempts.size > 0;
-  const isOver = (lane: SourceLane) => want.answers.get(lane)?.final || (lane.neverSeen && lane.health.failing);
   // Else each block that nobody has would wait for the next probe of what is not there.
-  if (lanes.every(isOver)) return undefined;
+  if (lanes.every((lane) => want.answers.get(lane)?.final || isAbsent(lane))) return undefined;
   let best: SourceLane | undefined;
   let bestCost = Number.POSITIVE_INFINITY;
   for (const lane of lanes) {
     const answer = want.answers.get(lane);
     if (answer?.final || want.attempts.has(lane)) continue;
-    if (hedge && (answer || !lane.isWell)) continue;
-    const cost = lane.demotion + (answer ? FAILED_IT_BEFORE : 0);
+    const cost = lane.demotion + costOf(answer);
+    if (hedge && (cost >= LIAR || isAbsent(lane))) continue;
     if (cost < bestCost) {
       best = lane;
       bestCost = cost;
     }
   }
   return best;
+}
+
+function costOf(answer: Answer | undefined): number {
+  if (!answer) return 0;
+  return answer.silent || answer.times >= OFTEN ? DOES_NOT_GIVE_IT : FAILED_IT;
+}
+
+function isAbsent({ neverSeen, health }: SourceLane): boolean {
+  return neverSeen && health.failing;
 }

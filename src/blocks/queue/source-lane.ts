@@ -143,7 +143,7 @@ export class SourceLane {
     return failing && this.#probes > 0 ? demotion | 2 : demotion;
   }
 
-  /** Neither failing nor lying: worth a second request for a block that is under way elsewhere, or a range. */
+  /** Neither failing nor lying: worth a range. */
   get isWell(): boolean {
     return !this.health.failing && this.demotion <= 1;
   }
@@ -151,6 +151,11 @@ export class SourceLane {
   /** An optional source that never answered: what it fails to answer it is not waited for. */
   get neverSeen(): boolean {
     return this.source.optional === true && !this.health.hasAnswered;
+  }
+
+  /** Of one that is down, in how many ms it is to be probed; undefined while that is under way, and where it is not down. */
+  get nextProbeMs(): number | undefined {
+    return this.health.failing && this.#probes === 0 ? this.health.probeInMs : undefined;
   }
 
   /** What a request is expected to bring. */
@@ -176,6 +181,11 @@ export class SourceLane {
   /** Lets a job that waits nowhere wait here, behind those of its rank. */
   enqueue(job: LaneJob): void {
     this.lists[job.rank]?.push(job);
+  }
+
+  /** True of a job that waits here. */
+  holds(job: LaneJob): boolean {
+    return this.lists.some((each) => each.holds(job));
   }
 
   /** Moves a job that waits here to the list of its present rank; false where it waits elsewhere or is there already. */

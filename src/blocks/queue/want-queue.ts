@@ -64,6 +64,8 @@ export class WantQueue {
   readonly #wants = new Map<BlockKey, Want>();
   readonly #ranges: RangeFetch;
   readonly #wakers = new Map<SourceLane, () => void>();
+  /** Sources that were down when they were last looked at. */
+  readonly #down = new Set<SourceLane>();
   readonly #stats = new WantStats();
   readonly #bucket: TokenBucket | undefined;
   readonly #clock: Clock;
@@ -252,44 +254,57 @@ export class WantQueue {
     this.#pump(lane);
   }
 
-  /** Starts what may start at `lane`, the most urgent first. */
+  /** Starts what may start at `lane`, the most urgent first, and looks again when time alone lets the next one start. */
   #pump(lane: SourceLane): void {
     if (this.#closed) return;
-    for (let job = this.#next(lane); job; job = this.#next(lane)) {
-      job.leave();
-      if (!(job instanceof Want)) this.#ranges.begin(job, lane);
+    this.#noteHealth(lane);
+    let next = this.#next(lane);
+    for (; typeof next === 'object'; next = this.#next(lane)) {
+      next.leave();
+      if (!(next instanceof Want)) this.#ranges.begin(next, lane);
       // The source may have begun to fail, or a better one to work, while it waited.
-      else if (chooseLane(job, this.#lanes) === lane) this.#send(job, lane);
-      else this.#advance(job);
+      else if (chooseLane(next, this.#lanes) === lane) this.#send(next, lane);
+      else this.#advance(next);
     }
-    this.#wakeLater(lane);
+    this.#wakers.get(lane)?.();
+    this.#wakers.delete(lane);
+    if (next !== undefined)
+      this.#wakers.set(
+        lane,
+        this.#clock.schedule(next, () => this.#pump(lane)),
+      );
   }
 
-  #next(lane: SourceLane): LaneJob | undefined {
+  /**
+   * The job that may start now; else in how many ms time alone may let one start: a probe's back-off, the prefetch rate.
+   * Undefined where another's end does. What was not to start yet is not asked again whether it may: it may by then, and nobody
+   * would come back for it.
+   */
+  #next(lane: SourceLane): LaneJob | number | undefined {
     for (let rank = 0; rank < PRIORITIES.length; rank++) {
       const job = lane.lists[rank]?.first;
       if (!job) continue;
-      if (!lane.admits(rank, job.expectedBytes)) return undefined;
-      if (rank >= FIRST_PREFETCH_RANK && (this.#bucket?.readyInMs() ?? 0) > 0) return undefined;
-      return job;
+      if (!lane.admits(rank, job.expectedBytes)) return lane.nextProbeMs;
+      const rateMs = rank >= FIRST_PREFETCH_RANK ? (this.#bucket?.readyInMs() ?? 0) : 0;
+      return rateMs > 0 ? rateMs : job;
     }
     return undefined;
   }
 
-  /** Looks again when time alone lets the next job start: a probe's back-off, the prefetch rate. */
-  #wakeLater(lane: SourceLane): void {
-    this.#wakers.get(lane)?.();
-    this.#wakers.delete(lane);
-    if (lane.waiting === 0) return;
-    const probeMs = lane.health.failing ? lane.health.probeInMs : 0;
-    const rateMs = this.#bucket?.readyInMs() ?? 0;
-    // The earlier one; 0 is none of time's: another's end starts it.
-    const delayMs = Math.min(probeMs || rateMs, rateMs || probeMs);
-    if (delayMs === 0) return;
-    this.#wakers.set(
-      lane,
-      this.#clock.schedule(delayMs, () => this.#pump(lane)),
-    );
+  /** What waits at sources that are down may be had from one that is up again. */
+  #noteHealth(lane: SourceLane): void {
+    if (lane.health.failing) this.#down.add(lane);
+    else if (this.#down.delete(lane)) {
+      for (const other of this.#down) for (const list of other.lists) for (const job of [...list]) this.#rethink(job);
+    }
+  }
+
+  #rethink(job: LaneJob): void {
+    if (!(job instanceof Want)) return;
+    const lane = chooseLane(job, this.#lanes);
+    if (lane === undefined || lane.holds(job)) return;
+    job.leave();
+    this.#advance(job);
   }
 
   #send(want: Want, lane: SourceLane): void {
@@ -324,6 +339,8 @@ export class WantQueue {
       this.#deliver(want.cid, outcome.bytes, want.rank, lane.source.name);
     } else {
       want.heard(lane, outcome);
+      // It may stand in line elsewhere for a second request, and this may change where it is best asked for.
+      want.leave();
       if (outcome.kind === 'failed' || outcome.kind === 'silent') {
         want.failures++;
         want.retryAtMs = this.#clock.nowMs() + backoffMs(RETRY, want.failures, this.#random);
@@ -335,9 +352,11 @@ export class WantQueue {
 
   /** A verified block, asked for or come along in a range: to the sink, then to whoever waits for it. */
   #deliver(cid: CID, bytes: Uint8Array, rank: number, origin: string): void {
-    this.#stats.fetched(rank, bytes.length);
-    this.#onVerified(cid, bytes, PRIORITIES[rank] ?? 'demand');
     const want = this.#wants.get(blockKey(cid));
+    // A range brings what somebody may wait for with more urgency than for the range.
+    const urgency = Math.min(rank, want?.rank ?? rank);
+    this.#stats.fetched(urgency, bytes.length);
+    this.#onVerified(cid, bytes, PRIORITIES[urgency] ?? 'demand');
     if (want) this.#answer(want, { bytes, origin });
   }
 

@@ -23,10 +23,11 @@ export interface Waiter {
   release(): void;
 }
 
-/** What a source said of the block last. `final`: it will not be asked for it again. */
+/** What a source said of the block last. `final`: it will not be asked for it again; `silent`: nothing in time. */
 export interface Answer {
   readonly error: CodedError;
   readonly final: boolean;
+  readonly silent: boolean;
   readonly times: number;
 }
 
@@ -82,7 +83,8 @@ export class Want extends Job implements LaneJob {
   heard(lane: SourceLane, outcome: Exclude<Outcome, { kind: 'block' }>): void {
     const times = (this.answers.get(lane)?.times ?? 0) + 1;
     const final = outcome.kind === 'absent' || outcome.kind === 'lied' || (outcome.kind === 'failed' && lane.neverSeen);
-    this.answers = new Map(this.answers).set(lane, { error: outcome.error, final, times });
+    const silent = outcome.kind === 'silent';
+    this.answers = new Map(this.answers).set(lane, { error: outcome.error, final, silent, times });
   }
 
   /** A request ended, whatever came of it. */

@@ -413,6 +413,45 @@ describe('sources that do badly', () => {
     expect(a.calls.length - before).toBeLessThanOrEqual(10);
   });
 
+  it('brings what a source failed as soon as it works again, though another is down all the while', async () => {
+    let isUp = true;
+    const a = source('a', (_call, cid) =>
+      !isUp ? 'error' : BLOCKS.slice(0, 3).some((b) => b.cid === cid) ? 'absent' : 'block',
+    );
+    build([a, source('b', () => 'error')]);
+    // Three that the first does not have tell that the second is down.
+    for (let index = 0; index < 3; index++) ask(cidAt(index), 'demand', { timeoutMs: 100 });
+    await clock.advance(100);
+    isUp = false;
+    const seen = Array.from({ length: 60 }, (_, index) => ask(cidAt(10 + index), index % 2 ? 'demand' : 'background'));
+    await clock.advance(1000);
+    isUp = true;
+    await clock.advance(6000);
+    expect(new Set(seen.map(({ result }) => result))).toEqual(new Set(['a']));
+  });
+
+  it.each([
+    { what: 'a probe', failures: 3, rate: undefined, priority: 'demand' },
+    { what: 'the rate', failures: 0, rate: 100, priority: 'background' },
+  ] as const)('comes back for what $what held back, also where its time comes between two looks', async (each) => {
+    for (let step = 1; step <= 50; step++) {
+      const a = source('a', (call) => (call <= each.failures ? 'error' : 'block'));
+      // Timers are early by up to a millisecond, as Node's are, and time goes on while it is looked at.
+      let looks = 0;
+      const going = {
+        nowMs: () => clock.nowMs() + (looks++ * step) / 50,
+        schedule: (delayMs: number, run: () => void) => clock.schedule(Math.max(0, delayMs - 0.9), run),
+      };
+      build([a], { clock: going, prefetchBytesPerSecond: each.rate });
+      for (let index = 0; index < each.failures; index++) ask(cidAt(index), 'demand', { timeoutMs: 5 });
+      await clock.advance(10);
+      const seen = Array.from({ length: each.rate ? 30 : 1 }, (_, index) => ask(cidAt(10 + index), each.priority));
+      await clock.advance(10_000);
+      expect(new Set(seen.map(({ result }) => result))).toEqual(new Set(['a']));
+      await queue.close();
+    }
+  });
+
   it('stops asking a source once in a while when it flaps, and gets everything', async () => {
     const a = source('a', (call) => (Math.floor(call / 7) % 2 ? 'error' : 'block'));
     build([a]);
@@ -523,6 +562,36 @@ describe('hedging', () => {
     expect([background.result, reader.result, a.calls.length, b.calls.length]).toEqual(['b', 'b', 1, 1]);
   });
 
+  it.each([
+    { what: 'fails once', isDown: false },
+    { what: 'is down', isDown: true },
+  ])('goes to one that $what, long before the slow one is given up', async ({ isDown }) => {
+    let fails = isDown ? Number.POSITIVE_INFINITY : 1;
+    const a = source('a', (_call, cid) => (BLOCKS.slice(100).some((b) => b.cid === cid) ? 'absent' : 'silent'));
+    const b = source('b', () => (fails-- > 0 ? 'error' : 'block'));
+    build([a, b]);
+    // Whether it is down is known before.
+    if (isDown) for (let index = 100; index < 103; index++) ask(cidAt(index), 'demand', { timeoutMs: 100 });
+    await clock.advance(1000);
+    const seen = ask(cidAt(0));
+    await clock.advance(2000);
+    expect(seen.result).toBeUndefined();
+    fails = Math.min(fails, 1);
+    await clock.advance(5000);
+    expect([seen.result, a.inFlight]).toEqual(['b', 0]);
+  });
+
+  it('asks no source on and on that does not give it, while another is slow', async () => {
+    const b = source('b', (_call, cid) => (cid === cidAt(0) ? 'error' : 'block'));
+    build([source('a', () => 'silent'), b]);
+    ask(cidAt(0), 'demand', { timeoutMs: 19_000 });
+    for (let index = 1; index < 100; index++) {
+      ask(cidAt(index));
+      await clock.advance(190);
+    }
+    expect(b.calls.filter(({ cid }) => cid === cidAt(0))).toHaveLength(3);
+  });
+
   it('asks a source that is silent again and again after the others', async () => {
     const [a, b] = [source('a', () => 'silent'), source('b')];
     build([a, b]);
@@ -563,6 +632,18 @@ describe('ranges', () => {
     await clock.advance(10);
     expect([seen.count, waiting.result, a.inFlight]).toEqual([5, 'a', 0]);
     expect(sunk).toEqual(RANGE.map(({ cid }) => cid));
+  });
+
+  it('brings a block as urgently as the most urgent one waits who wants it', async () => {
+    const a = ranged();
+    const sunk: string[] = [];
+    build([a], { onVerified: (_cid, _bytes, priority) => sunk.push(priority) });
+    a.script = () => 'silent';
+    ask(cidAt(3), 'demand');
+    askRange(0, 99);
+    await clock.advance(10);
+    expect(sunk).toEqual(['readahead', 'readahead', 'readahead', 'demand', 'readahead']);
+    expect([queue.stats.demand.blocks, queue.stats.readahead.blocks]).toEqual([1, 4]);
   });
 
   it('is one request for callers of the same range, cancelled with the last', async () => {
