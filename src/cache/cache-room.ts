@@ -45,7 +45,6 @@ export class CacheRoom {
       for (const { key, size } of victims) {
         disk.delete(key);
         usage.delete(key);
-        this.evictions++;
         this.#evicted.push({ key, size });
         excess -= spaceOf(size);
         if (excess <= 0) break;
@@ -60,6 +59,7 @@ export class CacheRoom {
   committed(): void {
     const evicted = this.#evicted;
     this.#evicted = [];
+    this.evictions += evicted.length;
     for (const { key, size } of evicted) this.#onEvicted(key, size);
   }
 }

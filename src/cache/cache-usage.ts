@@ -12,6 +12,7 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { BlockKey } from '../blocks/block.ts';
+import { SPACE_OF_SIZE, spaceOf } from '../blocks/disk/disk-total.ts';
 
 const PROBATION = 0;
 const PROTECTED = 1;
@@ -52,10 +53,11 @@ export class CacheUsage {
   readonly #setClass: StatementSync;
   readonly #find: StatementSync;
   readonly #oldest: StatementSync;
-  readonly #probation: StatementSync;
+  readonly #totals: StatementSync;
   /** Orders uses of the same millisecond, and goes on where the clock was set back. */
   #order: number;
   #probationBytes = 0;
+  #pinnedBytes = 0;
 
   /** `now` gives the time in ms. */
   constructor(database: DatabaseSync, now: () => number) {
@@ -66,7 +68,10 @@ export class CacheUsage {
       ) WITHOUT ROWID;
       CREATE INDEX IF NOT EXISTS usage_order ON usage (class, used, size);
     `);
-    this.#probation = database.prepare(`SELECT total(size) AS bytes FROM usage WHERE class = ${PROBATION}`);
+    this.#totals = database.prepare(`
+      SELECT total(size) FILTER (WHERE class = ${PROBATION}) AS probation,
+        total(${SPACE_OF_SIZE}) FILTER (WHERE class = ${PINNED} AND size > 0) AS pinned FROM usage
+    `);
     this.reload();
     const { latest } = database.prepare('SELECT coalesce(max(used), 0) AS latest FROM usage').get() as {
       latest: number;
@@ -128,7 +133,7 @@ export class CacheUsage {
   pin(keys: Iterable<BlockKey>): void {
     for (const key of keys) {
       const row = this.#row(key);
-      this.#move(row, undefined);
+      this.#move(row, row && { class: PINNED, size: row.size });
       if (row) this.#setClass.run(PINNED, bytesOf(key));
       else this.#insert.run(bytesOf(key), PINNED, this.#next(this.#now()), 0, 0);
     }
@@ -138,7 +143,7 @@ export class CacheUsage {
     for (const key of keys) {
       const row = this.#row(key);
       if (row?.class !== PINNED) continue;
-      this.#move(undefined, { class: PROBATION, size: row.size });
+      this.#move(row, { class: PROBATION, size: row.size });
       // One of no size was pinned ahead of its coming.
       if (row.size === 0) this.#remove.run(bytesOf(key));
       else this.#setClass.run(PROBATION, bytesOf(key));
@@ -149,10 +154,16 @@ export class CacheUsage {
     return this.#row(key)?.class === PINNED;
   }
 
+  /** The room that pinned blocks take, as the cache's bound counts it. */
+  get pinnedBytes(): number {
+    return this.#pinnedBytes;
+  }
+
   /** After a rollback: the table says what is so. */
   reload(): void {
-    const { bytes } = this.#probation.get() as { bytes: number };
-    this.#probationBytes = bytes;
+    const { probation, pinned } = this.#totals.get() as { probation: number; pinned: number };
+    this.#probationBytes = probation;
+    this.#pinnedBytes = pinned;
   }
 
   /** Some of the blocks that go first, the least useful ahead; none where all are pinned. */
@@ -169,6 +180,9 @@ export class CacheUsage {
   #move(from: Pick<Usage, 'class' | 'size'> | undefined, to: Pick<Usage, 'class' | 'size'> | undefined): void {
     if (from?.class === PROBATION) this.#probationBytes -= from.size;
     if (to?.class === PROBATION) this.#probationBytes += to.size;
+    // One of no size is pinned ahead of its coming.
+    if (from?.class === PINNED && from.size > 0) this.#pinnedBytes -= spaceOf(from.size);
+    if (to?.class === PINNED && to.size > 0) this.#pinnedBytes += spaceOf(to.size);
   }
 
   #row(key: BlockKey): Usage | undefined {

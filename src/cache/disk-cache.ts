@@ -180,6 +180,11 @@ export class DiskCache implements BlockStore, BlockSink {
     return this.#queue.bytes;
   }
 
+  /** The room that pinned blocks take, as the bound counts it. */
+  get pinnedBytes(): number {
+    return this.#disk.current?.usage.pinnedBytes ?? 0;
+  }
+
   statistics(): DiskCacheStatistics {
     const { blocks, bytes } = this.#disk.current?.disk.totals ?? { blocks: 0, bytes: 0 };
     return {

@@ -34,6 +34,8 @@ interface PrefetchCache extends FillCache, PinnableCache {
   has(key: BlockKey): boolean;
   evict(keys: readonly BlockKey[]): Promise<number>;
   statistics(): { readonly limitBytes: number; readonly evictions: number };
+  /** The room that pinned blocks take. */
+  readonly pinnedBytes: number;
 }
 
 export interface PrefetcherParts {
@@ -109,7 +111,7 @@ export class Prefetcher {
     this.#clock = parts.clock ?? systemClock;
     this.#fillParts = { blocks: parts.unixfs.blocks, cache: parts.cache, clock: this.#clock };
     this.#room = new FillRoom(
-      () => parts.cache.statistics().limitBytes,
+      () => ({ limitBytes: parts.cache.statistics().limitBytes, pinnedBytes: parts.cache.pinnedBytes }),
       () => this.#jobs.values(),
     );
     this.#counts = new QuietCounts(
@@ -375,7 +377,7 @@ export class Prefetcher {
         tally,
         prefetch: options.pin ? 'all' : options.prefetch,
         evictions: () => cache.statistics().evictions,
-        hasRoom: (bytes, whole) => bytes <= this.#room.bytesFor(job, whole),
+        hasRoom: (bytes, whole) => this.#room.hasRoom(job, bytes, whole),
         noRoomText: (bytesTotal) => this.#room.noRoomText(bytesTotal),
         holdMs: () => Math.max(job.watch?.holdMs ?? 0, this.#parts.holdMs?.() ?? 0),
         logger: logger.child({ volume: this.#nameOf(name) }),

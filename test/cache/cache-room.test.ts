@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { CacheDisk } from '../../src/cache/cache-disk.ts';
 import { CacheRoom } from '../../src/cache/cache-room.ts';
 
-test('each block is told of after the commit, and not where there was none', () => {
+test('each block is told of, and counted, after the commit, and not where there was none', () => {
   const told: string[] = [];
   const room = new CacheRoom(1000, (key, sizeBytes) => told.push(`${key} ${sizeBytes}`));
   const there = new Map([
@@ -31,4 +31,5 @@ test('each block is told of after the commit, and not where there was none', () 
   expect(told).toEqual(['c 800']);
   room.committed();
   expect(told).toHaveLength(1);
+  expect(room.evictions).toBe(1);
 });

@@ -322,6 +322,27 @@ describe('eviction', () => {
     expect(await countHere(blocks(20, 256 * 1024, 90_000))).toBe(20);
   });
 
+  test('how much is pinned is known, of blocks that are here and of such as come later, and after a restart', async () => {
+    await open(64 * MIB);
+    const [small, large, later] = [block(1, 1000), block(2, 100_000), block(3, 50_000)];
+    admit([small, large]);
+    await reopen(64 * MIB);
+    expect(cache.pinnedBytes).toBe(0);
+    const all = [small, large, later].map(({ cid }) => blockKey(cid));
+    cache.pin(all);
+    // What has not come takes nothing.
+    await settled(() => cache.pinnedBytes === 512 + 1000 + 512 + 25 * 4096);
+    admit([later]);
+    await reopen(64 * MIB);
+    const pinned = 512 + 1000 + 512 + 25 * 4096 + 512 + 13 * 4096;
+    expect(cache.pinnedBytes).toBe(pinned);
+    cache.pin(all);
+    await cache.unpin(all.slice(0, 1));
+    expect(cache.pinnedBytes).toBe(pinned - 1512);
+    await cache.unpin(all);
+    expect(cache.pinnedBytes).toBe(0);
+  });
+
   test('eviction of a large volume gives others their turn', async () => {
     await open(64 * MIB);
     const many = blocks(2000, 100, 0);

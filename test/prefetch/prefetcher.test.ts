@@ -39,6 +39,7 @@ describe('the prefetcher', () => {
   let evictions: number;
   let unanswered: number;
   let waitingBytes: number;
+  let pinnedBytes: number;
   let pinned: Set<BlockKey>;
   let unpinned: BlockKey[];
   /** Called after some were. */
@@ -56,6 +57,7 @@ describe('the prefetcher', () => {
     evictions = 0;
     unanswered = 0;
     waitingBytes = 0;
+    pinnedBytes = 0;
     const dag = new DagBuilder(blocks);
     leaves = Array.from({ length: FILES }, (_, index) => dag.raw(Buffer.alloc(PART_BYTES, `file ${index} `)));
     const entries = entriesOf(leaves);
@@ -84,6 +86,9 @@ describe('the prefetcher', () => {
         return waitingBytes;
       },
       statistics: () => ({ limitBytes, evictions }),
+      get pinnedBytes() {
+        return pinnedBytes;
+      },
     };
     const profiles = new ProfileStore(directory, logger());
     const unpinList = new UnpinList(join(directory, 'unpinning'), logger());
@@ -301,6 +306,47 @@ describe('the prefetcher', () => {
     await until(() => prefetcher.progress('v')?.complete === true);
     expect(prefetcher.progress('v')).toMatchObject({ bytesToCome: 0, stopped: null });
     expect(fetchedTwice()).toBe(0);
+  });
+
+  it('leaves what is pinned its place, whether its volume is mounted or was ever heard of', async () => {
+    limitBytes = 400_000;
+    const mountedAuto = async (prefetcher: Prefetcher) => {
+      mounted(prefetcher);
+      await until(() => prefetcher.progress('v')?.prefetching === true);
+      await until(() => prefetcher.progress('v')?.prefetching === false);
+      return prefetcher.progress('v');
+    };
+    pinnedBytes = 250_000;
+    const { bytesCached, complete } = (await mountedAuto(start())) ?? {};
+    expect(complete).toBe(false);
+    expect(bytesCached).toBeLessThanOrEqual(110_000);
+    expect(bytesCached).toBeGreaterThan(80_000);
+
+    blocks.makeAllRemote();
+    pinnedBytes = 0;
+    expect(await mountedAuto(start())).toMatchObject({ complete: true });
+    // What is wanted whole may have all but that.
+    blocks.makeAllRemote();
+    pinnedBytes = 250_000;
+    const whole = start().fetchAll('v', root, AUTO, new AbortController().signal);
+    expect(await whole.catch((error: unknown) => codeOf(error))).toBe('STORE_FULL');
+  });
+
+  it('counts blocks once that two volumes of one root have', async () => {
+    limitBytes = 800_000;
+    const prefetcher = start();
+    for (const name of ['one', 'two']) {
+      prefetcher.mounted(name, new MountedVolume(volumeSpec(root), OWNER, 1), AUTO);
+      await until(() => prefetcher.progress(name)?.complete === true);
+    }
+    const other = new DagBuilder(blocks);
+    const files = Array.from({ length: FILES }, (_, index) => other.raw(Buffer.alloc(PART_BYTES, `other ${index} `)));
+    const content = other.directory(entriesOf(files));
+    blocks.makeRemote(content, ...files);
+    mounted(prefetcher, AUTO, content);
+    await until(() => prefetcher.progress('v')?.prefetching === true);
+    await until(() => prefetcher.progress('v')?.prefetching === false);
+    expect(prefetcher.progress('v')).toMatchObject({ complete: true, stopped: null });
   });
 
   it('counts what is to come by the room that there is', async () => {

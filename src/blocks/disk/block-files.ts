@@ -35,7 +35,7 @@ const FANOUT = 256;
  */
 const IN_A_ROW = 1024;
 /** What a file takes of the disk is counted in these. */
-const FILE_UNIT_BYTES = 4096;
+export const FILE_UNIT_BYTES = 4096;
 /** A seek of a spinning disk takes 10 ms; what takes longer holds up the readers of other volumes. */
 const SLOW_READ_MS = 15;
 /** A disk that has not been read for this long is asked in another thread first: it may have gone meanwhile. */

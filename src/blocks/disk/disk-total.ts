@@ -3,7 +3,7 @@
  * start would take seconds in which nobody is served. It is written with each commit, and so is never behind.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { BlockFiles } from './block-files.ts';
+import { BlockFiles, FILE_UNIT_BYTES } from './block-files.ts';
 import { INLINE_BYTES } from './block-rows.ts';
 
 /** What a row takes beside its bytes: key and checksums, twice indexed, and what pages leave unused. */
@@ -100,3 +100,6 @@ export class DiskTotal {
 export function spaceOf(sizeBytes: number): number {
   return ROW_BYTES + (sizeBytes <= INLINE_BYTES ? sizeBytes : BlockFiles.bytesOnDisk(sizeBytes));
 }
+
+/** The same in SQL, of a column `size`. */
+export const SPACE_OF_SIZE = `(${ROW_BYTES} + iif(size <= ${INLINE_BYTES}, size, (size + ${FILE_UNIT_BYTES - 1}) / ${FILE_UNIT_BYTES} * ${FILE_UNIT_BYTES}))`;
