@@ -32,11 +32,13 @@ export class AheadAllowance {
   /** Brings a block that claims `sizeBytes`, charged and settled. Never rejects: whoever reads the block will be told. */
   async bring(blocks: BlockReader, cid: CID, sizeBytes: number, want: WantOptions): Promise<void> {
     this.take(sizeBytes);
+    let cameBytes = 0;
     try {
-      const { length } = await blocks.get(cid, { ...want, expectedBytes: sizeBytes });
-      this.settle(sizeBytes, length);
+      cameBytes = (await blocks.get(cid, { ...want, expectedBytes: sizeBytes })).length;
     } catch {
       // See above.
+    } finally {
+      this.settle(sizeBytes, cameBytes);
     }
   }
 
