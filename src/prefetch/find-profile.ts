@@ -6,6 +6,7 @@ import { code as DAG_PB } from '@ipld/dag-pb';
 import { CID } from 'multiformats/cid';
 import { CodedError, hasCode, messageChain } from '../base/errors.ts';
 import type { WantOptions } from '../blocks/block-reader.ts';
+import { parseCidText } from '../blocks/parse-cid.ts';
 import { CODEC_RAW, type ContentKey, cidOf, codecOf, contentKey } from '../unixfs/content-key.ts';
 import { readExtents } from '../unixfs/read-extents.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
@@ -100,7 +101,7 @@ async function readProfile(unixfs: UnixfsReader, key: ContentKey, want: WantOpti
 
 function cidNamed(name: string): CID {
   try {
-    return CID.parse(name);
+    return parseCidText(name);
   } catch {
     throw new CodedError(
       'INPUT_INVALID',

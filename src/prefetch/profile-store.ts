@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { diskTakes } from '../base/disk-answers.ts';
 import { CodedError, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { parseCidText } from '../blocks/parse-cid.ts';
 import { type BootProfile, decodeProfile, encodeProfile, MAX_PROFILE_BYTES, mergeProfiles } from './boot-profile.ts';
 
 /** What volume options take for a name too; all of it fits a file's. */
@@ -82,6 +83,8 @@ export class ProfileStore {
     await diskTakes(this.#directory);
     if (name !== undefined) {
       if (!NAME.test(name)) throw new CodedError('OPTION_INVALID', `"${name}" cannot be the name of a profile`);
+      // What runs on that root recorded would be written over, and the volume option means the profile in that block.
+      if (isCid(name)) throw new CodedError('OPTION_INVALID', `"${name}" cannot be the name of a profile: it is a CID`);
       this.#write(name, profile);
     }
     const before = this.get(profile.root);
@@ -139,5 +142,14 @@ export class ProfileStore {
       // Whatever keeps it from being renamed keeps it from being read, too.
     }
     this.#logger.warn({ file: aside, error: messageChain(error) }, 'a boot profile was damaged and is set aside');
+  }
+}
+
+function isCid(text: string): boolean {
+  try {
+    parseCidText(text);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -3,7 +3,8 @@ import { mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileS
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import type { CID } from 'multiformats/cid';
+import { base36 } from 'multiformats/bases/base36';
+import { CID } from 'multiformats/cid';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { codeOf } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/log.ts';
@@ -158,6 +159,16 @@ describe('profiles on disk', () => {
     for (let time = 0; time < 3; time++) await store.import(profile, 'mine');
     expect([store.get(ROOT), store.get('mine')]).toEqual([profile, profile]);
     expect([store.has('mine'), store.has('yours'), store.has('../mine')]).toEqual([true, false, false]);
+  });
+
+  it('are not kept under the name of another root, whose own would be lost', async () => {
+    const store = new ProfileStore(directory, silentLogger());
+    const other = { ...profileOf([KEYS[3] as ContentKey]), root: makeBlock('another root').cid.toString() };
+    store.merge(profileOf([KEYS[1] as ContentKey]));
+    for (const name of [ROOT, CID.parse(ROOT).toString(base36), '../x'])
+      await expect(store.import(other, name)).rejects.toThrow(/cannot be the name of a profile/);
+    expect(store.get(ROOT)).toEqual(profileOf([KEYS[1] as ContentKey]));
+    expect(store.list()).toHaveLength(1);
   });
 
   it('are set aside where they are damaged', () => {
