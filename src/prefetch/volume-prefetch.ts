@@ -63,6 +63,9 @@ export class VolumePrefetch {
   /** The latest pass ended for want of room. */
   #isFull = false;
   #evictionsSeen = 0;
+  #passesEnded = 0;
+  /** All was here, and who is to keep it could not be told. */
+  #isUntold = false;
   #profile: { readonly over: Promise<unknown>; readonly signal: AbortSignal } | undefined;
 
   constructor(parts: FillParts, options: VolumePrefetchOptions) {
@@ -232,13 +235,14 @@ export class VolumePrefetch {
   }
 
   /**
-   * Counts again whenever blocks were evicted. It fetches nothing: where readers of other volumes need the room more, a
-   * volume that took it back would go on for ever.
+   * Counts again whenever blocks were evicted, and tells again who could not be told that all is here. It fetches nothing: where
+   * readers of other volumes need the room more, a volume that took it back would go on for ever.
    */
   async #keepCounted(signal: AbortSignal, whole: boolean): Promise<void> {
     const { clock } = this.#parts;
     for (let tookMs = 0; ; ) {
       await pause(clock, Math.max(RECOUNT_MS, tookMs * RECOUNT_SHARE), signal);
+      if (this.#isUntold && this.#complete) await this.#tell(signal);
       if (this.#options.evictions() === this.#evictionsSeen) continue;
       const startedMs = clock.nowMs();
       await this.#pass(signal, false, whole);
@@ -248,12 +252,13 @@ export class VolumePrefetch {
 
   /** One pass over all of the volume. @throws ABORTED */
   async #pass(signal: AbortSignal, fetch: boolean, whole: boolean, orNothing = false): Promise<FillResult> {
-    const { root, onComplete, logger, tally, evictions, hasRoom } = this.#options;
+    const { root, tally, evictions, hasRoom } = this.#options;
     const plan = new Plan(contentKey(root));
     this.#evictionsSeen = evictions();
     // What only looks counts from nothing: what is gone is not seen otherwise.
     const counted = fetch ? tally : tally.countAnew();
     const goneBefore = this.#gone;
+    const endedBefore = this.#passesEnded;
     const options = this.#fillOptions('background', signal, fetch, whole);
     const onTotal = (bytes: number) => {
       this.#bytesTotal = bytes;
@@ -262,15 +267,29 @@ export class VolumePrefetch {
     const result = await this.#guarded(`${root}`, signal, () =>
       fill(this.#parts, plan, { ...options, tally: counted, onTotal }),
     );
+    // What it found missing another brought since, or had the tally count in another place.
+    if (!fetch && this.#passesEnded !== endedBefore) return this.#pass(signal, fetch, whole);
+    this.#passesEnded++;
     this.#counted(counted, result, goneBefore);
     if (fetch) this.#isFull = result.stopped === 'full';
     if (whole && result.stopped === 'full') this.#failed(this.#options.noRoomText(this.#bytesTotal));
     else this.#failed(result.lastError === undefined ? null : messageChain(result.lastError));
-    if (!this.#complete) return result;
-    await onComplete?.(signal).catch((error: unknown) => {
-      if (!signal.aborted) logger.warn({ error: messageChain(error) }, 'the volume is here, and could not be pinned');
-    });
+    if (this.#complete) await this.#tell(signal);
     return result;
+  }
+
+  /** That all is here; said once where it fails. */
+  async #tell(signal: AbortSignal): Promise<void> {
+    const { onComplete, logger } = this.#options;
+    try {
+      await onComplete?.(signal);
+      this.#isUntold = false;
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!this.#isUntold)
+        logger.warn({ error: messageChain(error) }, 'the volume is here, and could not be pinned: trying again');
+      this.#isUntold = true;
+    }
   }
 
   #failed(error: string | null): void {

@@ -391,6 +391,52 @@ describe('the prefetcher', () => {
     expect(await unpinning(async () => {})).toEqual(['warn']);
   });
 
+  it('pins at Kubo as soon as that can be, where it could not when all was here, and says so once', async () => {
+    let tries = 0;
+    const pin = async () => {
+      if (++tries <= 3) throw new Error('kubo refused the connection');
+    };
+    const prefetcher = start({ pin, unpin: async () => {} });
+    mounted(prefetcher, { ...AUTO, pin: true });
+    await until(() => prefetcher.progress('v')?.complete === true);
+    await clock.advance(600_000);
+    expect(tries).toBe(4);
+    expect(said.filter(({ message }) => /could not be pinned/.test(message))).toMatchObject([{ level: 'warn' }]);
+    prefetcher.unmounted('v');
+    await settle();
+    expect(clock.timers).toBe(0);
+  });
+
+  it('says that all is here after a call that fetched all, whatever was counted beside it', async () => {
+    const dag = new DagBuilder(blocks);
+    const files = Array.from({ length: 1000 }, (_, index) => dag.raw(Buffer.from(`small ${index}`)));
+    const [lost] = files as [CID];
+    const many = dag.directory(entriesOf(files));
+    const prefetcher = start();
+    mounted(prefetcher, AUTO, many);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    let asked = false;
+    const get = blocks.get.bind(blocks);
+    blocks.get = (cid, options) => {
+      if (!cid.equals(lost)) return get(cid, options);
+      asked = true;
+      return released.then(() => get(cid, options));
+    };
+    blocks.makeRemote(lost);
+    prefetcher.gone(blockKey(lost), 7, false);
+    const fetching = prefetcher.fetchAll('v', many, AUTO, new AbortController().signal);
+    await until(() => asked);
+    // Time for a count, which finds it missing, and goes on.
+    evictions = 1;
+    await clock.advance(60_000);
+    release();
+    await fetching;
+    for (let turn = 0; turn < 50; turn++) await settle();
+    const { bytesCached, bytesTotal } = prefetcher.progress('v') ?? {};
+    expect([prefetcher.progress('v')?.complete, bytesCached]).toEqual([true, bytesTotal]);
+  });
+
   it('brings the rest as soon as it fits, however small the cache is, and says nothing more then', async () => {
     limitBytes = 100_000;
     const prefetcher = start();
