@@ -299,7 +299,10 @@ export class BlockDisk {
       return this.#damaged(key, row);
     };
     const failed = (error: unknown): undefined => {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT' && this.isThere) return this.#damaged(key, row);
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT' && this.isThere) {
+        // It may have been deleted while the read waited for its turn.
+        return this.#attempt(() => this.#rows.find(key))?.id === row.id ? this.#damaged(key, row) : undefined;
+      }
       this.#options.onTrouble(error);
       return undefined;
     };

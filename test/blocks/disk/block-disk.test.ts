@@ -89,3 +89,24 @@ test('a block that is found damaged while the disk is silent is not deleted in t
   await until('it is deleted', () => disk.totals.blocks === 0);
   disk.close();
 });
+
+test('a block that is deleted while a read of it waits for the disk was not damaged', async () => {
+  using scratch = new Scratch();
+  const damaged: BlockKey[] = [];
+  const disk = open(scratch.at('blocks'), damaged);
+  const block = large('a');
+  const key = blockKey(block.cid);
+  const written = new Map([[key, block]]);
+  await disk.putAll(written);
+  disk.commit();
+  // The first read asks in another thread whether the disk is there.
+  const reading = disk.get(key);
+  disk.delete(key);
+  disk.commit();
+  expect(await reading).toBeUndefined();
+  expect(damaged).toEqual([]);
+  await disk.putAll(written);
+  disk.commit();
+  expect(disk.has(key)).toBe(true);
+  disk.close();
+});
