@@ -154,7 +154,6 @@ export class DiskCache implements BlockStore, BlockSink {
     let freedBytes = 0;
     this.#full = false;
     for (let from = 0; from < keys.length && !this.#closed; from += EVICTED_A_TURN) {
-      const before = this.statistics().bytes;
       const gone: [BlockKey, number][] = [];
       const evictSome = ({ disk, usage }: CacheDisk) => {
         for (const key of keys.slice(from, from + EVICTED_A_TURN)) {
@@ -166,9 +165,11 @@ export class DiskCache implements BlockStore, BlockSink {
         }
       };
       await this.#disk.change(evictSome, () => {
-        for (const [key, sizeBytes] of gone) this.onGone(key, sizeBytes);
+        for (const [key, sizeBytes] of gone) {
+          freedBytes += sizeBytes;
+          this.onGone(key, sizeBytes);
+        }
       });
-      freedBytes += before - this.statistics().bytes;
       await nextTurn();
     }
     await this.#disk.write(({ disk }) => void disk.shrink(this.#room.spareBytes));
@@ -178,6 +179,11 @@ export class DiskCache implements BlockStore, BlockSink {
   /** Bytes on their way to the disk; what comes while that is full is not kept. */
   get waitingBytes(): number {
     return this.#queue.bytes;
+  }
+
+  /** What blocks and index may take of the bound: the rest is for SQLite's journal, and pages that are kept. */
+  get roomBytes(): number {
+    return this.#room.bytes;
   }
 
   /** The room that pinned blocks take, as the bound counts it. */
@@ -233,7 +239,8 @@ export class DiskCache implements BlockStore, BlockSink {
 
   #hit(key: BlockKey): void {
     this.#hits++;
-    if (this.#disk.current?.usage.touch(key)) this.#schedule(0);
+    // Of one on its way there is no row to take note in.
+    if (!this.#queue.use(key) && this.#disk.current?.usage.touch(key)) this.#schedule(0);
   }
 
   /** Whoever waits for them counts them first; and some may be here all the same. */

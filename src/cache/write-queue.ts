@@ -11,8 +11,8 @@ const FEW_BYTES = 4 * 1024 * 1024;
 
 export interface QueuedBlock {
   readonly bytes: Uint8Array;
-  /** A reader waited for it. */
-  readonly used: boolean;
+  /** A reader waited for it, or read it since. */
+  used: boolean;
 }
 
 export class WriteQueue {
@@ -33,6 +33,13 @@ export class WriteQueue {
 
   get(key: BlockKey): Uint8Array | undefined {
     return this.#blocks.get(key)?.bytes;
+  }
+
+  /** A reader reads it; false where it does not wait here. */
+  use(key: BlockKey): boolean {
+    const block = this.#blocks.get(key);
+    if (block) block.used = true;
+    return block !== undefined;
   }
 
   /** False where it waits already, or there is no room for it. */

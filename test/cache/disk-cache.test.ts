@@ -322,6 +322,29 @@ describe('eviction', () => {
     expect(await countHere(blocks(20, 256 * 1024, 90_000))).toBe(20);
   });
 
+  test('what is read on its way to the disk was used', async () => {
+    await open(LIMIT);
+    const early = blocks(4, 256 * 1024, 60_000);
+    admit(early);
+    expect(await countHere(early)).toBe(early.length);
+    await reopen(LIMIT);
+    nowMs += LATER_MS;
+    // Their second use.
+    expect(await countHere(early)).toBe(early.length);
+    for (let first = 0; first < 100; first += 20) await read(blocks(20, 256 * 1024, first));
+    expect(await countHere(early)).toBe(early.length);
+  });
+
+  test('each of two who evict at once is told what it freed itself', async () => {
+    await open(64 * MIB);
+    const all = blocks(600, 1000);
+    admit(all);
+    await reopen(64 * MIB);
+    const keys = all.map(({ cid }) => blockKey(cid));
+    const freed = await Promise.all([cache.evict(keys.slice(0, 100)), cache.evict(keys.slice(100))]);
+    expect(freed).toEqual([100_000, 500_000]);
+  });
+
   test('how much is pinned is known, of blocks that are here and of such as come later, and after a restart', async () => {
     await open(64 * MIB);
     const [small, large, later] = [block(1, 1000), block(2, 100_000), block(3, 50_000)];
