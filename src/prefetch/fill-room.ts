@@ -23,9 +23,10 @@ export interface RoomUser {
   readonly volume: unknown;
 }
 
-/** The cache's bound, and what of it is pinned. */
+/** The cache's bound, what of it blocks may take, and what of that is pinned. */
 export interface RoomLimits {
   readonly limitBytes: number;
+  readonly roomBytes: number;
   readonly pinnedBytes: number;
 }
 
@@ -69,7 +70,8 @@ export class FillRoom {
 
   #left(pinnedBytes: number, otherBytes: number, whole: boolean): number {
     const limits = this.#limits();
-    return limits.limitBytes * (whole ? 1 : AUTO_SHARE) - Math.max(limits.pinnedBytes, pinnedBytes) - otherBytes;
+    const bound = whole ? limits.roomBytes : limits.limitBytes * AUTO_SHARE;
+    return bound - Math.max(limits.pinnedBytes, pinnedBytes) - otherBytes;
   }
 
   /** Of a volume that is wanted whole, of so many bytes where that is known. */

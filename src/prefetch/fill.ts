@@ -164,24 +164,25 @@ class Pass {
   /** Sets it under way. Waits for pauses alone. */
   async #fetch(block: PlannedBlock): Promise<void> {
     const claimedBytes = block.claimedBytes > 0 && !block.inner ? block.claimedBytes : block.expectedBytes;
-    const expectedBytes = claimedBytes ?? GUESSED_BLOCK_BYTES;
+    const spaceBytes = spaceOf(claimedBytes ?? GUESSED_BLOCK_BYTES);
     await this.#pause();
-    while (this.#unwrittenBytes > 0 && this.#unwrittenBytes + expectedBytes > MAX_UNWRITTEN_BYTES) {
+    while (this.#unwrittenBytes > 0 && this.#unwrittenBytes + spaceBytes > MAX_UNWRITTEN_BYTES) {
       if (this.#options.signal.aborted) break;
       await this.#oneEndedWithin(WRITE_PAUSE_MS);
     }
     if (this.#stopped || this.#options.signal.aborted) return this.#lacks(block);
-    if (this.#options.hasRoom && !this.#options.hasRoom(this.#outstandingBytes + spaceOf(expectedBytes))) {
+    if (this.#options.hasRoom && !this.#options.hasRoom(this.#outstandingBytes + spaceBytes)) {
       this.#stopped = 'full';
       return this.#lacks(block);
     }
     const bytes = this.#parts.blocks.get(cidOf(block.key), { ...this.#want, expectedBytes: claimedBytes });
-    this.#track(block, bytes, expectedBytes);
+    this.#track(block, bytes, spaceBytes);
   }
 
-  #track(block: PlannedBlock, bytes: Uint8Array | Promise<Uint8Array>, expectedBytes: number): void {
+  /** `spaceBytes`: the room that it will take. */
+  #track(block: PlannedBlock, bytes: Uint8Array | Promise<Uint8Array>, spaceBytes: number): void {
     this.#outstanding++;
-    this.#outstandingBytes += expectedBytes;
+    this.#outstandingBytes += spaceBytes;
     Promise.resolve(bytes)
       .then((came) => {
         if (!this.#parts.blocks.isKept(blockKeyOf(block.key))) {
@@ -193,7 +194,7 @@ class Pass {
       .catch((error: unknown) => this.#failed(block, error))
       .finally(() => {
         this.#outstanding--;
-        this.#outstandingBytes -= expectedBytes;
+        this.#outstandingBytes -= spaceBytes;
         this.#wake();
       });
   }

@@ -34,7 +34,8 @@ interface PrefetchCache extends FillCache, PinnableCache {
   has(key: BlockKey): boolean;
   evict(keys: readonly BlockKey[]): Promise<number>;
   statistics(): { readonly limitBytes: number; readonly evictions: number };
-  /** The room that pinned blocks take. */
+  /** What blocks may take of the bound, and what of that pinned ones do. */
+  readonly roomBytes: number;
   readonly pinnedBytes: number;
 }
 
@@ -111,7 +112,10 @@ export class Prefetcher {
     this.#clock = parts.clock ?? systemClock;
     this.#fillParts = { blocks: parts.unixfs.blocks, cache: parts.cache, clock: this.#clock };
     this.#room = new FillRoom(
-      () => ({ limitBytes: parts.cache.statistics().limitBytes, pinnedBytes: parts.cache.pinnedBytes }),
+      () => {
+        const { roomBytes, pinnedBytes } = parts.cache;
+        return { limitBytes: parts.cache.statistics().limitBytes, roomBytes, pinnedBytes };
+      },
       () => this.#jobs.values(),
     );
     this.#counts = new QuietCounts(
@@ -376,6 +380,7 @@ export class Prefetcher {
         root,
         tally,
         prefetch: options.pin ? 'all' : options.prefetch,
+        pinned: options.pin,
         evictions: () => cache.statistics().evictions,
         hasRoom: (bytes, whole) => this.#room.hasRoom(job, bytes, whole),
         noRoomText: (bytesTotal) => this.#room.noRoomText(bytesTotal),

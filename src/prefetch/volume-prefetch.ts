@@ -21,6 +21,8 @@ export interface VolumePrefetchOptions {
   readonly root: CID;
   readonly tally: BlockTally;
   readonly prefetch: 'auto' | 'all' | 'none';
+  /** What is here of it is not evicted. */
+  readonly pinned: boolean;
   /** Blocks that the cache gave up so far, of whichever volume. */
   readonly evictions: () => number;
   /** Room for so many bytes more, for a volume that is wanted `whole` or else as far as others leave room? */
@@ -168,11 +170,13 @@ export class VolumePrefetch {
         else if (settleMs > 0) void this.#busy(() => this.#fetchTopLevels(signal, whole)).catch(() => undefined);
         await settled();
       });
-      while (!this.#brought) {
-        await this.#busy(() => this.#retried(signal, whole));
-        if (!this.#brought) await this.#untilRoom(signal, whole);
+      for (;;) {
+        while (!this.#brought) {
+          await this.#busy(() => this.#retried(signal, whole));
+          if (!this.#brought) await this.#untilRoom(signal, whole);
+        }
+        await this.#keepCounted(signal, whole);
       }
-      await this.#keepCounted(signal, whole);
     } catch (error) {
       if (!signal.aborted && codeOf(error) !== 'ABORTED') {
         this.#failed(messageChain(error));
@@ -236,7 +240,8 @@ export class VolumePrefetch {
 
   /**
    * Counts again whenever blocks were evicted, and tells again who could not be told that all is here. It fetches nothing: where
-   * readers of other volumes need the room more, a volume that took it back would go on for ever.
+   * readers of other volumes need the room more, a volume that took it back would go on for ever. Ends where something is
+   * missing of what is pinned: nobody else may have that place.
    */
   async #keepCounted(signal: AbortSignal, whole: boolean): Promise<void> {
     const { clock } = this.#parts;
@@ -246,6 +251,7 @@ export class VolumePrefetch {
       if (this.#options.evictions() === this.#evictionsSeen) continue;
       const startedMs = clock.nowMs();
       await this.#pass(signal, false, whole);
+      if (this.#options.pinned && !this.#brought) return;
       tookMs = clock.nowMs() - startedMs;
     }
   }

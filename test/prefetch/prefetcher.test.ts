@@ -86,6 +86,9 @@ describe('the prefetcher', () => {
         return waitingBytes;
       },
       statistics: () => ({ limitBytes, evictions }),
+      get roomBytes() {
+        return limitBytes;
+      },
       get pinnedBytes() {
         return pinnedBytes;
       },
@@ -389,6 +392,23 @@ describe('the prefetcher', () => {
     };
     expect(await unpinning(down)).toEqual(['debug']);
     expect(await unpinning(async () => {})).toEqual(['warn']);
+  });
+
+  it('brings again what is missing of what is pinned: a damaged block is nobody else’s place', async () => {
+    const prefetcher = start();
+    mounted(prefetcher, { ...AUTO, pin: true });
+    await until(() => prefetcher.progress('v')?.complete === true);
+    const [lost] = leaves as [CID];
+    blocks.makeRemote(lost);
+    prefetcher.gone(blockKey(lost), PART_BYTES, false);
+    expect(prefetcher.progress('v')).toMatchObject({ complete: false });
+    await clock.advance(60_000);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    expect(blocks.fetched.filter(({ cid }) => cid.equals(lost))).toHaveLength(2);
+    expect(blocks.fetched).toHaveLength(FILES + 2);
+    prefetcher.unmounted('v');
+    await settle();
+    expect(clock.timers).toBe(0);
   });
 
   it('pins at Kubo as soon as that can be, where it could not when all was here, and says so once', async () => {
