@@ -143,8 +143,7 @@ export class DiskCache implements BlockStore, BlockSink {
   /** Resolves once it is so. */
   unpin(keys: Iterable<BlockKey>): Promise<void> {
     const unpinned = [...keys];
-    this.#full = false;
-    return this.#disk.change(({ usage }) => usage.unpin(unpinned));
+    return this.#disk.change(({ usage }) => usage.unpin(unpinned), this.#roomCame);
   }
 
   /** Deletes blocks, some in each turn; gives the bytes that became free. Pinned ones stay. */
@@ -152,7 +151,6 @@ export class DiskCache implements BlockStore, BlockSink {
     // What still waits to be written would be forgotten uncounted.
     if (this.#queue.size > 0) await this.#write();
     let freedBytes = 0;
-    this.#full = false;
     for (let from = 0; from < keys.length && !this.#closed; from += EVICTED_A_TURN) {
       const gone: [BlockKey, number][] = [];
       const evictSome = ({ disk, usage }: CacheDisk) => {
@@ -169,6 +167,7 @@ export class DiskCache implements BlockStore, BlockSink {
           freedBytes += sizeBytes;
           this.onGone(key, sizeBytes);
         }
+        this.#roomCame();
       });
       await nextTurn();
     }
@@ -242,6 +241,11 @@ export class DiskCache implements BlockStore, BlockSink {
     // Of one on its way there is no row to take note in.
     if (!this.#queue.use(key) && this.#disk.current?.usage.touch(key)) this.#schedule(0);
   }
+
+  /** Not before it is so: a write that is due earlier would find none once more, and nobody would look again. */
+  readonly #roomCame = (): void => {
+    this.#full = false;
+  };
 
   /** Whoever waits for them counts them first; and some may be here all the same. */
   #notKept(blocks: readonly (readonly [BlockKey, number])[]): void {

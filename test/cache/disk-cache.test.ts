@@ -366,6 +366,29 @@ describe('eviction', () => {
     expect(cache.pinnedBytes).toBe(0);
   });
 
+  test('goes on caching when pins are let go of, also where a write was due before that', async () => {
+    await open(LIMIT);
+    const filling = blocks(60, 256 * 1024, 70_000);
+    const keys = filling.map(({ cid }) => blockKey(cid));
+    cache.pin(keys);
+    admit(filling);
+    await reopen(LIMIT);
+    expect(cache.isFull).toBe(false);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      admit(blocks(8, 256 * 1024, 90_000));
+      // What waits is written, and finds no room.
+      vi.runOnlyPendingTimers();
+      await cache.unpin(keys);
+    } finally {
+      vi.useRealTimers();
+    }
+    const late = blocks(1, 256 * 1024, 95_000);
+    admit(late);
+    await reopen(LIMIT);
+    expect(await countHere(late)).toBe(1);
+  });
+
   test('eviction of a large volume gives others their turn', async () => {
     await open(64 * MIB);
     const many = blocks(2000, 100, 0);
