@@ -339,8 +339,9 @@ export class Prefetcher {
       onEnd: (summary, run) => {
         job.tally.listener = undefined;
         job.watch = undefined;
-        // A profile that came from elsewhere is kept along with what this run adds to it.
-        if (run) {
+        // A profile that came from elsewhere is kept along with what this run adds to it. Alone, a run that was over before
+        // anybody knew of one would stand before it from then on: "ls" in a container, and the content's own would be lost.
+        if (run && (job.profile || profiles.has(run.root))) {
           void profiles.mergeLater(run, job.profile?.profile).then((merged) => {
             job.recorded = describe({ profile: merged, origin: 'recorded', ignored: [] });
           });

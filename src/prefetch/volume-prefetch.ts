@@ -333,7 +333,8 @@ export class VolumePrefetch {
       tally,
       signal,
       fetch,
-      hasRoom: (bytes) => hasRoom(bytes, whole),
+      // What a start needs, readers would fetch by themselves a moment later: into what is left for them.
+      hasRoom: (bytes) => hasRoom(bytes, whole || priority === 'profile'),
       ...(holdMs && priority === 'background' ? { holdMs } : {}),
       ...(onHere ? { onHere } : {}),
       onTotal: (bytes) => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CID } from 'multiformats/cid';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { codeOf } from '../../src/base/errors.ts';
+import { CodedError, codeOf } from '../../src/base/errors.ts';
 import type { Logger } from '../../src/base/log.ts';
 import { chain, type MaybePromise } from '../../src/base/maybe-promise.ts';
 import { type BlockKey, blockKey } from '../../src/blocks/block.ts';
@@ -210,7 +210,9 @@ describe('the prefetcher', () => {
 
   it('leaves a container alone that is about to start, but for its profile', async () => {
     const first = start();
-    await read(mounted(first, { ...AUTO, prefetch: 'none' }), leaves[7] as CID);
+    const volume = mounted(first, { ...AUTO, prefetch: 'none' });
+    await read(volume, root);
+    await read(volume, leaves[7] as CID);
     first.unmounted('v');
     await profileIsKept();
     blocks.makeAllRemote();
@@ -219,7 +221,7 @@ describe('the prefetcher', () => {
     mounted(second);
     await settle();
     await clock.advance(499);
-    expect(blocks.fetched.map(({ cid }) => cid.toString())).toEqual([`${leaves[7]}`]);
+    expect(blocks.fetched.map(({ cid }) => cid.toString())).toEqual([root, leaves[7]].map(String));
     await clock.advance(1);
     await until(() => second.progress('v')?.complete === true);
     second.unmounted('v');
@@ -819,6 +821,43 @@ describe('the prefetcher', () => {
     other.unmounted('v');
   });
 
+  it('keeps nothing of a run that was over before the profile that came with the content was here', async () => {
+    const dag = new DagBuilder(blocks);
+    const text = dag.raw(Buffer.from(shippedText(profileOf(root, 4, [leaves[9] as CID, leaves[2] as CID]))));
+    const shipped = dag.directory([{ name: PROFILE_ENTRY, cid: text }, ...entriesOf(leaves)]);
+    blocks.makeAllRemote();
+    const get = blocks.get.bind(blocks);
+    blocks.get = (cid, options) => (cid.equals(text) ? untilItLeft(options) : get(cid, options));
+    const first = start();
+    const volume = mounted(first, AUTO, shipped);
+    await read(volume, shipped);
+    await read(volume, leaves[5] as CID);
+    first.unmounted('v');
+    await first.close();
+    expect(startLines()).toMatchObject([{ bytesDemanded: expect.any(Number) }]);
+
+    blocks.get = get;
+    const second = start();
+    mounted(second, AUTO, shipped);
+    await until(() => second.progress('v')?.complete === true);
+    expect(second.progress('v')?.profile).toBe('2 blocks of 4 runs, shipped');
+    second.unmounted('v');
+  });
+
+  it('brings what a start needs also where pins leave no more room than that', async () => {
+    const named = [leaves[9] as CID, leaves[2] as CID];
+    new ProfileStore(directory, logger()).merge(profileOf(root, 1, named));
+    limitBytes = 10_000_000;
+    pinnedBytes = 9_200_000;
+    const prefetcher = start();
+    mounted(prefetcher);
+    await until(() => prefetcher.progress('v')?.prefetching === true);
+    await until(() => prefetcher.progress('v')?.prefetching === false);
+    expect(blocks.fetched.map(({ cid, priority }) => `${cid} ${priority}`)).toEqual(
+      named.map((cid) => `${cid} profile`),
+    );
+  });
+
   it('ignores a named profile that is of another root or cannot be had, says so, and uses what it has', async () => {
     const profiles = new ProfileStore(directory, logger());
     await profiles.import(profileOf(makeBlock('another root').cid, 1, [leaves[1] as CID]), 'elsewhere');
@@ -836,6 +875,13 @@ describe('the prefetcher', () => {
     }
   });
 });
+
+/** Nothing, until whoever asks is not interested any more. */
+function untilItLeft({ signal }: WantOptions): Promise<never> {
+  return new Promise((_, reject) => {
+    signal?.addEventListener('abort', () => reject(new CodedError('ABORTED', 'the wait was given up')));
+  });
+}
 
 function profileOf(root: CID, runs: number, blocks: readonly CID[]): BootProfile {
   return { root: root.toString(), runs, blocks: new Map(blocks.map((cid) => [contentKey(cid), 0])) };
