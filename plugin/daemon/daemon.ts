@@ -24,6 +24,7 @@ import { VolumeStatuses } from '../../src/volumes/volume-status.ts';
 import type { Config } from '../config.ts';
 import { connectionFiles } from '../supervisor/connection-state.ts';
 import type { DaemonEnvironment, MessageDown, MessageUp } from '../supervisor/daemon-process.ts';
+import { within } from '../supervisor/within.ts';
 import { rootsOf, volumeCommands } from '../volume-commands.ts';
 import { type Content, openContent } from './content.ts';
 import { controlRoutes } from './control-routes.ts';
@@ -38,6 +39,8 @@ import { type ListeningSocket, listenOnSocket } from './server.ts';
 const STOP_GRACE_MS = 1500;
 /** At a replacement, calls that cannot be sent again to the next daemon (a CAR on its way in) may take this long. */
 const REPLACE_GRACE_MS = 3000;
+/** As may what starts recorded so far: a disk that hangs has no profile. */
+const PROFILES_GRACE_MS = 500;
 /** A disk that spins up takes longer, and then it is said once. */
 const SILENCE_SAID_MS = 5000;
 
@@ -65,7 +68,11 @@ export async function runDaemon(config: Config, inherited: DaemonEnvironment): P
   tell({ type: 'ready' });
   const end = await Promise.race([stopped, replaced, mounted.ended]);
   if (end === 'replaced') {
-    await Promise.all([socket.close(REPLACE_GRACE_MS), mounted.drain(() => tell({ type: 'draining' }))]);
+    await Promise.all([
+      socket.close(REPLACE_GRACE_MS),
+      mounted.drain(() => tell({ type: 'draining' })),
+      within(PROFILES_GRACE_MS, content.prefetcher.close()),
+    ]);
     return;
   }
   if (end === 'lost') {

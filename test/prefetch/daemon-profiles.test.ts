@@ -116,9 +116,14 @@ describeWith(['root', 'fuse'], 'boot profiles between hosts', () => {
     // By its CID: the content keeps its own.
     await using third = await startDaemon({ gateways: [gateway.url] });
     gateway.asked.length = 0;
-    await third.mount('v', bare, { profile: profileCid });
+    const byName = await third.mount('v', bare, { profile: profileCid });
     expect((await complete(third)).profile).toMatch(/, named$/);
     expectProfileFirst(recorded.blocks, leaves);
+    // What a start recorded so far outlives a daemon that is replaced in its middle.
+    await readFirst(byName);
+    process.kill(third.pid, 'SIGHUP');
+    expect(await logged(third, 'start-up complete')).toMatchObject({ volume: 'v', profileHitShare: 1 });
+    expect(await ipfsVolume(third, 'profile show')).toMatch(new RegExp(`${bare} +${bare} +\\d+ +2`));
 
     // As a file, under a name; one that is of other content is ignored, and said so.
     await using fourth = await startDaemon({ gateways: [gateway.url] });
