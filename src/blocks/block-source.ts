@@ -12,6 +12,8 @@ export interface FetchOptions {
   /** Aborting it ends the request on the wire. */
   readonly signal: AbortSignal;
   readonly priority: Priority;
+  /** Told as the answer comes, of so many bytes more: what comes slowly is not silent. */
+  readonly onBytes?: ((count: number) => void) | undefined;
 }
 
 export interface BlockSource {

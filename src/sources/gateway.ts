@@ -75,10 +75,10 @@ class GatewaySource implements RangeSource {
     this.#clock = clock;
   }
 
-  async getBlock(cid: CID, { signal }: FetchOptions): Promise<Uint8Array> {
+  async getBlock(cid: CID, { signal, onBytes }: FetchOptions): Promise<Uint8Array> {
     const answer = await this.#ask(cid, RAW_QUERY, RAW, signal);
     this.#checkType(answer, RAW_TYPES);
-    const bytes = await answer.bytes(MAX_BLOCK_BYTES);
+    const bytes = await answer.bytes(MAX_BLOCK_BYTES, onBytes);
     if (bytes === undefined) {
       throw this.#http.failure(`sends more than ${MAX_BLOCK_BYTES} bytes for block ${cid}`, 'BLOCK_TOO_LARGE');
     }
@@ -88,12 +88,12 @@ class GatewaySource implements RangeSource {
     return bytes;
   }
 
-  async *getRange(root: CID, from: number, to: number, { signal }: FetchOptions): AsyncGenerator<Block> {
-    yield* this.#car(root, `dag-scope=entity&entity-bytes=${from}:${to}`, to - from + 1, signal);
+  async *getRange(root: CID, from: number, to: number, options: FetchOptions): AsyncGenerator<Block> {
+    yield* this.#car(root, `dag-scope=entity&entity-bytes=${from}:${to}`, to - from + 1, options);
   }
 
-  async *getTree(root: CID, sizeBytes: number, { signal }: FetchOptions): AsyncGenerator<Block> {
-    yield* this.#car(root, 'dag-scope=all', sizeBytes, signal);
+  async *getTree(root: CID, sizeBytes: number, options: FetchOptions): AsyncGenerator<Block> {
+    yield* this.#car(root, 'dag-scope=all', sizeBytes, options);
   }
 
   ping({ signal }: { readonly signal: AbortSignal }): Promise<void> {
@@ -104,12 +104,12 @@ class GatewaySource implements RangeSource {
     return this.#http.close();
   }
 
-  async *#car(root: CID, scope: string, sizeBytes: number, signal: AbortSignal): AsyncGenerator<Block> {
+  async *#car(root: CID, scope: string, sizeBytes: number, { signal, onBytes }: FetchOptions): AsyncGenerator<Block> {
     if (this.#clock.nowMs() < this.#carlessUntilMs) return;
     // Depth first is the order in which readers need them; a block that stands twice is sent once.
     const answer = await this.#ask(root, `${CAR_QUERY}&${scope}`, `${CAR};version=1;order=dfs;dups=n`, signal);
     this.#checkType(answer, CAR_TYPES);
-    yield* gatewayCarBlocks(this.#http, answer.chunks(), sizeBytes);
+    yield* gatewayCarBlocks(this.#http, answer.chunks(onBytes), sizeBytes);
   }
 
   /** The answer with status 200 to a request for `cid`. @throws as `getBlock` does for every other. */

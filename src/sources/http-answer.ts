@@ -32,10 +32,11 @@ export class HttpAnswer {
   }
 
   /**
-   * The whole body; `undefined` as soon as it turns out to be more than `maxBytes`, and the request is ended.
+   * The whole body; `undefined` as soon as it turns out to be more than `maxBytes`, and the request is ended. `onBytes` is
+   * told of each piece.
    * @throws SOURCE_FAILED where it breaks off, ABORTED.
    */
-  bytes(maxBytes: number): Promise<Uint8Array | undefined> {
+  bytes(maxBytes: number, onBytes?: (count: number) => void): Promise<Uint8Array | undefined> {
     const announced = Number(this.headers['content-length'] ?? Number.NaN);
     if (announced > maxBytes) {
       this.discard();
@@ -48,6 +49,7 @@ export class HttpAnswer {
     let ended = false;
     const fail = (error: unknown) => reject(this.#translate(error));
     body.on('data', (chunk: Uint8Array) => {
+      onBytes?.(chunk.length);
       if (whole.add(chunk)) return;
       ended = true;
       resolve(undefined);
@@ -64,10 +66,13 @@ export class HttpAnswer {
     return promise;
   }
 
-  /** The body as it comes. Leaving early ends the request. @throws SOURCE_FAILED where it breaks off, ABORTED. */
-  async *chunks(): AsyncGenerator<Uint8Array> {
+  /** The body as it comes, `onBytes` told of each piece. Leaving early ends the request. @throws SOURCE_FAILED where it breaks off, ABORTED. */
+  async *chunks(onBytes?: (count: number) => void): AsyncGenerator<Uint8Array> {
     try {
-      yield* this.#body as AsyncIterable<Uint8Array>;
+      for await (const chunk of this.#body as AsyncIterable<Uint8Array>) {
+        onBytes?.(chunk.length);
+        yield chunk;
+      }
     } catch (error) {
       throw this.#translate(error);
     }

@@ -45,7 +45,7 @@ class KuboSource implements BlockSource {
     this.#http = http;
   }
 
-  async getBlock(cid: CID, { signal }: FetchOptions): Promise<Uint8Array> {
+  async getBlock(cid: CID, { signal, onBytes }: FetchOptions): Promise<Uint8Array> {
     const query = `arg=${cid}`;
     const answer = await this.#http.ask({ method: 'POST', path: '/api/v0/block/get', query, signal });
     if (answer.status !== 200) throw await kuboRefusal(this.#http, answer, cid);
@@ -53,7 +53,7 @@ class KuboSource implements BlockSource {
       answer.discard();
       throw notKubo(this.#http, answer);
     }
-    const bytes = await answer.bytes(MAX_BLOCK_BYTES);
+    const bytes = await answer.bytes(MAX_BLOCK_BYTES, onBytes);
     if (bytes !== undefined) return bytes;
     throw this.#http.failure(`sends more than ${MAX_BLOCK_BYTES} bytes for block ${cid}`, 'BLOCK_TOO_LARGE');
   }

@@ -39,12 +39,17 @@ export async function failureCode(promise: Promise<unknown>): Promise<string> {
 /** `subject` is called within the tests: what it gives may be made in `beforeAll`. */
 export function sourceContract(subject: () => SourceUnderTest): void {
   test.each([1, 1000, 262_144, 1024 * 1024, MAX_BLOCK_BYTES])(
-    'a block of %i bytes comes through',
+    'a block of %i bytes comes through, and is told of as it comes',
     async (sizeBytes) => {
       const { source, put } = subject();
       const block = rawBlock(randomBytes(sizeBytes));
       await put(block);
-      expect(Buffer.compare(await source.getBlock(block.cid, demand()), block.bytes)).toBe(0);
+      let toldBytes = 0;
+      const onBytes = (count: number) => {
+        toldBytes += count;
+      };
+      expect(Buffer.compare(await source.getBlock(block.cid, { ...demand(), onBytes }), block.bytes)).toBe(0);
+      expect(toldBytes).toBe(sizeBytes);
     },
   );
 

@@ -13,12 +13,13 @@ import { type FetchOptions, isRangeSource, type RangeSource } from '../block-sou
 import type { Clock } from '../clock.ts';
 import { PRIORITIES, PRIORITY_RANK } from '../priority.ts';
 import { verifyBlock } from '../verify.ts';
+import { AttemptLimit } from './attempt-limit.ts';
 import { Job } from './job-list.ts';
 import type { LaneJob, SourceLane } from './source-lane.ts';
 
 /**
- * For the first block. A range has no hedge, so that whoever waits for it would wait for a source that hangs while another
- * is well: after this the blocks are wanted one by one, which have.
+ * For the first block, unless it is on its way. A range has no hedge, so that whoever waits for it would wait for a source
+ * that hangs while another is well: after this the blocks are wanted one by one, which have.
  */
 const FIRST_BLOCK_MS = 5000;
 
@@ -31,7 +32,7 @@ interface RangeFetchOptions {
   readonly lanes: readonly SourceLane[];
   readonly clock: Clock;
   readonly timeoutMs: number;
-  /** Longest silence between two blocks. */
+  /** For each further block, unless it is on its way. */
   readonly idleTimeoutMs: number;
   readonly pump: (lane: SourceLane) => void;
   readonly deliver: (cid: CID, bytes: Uint8Array, rank: number, origin: string) => void;
@@ -161,17 +162,23 @@ export class RangeFetch {
     const { signal } = range.controller;
     const flight = lane.begin(PRIORITIES[range.rank] ?? 'demand', range.expectedBytes);
     let idle = false;
+    const blockBytes = Math.min(range.expectedBytes, MAX_BLOCK_BYTES);
     const watch = (limitMs: number) =>
-      this.#options.clock.schedule(limitMs, () => {
+      new AttemptLimit(this.#options.clock, limitMs, blockBytes, () => {
         idle = true;
         this.#finish(range);
       });
-    let stopWatch = watch(Math.min(FIRST_BLOCK_MS, this.#options.idleTimeoutMs));
+    let limit = watch(Math.min(FIRST_BLOCK_MS, this.#options.idleTimeoutMs));
+    const onBytes = (count: number) => {
+      limit.came(count);
+      lane.heard();
+    };
+    const onBlock = () => {
+      limit.stop();
+      limit = watch(this.#options.idleTimeoutMs);
+    };
     try {
-      await this.#receive(range, lane, () => {
-        stopWatch();
-        stopWatch = watch(this.#options.idleTimeoutMs);
-      });
+      await this.#receive(range, lane, onBytes, onBlock);
     } catch (error) {
       const code = codeOf(error);
       if (code === 'BLOCK_CORRUPT' || code === 'BLOCK_TOO_LARGE')
@@ -180,26 +187,26 @@ export class RangeFetch {
       else if (!signal.aborted && code !== 'BLOCK_UNAVAILABLE')
         lane.fault('failed', messageChain(error), flight.startedAtMs);
     } finally {
-      stopWatch();
+      limit.stop();
       flight.end(undefined);
       this.#finish(range);
       this.#options.pump(lane);
     }
   }
 
-  async #receive(range: Range, lane: SourceLane, onProgress: () => void): Promise<void> {
+  async #receive(range: Range, lane: SourceLane, onBytes: (count: number) => void, onBlock: () => void): Promise<void> {
     const { signal } = range.controller;
     const { source } = lane;
     if (!isRangeSource(source)) return;
     const priority = PRIORITIES[range.rank] ?? 'demand';
     let bytesLeft = range.maxBytes;
-    for await (const { cid, bytes } of range.blocks(source, { signal, priority })) {
+    for await (const { cid, bytes } of range.blocks(source, { signal, priority, onBytes })) {
       if (signal.aborted) return;
       verifyBlock(cid, bytes);
       // One that sends nothing, again and again, comes to an end as well.
       bytesLeft -= Math.max(1, bytes.length);
       if (bytesLeft < 0) return;
-      onProgress();
+      onBlock();
       range.count++;
       lane.received(bytes.length);
       this.#options.deliver(cid, bytes, range.rank, source.name);

@@ -5,8 +5,8 @@
  * - Readers are never held back by the rest: what nobody waits for yet starts only while all that is in flight leaves
  *   the path unfilled (`ConcurrencyWindow`), a reader's want starts at once. As readers come, the background's requests
  *   are simply not replaced; none is thrown away.
- * - A request that is slower than usual stops counting as filling the path: ten absent blocks that a Kubo node searches
- *   for must not stop the other volumes' readahead.
+ * - A request that is slower than usual, and of which nothing comes, stops counting as filling the path: ten absent blocks
+ *   that a Kubo node searches for must not stop the other volumes' readahead. One that comes slowly fills it.
  * - A failing source gets one probe at a time.
  * - One that says nothing to anybody is shown as failing (`SilenceWatch`), and asked as before.
  */
@@ -18,6 +18,7 @@ import type { Clock } from '../clock.ts';
 import { PRIORITIES, PRIORITY_RANK, type Priority } from '../priority.ts';
 import type { SourceStatus } from '../source-status.ts';
 import { verifyBlock } from '../verify.ts';
+import { AttemptLimit } from './attempt-limit.ts';
 import { ConcurrencyWindow } from './concurrency-window.ts';
 import { FIRST_BYTES, FirstBytes } from './first-bytes.ts';
 import { type Job, JobList } from './job-list.ts';
@@ -46,6 +47,8 @@ export type Outcome =
 export interface Attempt {
   /** Slower than the source's usual. */
   readonly slow: boolean;
+  /** It comes, if slowly. */
+  readonly moves: boolean;
   cancel(): void;
 }
 
@@ -53,6 +56,8 @@ export interface Attempt {
 export interface Flight {
   readonly startedAtMs: number;
   readonly slow: boolean;
+  /** Something of it came. */
+  moved(): void;
   /** To be called once. */
   end(bytes: number | undefined): void;
 }
@@ -86,6 +91,7 @@ const MAX_FIRST_REQUESTS = 256;
  */
 const IDLE_BYTES = 256 * 1024;
 const MAX_IDLE_REQUESTS = 64;
+const TOO_SLOW = 'sends too slowly for a block to come';
 
 export class SourceLane {
   readonly source: BlockSource;
@@ -101,7 +107,8 @@ export class SourceLane {
   readonly #firstBytes = new FirstBytes();
   readonly #claims = new SizeClaims();
   #inFlight = 0;
-  #slow = 0;
+  /** Of these, what is slow and of which nothing comes. */
+  #stuck = 0;
   #probes = 0;
   #blocks = 0;
   #bytes = 0;
@@ -214,23 +221,31 @@ export class SourceLane {
   /** Asks for one block, and verifies it. `claimedBytes`: what it is said to measure, by whoever links to it. */
   fetch(cid: CID, priority: Priority, claimedBytes: number | undefined, events: AttemptEvents): Attempt {
     const controller = new AbortController();
-    const flight = this.begin(priority, this.#claims.of(claimedBytes), () => events.slow());
+    const expectedBytes = this.#claims.of(claimedBytes);
+    const flight = this.begin(priority, expectedBytes, () => events.slow());
+    // After the flight: what was silent so long is judged before this request ends.
+    const limit = new AttemptLimit(this.#clock, this.#attemptTimeoutMs, expectedBytes ?? this.#meanBlockBytes, () => {
+      controller.abort();
+      end({ kind: 'silent', error: this.#error(limit.hasBegun ? TOO_SLOW : this.#noAnswer) });
+    });
     let over = false;
     const end = (outcome: Outcome) => {
       if (over) return;
       over = true;
-      stopTimer();
+      limit.stop();
       flight.end(outcome.kind === 'block' ? outcome.bytes.length : undefined);
       if (outcome.kind === 'block') this.#claims.heard(claimedBytes, outcome.bytes.length);
       this.#record(outcome, flight.startedAtMs);
       events.ended(outcome);
     };
-    const stopTimer = this.#clock.schedule(this.#attemptTimeoutMs, () => {
-      controller.abort();
-      end({ kind: 'silent', error: this.#error(this.#noAnswer) });
-    });
+    const onBytes = (count: number) => {
+      if (over) return;
+      limit.came(count);
+      flight.moved();
+      this.heard();
+    };
     // An async function, so that a source that throws at once ends like one that throws later.
-    void (async () => this.source.getBlock(cid, { signal: controller.signal, priority }))().then(
+    void (async () => this.source.getBlock(cid, { signal: controller.signal, priority, onBytes }))().then(
       (bytes) => over || end(this.#judge(cid, bytes)),
       (error: unknown) => end(this.#outcomeOf(error)),
     );
@@ -238,10 +253,13 @@ export class SourceLane {
       get slow() {
         return flight.slow;
       },
+      get moves() {
+        return limit.moves;
+      },
       cancel: () => {
         if (over) return;
         over = true;
-        stopTimer();
+        limit.stop();
         flight.end(undefined);
         controller.abort();
       },
@@ -257,6 +275,8 @@ export class SourceLane {
     const receivedBefore = this.#window.receivedBytes;
     let probe = this.health.failing;
     let slow = false;
+    let moves = false;
+    let stuck = false;
     const estimate = expectedBytes ?? this.#meanBlockBytes;
     const fillingBytes = expectedBytes ?? this.#window.usualBytes;
     this.#inFlight++;
@@ -268,12 +288,17 @@ export class SourceLane {
       if (probe) this.#probes--;
       probe = false;
     };
+    const setStuck = (isStuck: boolean) => {
+      if (isStuck === stuck) return;
+      stuck = isStuck;
+      this.#stuck += isStuck ? 1 : -1;
+      this.#fillingBytes += isStuck ? -fillingBytes : fillingBytes;
+    };
     const stopTimer =
       onSlow &&
       this.#clock.schedule(this.#delay.slowAfterMs(this.#window.timeMsOf(this.#fillingBytes)), () => {
         slow = true;
-        this.#slow++;
-        this.#fillingBytes -= fillingBytes;
+        setStuck(!moves);
         // A silent probe must not keep the next one from finding the source alive.
         stopProbe();
         this.health.silent();
@@ -283,6 +308,10 @@ export class SourceLane {
       startedAtMs,
       get slow() {
         return slow;
+      },
+      moved: () => {
+        moves = true;
+        setStuck(false);
       },
       end: (bytes) => {
         stopTimer?.();
@@ -298,12 +327,17 @@ export class SourceLane {
         }
         this.#inFlight--;
         this.#expectedBytes -= estimate;
-        if (slow) this.#slow--;
-        else this.#fillingBytes -= fillingBytes;
+        setStuck(false);
+        this.#fillingBytes -= fillingBytes;
         stopProbe();
         this.#silence.ended();
       },
     };
+  }
+
+  /** Something of an answer came. */
+  heard(): void {
+    this.#silence.heard();
   }
 
   /** Books a verified block (of a range's answer). */
@@ -332,13 +366,15 @@ export class SourceLane {
   }
 
   get #filling(): number {
-    return this.#inFlight - this.#slow;
+    return this.#inFlight - this.#stuck;
   }
 
   /** Whether the background has all of the path that is its own: half of one request more would find no room. */
   #isFilled(expectedBytes = this.#window.usualBytes): boolean {
     if (this.#filling === 0) return false;
-    const { spareSize, spareBytes } = this.#window;
+    const { spareSize, spareBytes, isKnown } = this.#window;
+    // Eight blocks of 1 MiB are a minute of a slow link, and whoever reads gets a ninth of it.
+    if (!isKnown && this.#fillingBytes + expectedBytes / 2 > this.#firstBytes.limit) return true;
     return this.#filling >= spareSize || this.#fillingBytes + expectedBytes / 2 > spareBytes;
   }
 

@@ -52,7 +52,7 @@ export interface WantQueueOptions {
   readonly random?: (() => number) | undefined;
 }
 
-/** A third of the default read time-out: a dead connection leaves time for two more tries. */
+/** A third of the default read time-out: a dead connection leaves time for two more tries. What comes, if slowly, is not dead. */
 const ATTEMPT_TIMEOUT_MS = 20_000;
 /** The next try of a want at a source that failed it: first soon, then no more often than a person would reload. */
 const RETRY: Backoff = { firstMs: 100, maxMs: 5000 };
@@ -325,6 +325,9 @@ export class WantQueue {
     want.sent(lane, {
       get slow() {
         return attempt.slow;
+      },
+      get moves() {
+        return attempt.moves;
       },
       cancel() {
         bucket?.charge(-estimate);

@@ -121,7 +121,9 @@ export class Want extends Job implements LaneJob {
     return lanes
       .map((lane) => {
         const answer = this.answers.get(lane);
-        const asked = this.attempts.has(lane) ? 'no answer yet' : 'not asked';
+        const attempt = this.attempts.get(lane);
+        if (attempt?.moves) return `${lane.source.name}: it was coming, too slowly`;
+        const asked = attempt ? 'no answer yet' : 'not asked';
         const { failing, lastError } = lane.health;
         // Held back because of what others heard of the source: then that is why.
         const unheard = failing && lastError !== null ? `${asked}; it fails: ${lastError}` : asked;

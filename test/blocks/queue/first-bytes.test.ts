@@ -50,3 +50,14 @@ test('any link has a bounded number of round trips on it', () => {
     expect(limit).toBeLessThanOrEqual(Math.min(5 * pathBytes, 32 * MIB));
   }
 });
+
+test('a slow link whose requests share it, so that none is quicker than all, has no more than that on it', () => {
+  const first = new FirstBytes();
+  // 10 Mbit/s: whatever is under way comes at once at its end.
+  for (let nowMs = 0; nowMs < 60_000; ) {
+    const takesMs = first.limit / 1250;
+    nowMs += takesMs;
+    for (let came = 0; came < first.limit; came += MIB) first.answered(nowMs, MIB, takesMs);
+  }
+  expect(first.limit).toBe(FIRST_BYTES);
+});
