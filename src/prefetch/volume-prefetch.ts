@@ -2,6 +2,7 @@
  * One mounted volume's background work, from mount to unmount: its profile first, then the rest as its options say, again
  * after what failed, until all is here. Interrupted at any point it goes on where it was: what is here is passed over.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CID } from 'multiformats/cid';
 import { codeOf, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -164,6 +165,8 @@ export class VolumePrefetch {
         await this.#pass(signal, false, whole);
         return await this.#keepCounted(signal, whole);
       }
+      // Mount is answered first.
+      await nextTurn();
       await this.#busy(async () => {
         if (profile) await this.fetchProfile(profile, signal);
         // Nobody waits for one that nobody has.

@@ -232,11 +232,11 @@ export class VolumeRegistry {
     this.#settle(record, content);
     record.mounts[mountId] = { count: (before[mountId]?.count ?? 0) + 1, lastCall: call ?? null };
     this.#changes.noteEffect(call);
-    if (first) this.#show(record, true);
     await this.#changes.saveOr(() => {
       record.mounts = before;
-      if (first) this.#options.tree.removeVolume(directoryNameOf(record.name));
     }, call);
+    // What is fetched from here on takes the thread: the disk is not to wait for that.
+    if (first) this.#show(record, true);
     this.#lookups.mounted(record);
   }
 

@@ -316,7 +316,7 @@ describe('eviction', () => {
     expect(logger.said('warn')).toContain('the disk cache is full of pinned blocks: nothing else is cached');
     admit(blocks(20, 256 * 1024, 90_000));
     await settled(() => cache.isFull);
-    cache.unpin([...hot, ...filling].map(({ cid }) => blockKey(cid)));
+    await cache.unpin([...hot, ...filling].map(({ cid }) => blockKey(cid)));
     admit(blocks(20, 256 * 1024, 90_000));
     await reopen(LIMIT);
     expect(await countHere(blocks(20, 256 * 1024, 90_000))).toBe(20);

@@ -229,7 +229,7 @@ describe('the registry', () => {
     await registry.create('bafkqaaa', {});
     const caller = new AbortController();
     const mounting = registry.mount('bafkqaaa', 'id', { signal: caller.signal, call: 'call' });
-    while (tree.shown.size === 0) await Promise.resolve();
+    while (mountsOf(registry.get('bafkqaaa')) === 0) await new Promise((resolve) => setImmediate(resolve));
     caller.abort();
     await expect(mounting).rejects.toMatchObject({ code: 'ABORTED' });
     expect(tree.shown.size).toBe(0);

@@ -66,6 +66,8 @@ export class WantQueue {
   readonly #wakers = new Map<SourceLane, () => void>();
   /** Sources that were down when they were last looked at. */
   readonly #down = new Set<SourceLane>();
+  /** Lanes that somebody left in this turn. */
+  readonly #leftBy = new Set<SourceLane>();
   readonly #stats = new WantStats();
   readonly #bucket: TokenBucket | undefined;
   readonly #clock: Clock;
@@ -388,6 +390,18 @@ export class WantQueue {
     const lanes = [...want.attempts.keys()];
     want.stop();
     this.#wants.delete(blockKey(want.cid));
-    for (const lane of lanes) this.#pump(lane);
+    for (const lane of lanes) this.#pumpSoon(lane);
+  }
+
+  /** Once in this turn: of all who leave together none makes room for another that is to leave next. */
+  #pumpSoon(lane: SourceLane): void {
+    if (this.#leftBy.size === 0) {
+      queueMicrotask(() => {
+        const lanes = [...this.#leftBy];
+        this.#leftBy.clear();
+        for (const each of lanes) this.#pump(each);
+      });
+    }
+    this.#leftBy.add(lane);
   }
 }

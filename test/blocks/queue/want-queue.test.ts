@@ -219,6 +219,23 @@ describe('leaving', () => {
     expect([seen[1]?.result, a.inFlight, queue.pending]).toEqual(['ABORTED', 0, 0]);
   });
 
+  it('sends none of those who leave together, as one makes room for the next', async () => {
+    const a = source('a', () => 'silent');
+    build([a]);
+    const leaving = new AbortController();
+    for (let index = 0; index < 200; index++) ask(cidAt(index), 'background', { signal: leaving.signal });
+    await settle();
+    const sent = a.calls.length;
+    leaving.abort();
+    await settle();
+    expect([a.calls.length, a.inFlight, queue.pending]).toEqual([sent, 0, 0]);
+    // Somebody else's find the room at once.
+    a.script = () => 'block';
+    const other = ask(cidAt(300), 'background');
+    await clock.advance(100);
+    expect(other.result).toBe('a');
+  });
+
   it('refuses a caller that left before it came, and everyone after close', async () => {
     const a = source('a', () => 'silent');
     build([a]);
