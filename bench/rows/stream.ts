@@ -75,6 +75,7 @@ function catTrial(cid: string, origin: Origin): Trial {
     async run() {
       const reader = await startReader(origin);
       try {
+        const before = await processorSeconds([reader.processId]);
         const read = await new Promise<string>((resolve, reject) => {
           const cat = spawn(reader.program, ['cat', `${cid}/file`], { env: reader.environment });
           const counter = spawn(process.execPath, [PROGRAM, '-', String(LIMIT_SECONDS)], {
@@ -88,7 +89,7 @@ function catTrial(cid: string, origin: Origin): Trial {
           cat.once('error', reject);
         });
         const found = JSON.parse(read) as Stream;
-        return [...speeds(found, origin.measured), ...(await costs(found, [reader.processId], 0))];
+        return [...speeds(found, origin.measured), ...(await costs(found, [reader.processId], before))];
       } finally {
         await reader.stop();
       }
