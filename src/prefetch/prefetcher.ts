@@ -7,7 +7,7 @@
  * VOLUME`) may have all of the cache but for what others have pinned, and stops where it does not fit.
  */
 import type { CID } from 'multiformats/cid';
-import { CodedError, codeOf, messageChain } from '../base/errors.ts';
+import { CodedError, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { formatCount } from '../base/units.ts';
 import type { BlockKey } from '../blocks/block.ts';
@@ -16,18 +16,15 @@ import { type Clock, systemClock } from '../blocks/clock.ts';
 import type { MountedVolume } from '../fs/mounted-volume.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
 import type { BackgroundSuspects } from './background-suspects.ts';
-import type { BootProfile } from './boot-profile.ts';
-import { BootWatch } from './boot-watch.ts';
 import { ownKeys } from './content-keys.ts';
 import type { FillCache, FillParts } from './fill.ts';
 import { FillRoom } from './fill-room.ts';
-import { type FoundProfile, findProfile } from './find-profile.ts';
-import { type PinnableCache, type Pinner, Pins } from './pins.ts';
+import type { PinnableCache, Pinner } from './pins.ts';
+import { type JobParts, PrefetchJob, type PrefetchOptions } from './prefetch-job.ts';
 import type { ProfileStore } from './profile-store.ts';
 import { QuietCounts } from './quiet-counts.ts';
 import type { UnpinList } from './unpin-list.ts';
 import { type PinnedRoots, Unpinner } from './unpinner.ts';
-import { VolumePrefetch } from './volume-prefetch.ts';
 
 /** What prefetching needs of the disk cache. */
 interface PrefetchCache extends FillCache, PinnableCache {
@@ -62,12 +59,6 @@ export interface PrefetcherParts {
   readonly unanswered?: () => number;
 }
 
-export interface PrefetchOptions {
-  readonly prefetch: 'auto' | 'all' | 'none';
-  readonly pin: boolean;
-  readonly profile: string | undefined;
-}
-
 /** What an eviction did: bytes that became free, bytes of the content that are here none the less, and who of the others has some. */
 export interface PrefetchEvicted {
   readonly freedBytes: number;
@@ -78,51 +69,29 @@ export interface PrefetchEvicted {
 /** From the mount to a container's first instruction it is a third of a second, of which a core is the engine's. */
 const SETTLE_MS = 500;
 
-interface Job {
-  readonly root: CID;
-  readonly options: PrefetchOptions;
-  readonly tally: BlockTally;
-  readonly work: VolumePrefetch;
-  readonly pins: Pins | undefined;
-  volume: MountedVolume | undefined;
-  abort: AbortController;
-  /** Ends what a mount does not end: a call that fetches all, and would pin it. */
-  readonly removed: AbortController;
-  watch: BootWatch | undefined;
-  /** Of this mount; undefined until it was looked for. */
-  profile: FoundProfile | undefined;
-  /** The profile of this root that is kept here, for people; null where none is known. */
-  recorded: string | null;
-  /** Ends the count of a volume that nothing else was asked of: until that is done, nothing is known of it. */
-  counting: AbortController | undefined;
-}
-
 export class Prefetcher {
   readonly #parts: PrefetcherParts;
   readonly #fillParts: FillParts;
-  readonly #clock: Clock;
+  readonly #jobParts: JobParts;
   readonly #unpinner: Unpinner;
-  readonly #jobs = new Map<string, Job>();
+  readonly #jobs = new Map<string, PrefetchJob>();
   readonly #counts: QuietCounts;
   readonly #room: FillRoom;
   readonly #closed = new AbortController();
 
   constructor(parts: PrefetcherParts) {
+    const { unixfs, cache, clock = systemClock, holdMs = () => 0, unanswered = () => 0 } = parts;
     this.#parts = parts;
-    this.#clock = parts.clock ?? systemClock;
-    this.#fillParts = { blocks: parts.unixfs.blocks, cache: parts.cache, clock: this.#clock };
+    this.#fillParts = { blocks: unixfs.blocks, cache, clock };
     this.#room = new FillRoom(
       () => {
-        const { roomBytes, pinnedBytes } = parts.cache;
-        return { limitBytes: parts.cache.statistics().limitBytes, roomBytes, pinnedBytes };
+        const { roomBytes, pinnedBytes } = cache;
+        return { limitBytes: cache.statistics().limitBytes, roomBytes, pinnedBytes };
       },
       () => this.#jobs.values(),
     );
-    this.#counts = new QuietCounts(
-      this.#clock,
-      () => parts.holdMs?.() ?? 0,
-      () => parts.unanswered?.() ?? 0,
-    );
+    this.#jobParts = { ...parts, fill: this.#fillParts, room: this.#room, holdMs };
+    this.#counts = new QuietCounts(clock, holdMs, unanswered);
     this.#unpinner = new Unpinner(this.#fillParts, parts);
   }
 
@@ -137,7 +106,7 @@ export class Prefetcher {
     if (profile?.root !== rootText) return;
     const job = this.#job(name, root, options);
     // What fails is told to whoever asks for it once it is mounted.
-    if (!job.volume) job.work.fetchProfile(profile, begun(job).signal).catch(() => undefined);
+    if (!job.volume) job.work.fetchProfile(profile, job.begin()).catch(() => undefined);
   }
 
   /**
@@ -145,21 +114,13 @@ export class Prefetcher {
    * Begins in a later turn, waits for nothing.
    */
   mounted(name: string, volume: MountedVolume, options: PrefetchOptions, starting = true): void {
-    const job = this.#job(name, volume.spec.root, options);
-    begun(job);
-    job.volume = volume;
-    volume.tally = job.tally;
-    if (starting) this.#watch(name, job, volume);
-    void this.#run(name, job, volume, starting ? (this.#parts.settleMs ?? SETTLE_MS) : 0);
+    const settleMs = starting ? (this.#parts.settleMs ?? SETTLE_MS) : 0;
+    void this.#job(name, volume.spec.root, options).run(volume, starting, settleMs);
   }
 
   /** It is mounted no more: nothing is fetched for it from here on. */
   unmounted(name: string): void {
-    const job = this.#jobs.get(name);
-    if (!job) return;
-    job.watch?.end();
-    job.volume = undefined;
-    job.abort.abort();
+    this.#jobs.get(name)?.end();
   }
 
   /**
@@ -169,23 +130,18 @@ export class Prefetcher {
   async count(name: string, root: CID, options: PrefetchOptions): Promise<void> {
     if (this.#jobs.has(name)) return;
     const job = this.#newJob(name, root, options);
-    job.counting = new AbortController();
-    const signal = AbortSignal.any([job.counting.signal, job.removed.signal, this.#closed.signal]);
+    const signal = AbortSignal.any([job.startCounting(), this.#closed.signal]);
     try {
       const done = await this.#counts.add(
         signal,
         () => this.#blocksCounted,
         (rest) => job.work.count(signal, rest),
       );
-      if (done === 'done') {
-        const recorded = this.#parts.profiles.get(root.toV1().toString());
-        if (recorded) job.recorded = describe({ profile: recorded, origin: 'recorded', ignored: [] });
-        job.counting = undefined;
-      }
+      if (done === 'done') job.counted();
       // Known no more until it is mounted.
       else if (done === 'never') job.tally.adopt(new BlockTally());
       // To be asked again: others may be removed meanwhile.
-      else if (this.#jobs.get(name) === job && job.counting) this.#jobs.delete(name);
+      else if (this.#jobs.get(name) === job && job.isCounting) this.#jobs.delete(name);
     } catch (error) {
       this.#parts.logger.warn(
         { volume: this.#nameOf(name), error: messageChain(error) },
@@ -211,40 +167,22 @@ export class Prefetcher {
    */
   countAgain(): void {
     for (const [name, job] of this.#jobs) {
-      job.counting?.abort();
+      job.stopCounting();
       job.work.countAgain();
-      if (!job.volume && !job.counting && !job.work.prefetching) this.#jobs.delete(name);
+      if (!job.volume && !job.work.prefetching) this.#jobs.delete(name);
     }
   }
 
   /** What `status` shows of it; undefined for a volume of which nothing is known (yet). */
   progress(name: string) {
     const job = this.#jobs.get(name);
-    if (!job || job.counting) return undefined;
-    const { tally, work, profile } = job;
-    const { bytesTotal } = work;
-    const bytesCached = Math.min(tally.bytesHere, bytesTotal ?? Number.POSITIVE_INFINITY);
-    const room = work.prefetching ? Math.max(0, this.#room.bytesFor(job, work.isWhole)) : 0;
-    return {
-      bytesTotal,
-      bytesCached,
-      bytesToCome: bytesTotal === null ? null : Math.min(bytesTotal - bytesCached, room),
-      stopped: work.isFull && !work.isWhole ? this.#room.stoppedText(bytesCached, bytesTotal) : null,
-      blocksFetched: tally.blocksFetched,
-      fetched: tally.fetched,
-      source: tally.source,
-      profile: (profile && describe(profile)) ?? job.recorded,
-      prefetching: work.prefetching,
-      complete: work.complete,
-      prefetchError: work.lastError,
-      prefetchErrorMs: work.lastErrorMs,
-    };
+    return job?.isCounting ? undefined : job?.progress();
   }
 
   /** Fetches all of a volume. @throws BLOCK_UNAVAILABLE with the reason, STORE_FULL where it does not fit, ABORTED */
   async fetchAll(name: string, root: CID, options: PrefetchOptions, signal: AbortSignal): Promise<void> {
     const { work, removed } = this.#job(name, root, options);
-    const { missing, stopped, lastError } = await work.fetchAll(AbortSignal.any([signal, removed.signal]));
+    const { missing, stopped, lastError } = await work.fetchAll(AbortSignal.any([signal, removed]));
     if (stopped === 'full') throw new CodedError('STORE_FULL', this.#room.noRoomText(work.bytesTotal));
     if (missing === 0) return;
     throw new CodedError('BLOCK_UNAVAILABLE', `${formatCount(missing, 'block')} could not be fetched`, {
@@ -263,13 +201,13 @@ export class Prefetcher {
     others: readonly CID[],
     signal: AbortSignal,
   ): Promise<PrefetchEvicted> {
-    const { abort, work, tally } = this.#job(name, root, options);
-    abort.abort();
+    const job = this.#job(name, root, options);
+    job.stop();
     const sharing: CID[] = [];
     const keys = await ownKeys(this.#fillParts, root, others, signal, (other) => sharing.push(other));
     const freedBytes = await this.#parts.cache.evict(keys);
-    await work.recount(signal);
-    return { freedBytes, keptBytes: tally.bytesHere, sharing };
+    await job.work.recount(signal);
+    return { freedBytes, keptBytes: job.tally.bytesHere, sharing };
   }
 
   /**
@@ -277,16 +215,12 @@ export class Prefetcher {
    * Looking takes a while, in which a volume of the same content may be made and pinned: what it holds is not let go of.
    */
   async removed(name: string, root: CID | undefined, pinned: boolean, pinnedRoots: PinnedRoots): Promise<void> {
-    this.unmounted(name);
     const job = this.#jobs.get(name);
-    job?.removed.abort();
+    job?.remove();
     this.#jobs.delete(name);
     if (!pinned || !root) return;
-    await this.#unpinner.unpin(
-      { root, volume: this.#nameOf(name), atKubo: job?.pins?.atKubo },
-      pinnedRoots,
-      this.#closed.signal,
-    );
+    const unpinning = { root, volume: this.#nameOf(name), atKubo: job?.atKubo };
+    await this.#unpinner.unpin(unpinning, pinnedRoots, this.#closed.signal);
   }
 
   /** Unpins what an earlier daemon was to, and ended before. */
@@ -298,59 +232,8 @@ export class Prefetcher {
   async close(): Promise<void> {
     this.#closed.abort();
     this.#parts.suspects?.close();
-    for (const name of this.#jobs.keys()) this.unmounted(name);
+    for (const job of this.#jobs.values()) job.end();
     await this.#parts.profiles.settled();
-  }
-
-  async #run(name: string, job: Job, volume: MountedVolume, settleMs: number): Promise<void> {
-    const { signal } = job.abort;
-    const profile = await this.#profile(name, job, volume, signal);
-    if (signal.aborted) return;
-    await job.work.run(job.options.prefetch === 'none' ? undefined : profile, signal, settleMs);
-  }
-
-  async #profile(name: string, job: Job, volume: MountedVolume, signal: AbortSignal): Promise<BootProfile | undefined> {
-    const { root, options } = job;
-    const want = { priority: 'profile', signal, timeoutMs: volume.spec.timeoutMs } as const;
-    try {
-      job.profile = await findProfile(this.#parts, root, options.profile, want);
-    } catch (error) {
-      if (codeOf(error) === 'ABORTED') return undefined;
-      throw error;
-    }
-    for (const why of job.profile.ignored) {
-      this.#parts.logger.warn({ volume: this.#nameOf(name), error: why }, 'a boot profile is ignored');
-    }
-    const { profile } = job.profile;
-    if (profile) job.watch?.foretold(profile);
-    if (profile && options.prefetch !== 'none') volume.foretold = profile.blocks;
-    return profile;
-  }
-
-  /** One line for each start, and what it read for the next one. */
-  #watch(name: string, job: Job, volume: MountedVolume): void {
-    const { profiles, logger } = this.#parts;
-    const { fetched } = job.tally;
-    const watch = new BootWatch({
-      root: job.root.toV1().toString(),
-      clock: this.#clock,
-      firstReadMs: () => volume.firstReadMs,
-      bytesPrefetched: () => fetched.background.bytes + fetched.profile.bytes,
-      onEnd: (summary, run) => {
-        job.tally.listener = undefined;
-        job.watch = undefined;
-        // A profile that came from elsewhere is kept along with what this run adds to it. Alone, a run that was over before
-        // anybody knew of one would stand before it from then on: "ls" in a container, and the content's own would be lost.
-        if (run && (job.profile || profiles.has(run.root))) {
-          void profiles.mergeLater(run, job.profile?.profile).then((merged) => {
-            job.recorded = describe({ profile: merged, origin: 'recorded', ignored: [] });
-          });
-        }
-        logger.info({ volume: this.#nameOf(name), ...summary }, 'start-up complete');
-      },
-    });
-    job.watch = watch;
-    job.tally.listener = watch.onBlock;
   }
 
   #nameOf(name: string): string {
@@ -358,60 +241,16 @@ export class Prefetcher {
   }
 
   /** For whoever does more with it than count. */
-  #job(name: string, root: CID, options: PrefetchOptions): Job {
+  #job(name: string, root: CID, options: PrefetchOptions): PrefetchJob {
     const known = this.#jobs.get(name);
-    known?.counting?.abort();
+    known?.stopCounting();
     // A name of IPNS may lead elsewhere now.
-    if (!known?.root.equals(root)) return this.#newJob(name, root, options);
-    known.counting = undefined;
-    return known;
+    return known?.root.equals(root) ? known : this.#newJob(name, root, options);
   }
 
-  #newJob(name: string, root: CID, options: PrefetchOptions): Job {
-    const tally = new BlockTally();
-    const { logger, cache, pinner } = this.#parts;
-    const pins = options.pin ? new Pins(root, cache, pinner) : undefined;
-    const job: Job = {
-      root,
-      options,
-      tally,
-      pins,
-      work: new VolumePrefetch(this.#fillParts, {
-        suspects: this.#parts.suspects,
-        root,
-        tally,
-        prefetch: options.pin ? 'all' : options.prefetch,
-        pinned: options.pin,
-        evictions: () => cache.statistics().evictions,
-        hasRoom: (bytes, whole) => this.#room.hasRoom(job, bytes, whole),
-        noRoomText: (bytesTotal) => this.#room.noRoomText(bytesTotal),
-        holdMs: () => Math.max(job.watch?.holdMs ?? 0, this.#parts.holdMs?.() ?? 0),
-        logger: logger.child({ volume: this.#nameOf(name) }),
-        onHere: pins?.onHere,
-        onComplete: pins?.onComplete,
-      }),
-      volume: undefined,
-      abort: new AbortController(),
-      removed: new AbortController(),
-      watch: undefined,
-      profile: undefined,
-      recorded: null,
-      counting: undefined,
-    };
+  #newJob(name: string, root: CID, options: PrefetchOptions): PrefetchJob {
+    const job = new PrefetchJob(this.#nameOf(name), root, options, this.#jobParts);
     this.#jobs.set(name, job);
     return job;
   }
-}
-
-/** What ends a job's work; another one where it was ended before. */
-function begun(job: Job): AbortController {
-  if (job.abort.signal.aborted) job.abort = new AbortController();
-  return job.abort;
-}
-
-function describe({ profile, origin, ignored }: FoundProfile): string | null {
-  const used = profile
-    ? `${formatCount(profile.blocks.size, 'block')} of ${formatCount(profile.runs, 'run')}, ${origin}`
-    : undefined;
-  return [used, ...ignored.map((why) => `ignored ${why}`)].filter((part) => part !== undefined).join('; ') || null;
 }

@@ -1,0 +1,180 @@
+/**
+ * One volume of the prefetcher: from the first time that anything is asked of it to its removal. It outlives mounts: what was
+ * fetched, counted and found in one holds for the next.
+ *
+ * Three things end its work. `end`, with a mount, all that belongs to a mount: `begin` makes way for the next one.
+ * `remove`, with the volume, also what a command began (`fetchAll`). `stopCounting` the count of a volume that nothing else was
+ * asked of: until that is done, nothing is known of it.
+ */
+import type { CID } from 'multiformats/cid';
+import type { Logger } from '../base/log.ts';
+import { BlockTally } from '../blocks/block-tally.ts';
+import type { MountedVolume } from '../fs/mounted-volume.ts';
+import type { BackgroundSuspects } from './background-suspects.ts';
+import type { FillParts } from './fill.ts';
+import type { FillRoom } from './fill-room.ts';
+import type { ProfileSources } from './find-profile.ts';
+import { type PinnableCache, type Pinner, Pins } from './pins.ts';
+import { VolumePrefetch } from './volume-prefetch.ts';
+import { VolumeProfile } from './volume-profile.ts';
+
+export interface PrefetchOptions {
+  readonly prefetch: 'auto' | 'all' | 'none';
+  readonly pin: boolean;
+  readonly profile: string | undefined;
+}
+
+/** What all jobs share. */
+export interface JobParts extends ProfileSources {
+  readonly fill: FillParts;
+  readonly room: FillRoom;
+  readonly cache: PinnableCache & { statistics(): { readonly evictions: number } };
+  /** The Kubo node, where one is configured. */
+  readonly pinner?: Pinner | undefined;
+  readonly logger: Logger;
+  /** Where ends of the process are remembered. */
+  readonly suspects?: BackgroundSuspects | undefined;
+  /** For so long the background of all volumes is to begin nothing. */
+  readonly holdMs: () => number;
+}
+
+export class PrefetchJob {
+  readonly root: CID;
+  readonly options: PrefetchOptions;
+  readonly tally = new BlockTally();
+  readonly work: VolumePrefetch;
+  readonly #room: FillRoom;
+  readonly #profile: VolumeProfile;
+  readonly #pins: Pins | undefined;
+  readonly #removed = new AbortController();
+  #volume: MountedVolume | undefined;
+  #mount = new AbortController();
+  #counting: AbortController | undefined;
+
+  /** `volumeName`: as people call it. */
+  constructor(volumeName: string, root: CID, options: PrefetchOptions, parts: JobParts) {
+    const { fill, room, cache, pinner, suspects, logger, unixfs, profiles } = parts;
+    const { tally } = this;
+    this.root = root;
+    this.options = options;
+    this.#room = room;
+    this.#pins = options.pin ? new Pins(root, cache, pinner) : undefined;
+    this.#profile = new VolumeProfile(
+      { volumeName, root, named: options.profile, tally },
+      { unixfs, profiles, logger, clock: fill.clock },
+    );
+    this.work = new VolumePrefetch(fill, {
+      suspects,
+      root,
+      tally,
+      prefetch: options.pin ? 'all' : options.prefetch,
+      pinned: options.pin,
+      evictions: () => cache.statistics().evictions,
+      hasRoom: (bytes, whole) => room.hasRoom(this, bytes, whole),
+      noRoomText: (bytesTotal) => room.noRoomText(bytesTotal),
+      holdMs: () => Math.max(this.#profile.holdMs, parts.holdMs()),
+      logger: logger.child({ volume: volumeName }),
+      onHere: this.#pins?.onHere,
+      onComplete: this.#pins?.onComplete,
+    });
+  }
+
+  /** Undefined while it is not mounted. */
+  get volume(): MountedVolume | undefined {
+    return this.#volume;
+  }
+
+  /** True until a count is done of a volume that nothing else was asked of. */
+  get isCounting(): boolean {
+    return this.#counting !== undefined;
+  }
+
+  /** Whether Kubo pinned the root; undefined where nothing was to be pinned, or was here. */
+  get atKubo(): boolean | undefined {
+    return this.#pins?.atKubo;
+  }
+
+  /** Aborts with the volume, whatever its mounts do. */
+  get removed(): AbortSignal {
+    return this.#removed.signal;
+  }
+
+  /** What belongs to a mount may begin: gives the signal that ends it. */
+  begin(): AbortSignal {
+    if (this.#mount.signal.aborted) this.#mount = new AbortController();
+    return this.#mount.signal;
+  }
+
+  /**
+   * Everything that follows from its mount; `starting` where a container begins with it. Nothing but its profile is looked at or
+   * fetched before `settleMs`. Never rejects.
+   */
+  async run(volume: MountedVolume, starting: boolean, settleMs: number): Promise<void> {
+    const signal = this.begin();
+    this.#volume = volume;
+    volume.tally = this.tally;
+    if (starting) this.#profile.watch(volume);
+    const found = await this.#profile.find(volume, signal);
+    const profile = this.options.prefetch === 'none' ? undefined : found;
+    if (profile) volume.foretold = profile.blocks;
+    if (!signal.aborted) await this.work.run(profile, signal, settleMs);
+  }
+
+  /** Nothing is fetched for a mount any more. */
+  stop(): void {
+    this.#mount.abort();
+  }
+
+  /** It is mounted no more. */
+  end(): void {
+    this.#profile.end();
+    this.#volume = undefined;
+    this.stop();
+  }
+
+  /** The volume is no more. */
+  remove(): void {
+    this.end();
+    this.#removed.abort();
+  }
+
+  /** A count begins, until `counted` or `stopCounting`: gives the signal that ends it. */
+  startCounting(): AbortSignal {
+    this.#counting = new AbortController();
+    return AbortSignal.any([this.#counting.signal, this.#removed.signal]);
+  }
+
+  /** It is done. */
+  counted(): void {
+    this.#profile.recall();
+    this.#counting = undefined;
+  }
+
+  /** Something else is asked of it, or what was counted is not so any more. */
+  stopCounting(): void {
+    this.#counting?.abort();
+    this.#counting = undefined;
+  }
+
+  /** What `status` shows of it. */
+  progress() {
+    const { tally, work } = this;
+    const { bytesTotal } = work;
+    const bytesCached = Math.min(tally.bytesHere, bytesTotal ?? Number.POSITIVE_INFINITY);
+    const roomBytes = work.prefetching ? Math.max(0, this.#room.bytesFor(this, work.isWhole)) : 0;
+    return {
+      bytesTotal,
+      bytesCached,
+      bytesToCome: bytesTotal === null ? null : Math.min(bytesTotal - bytesCached, roomBytes),
+      stopped: work.isFull && !work.isWhole ? this.#room.stoppedText(bytesCached, bytesTotal) : null,
+      blocksFetched: tally.blocksFetched,
+      fetched: tally.fetched,
+      source: tally.source,
+      profile: this.#profile.text,
+      prefetching: work.prefetching,
+      complete: work.complete,
+      prefetchError: work.lastError,
+      prefetchErrorMs: work.lastErrorMs,
+    };
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * A volume's boot profile, over its mounts: found at each, measured by what its start reads, and recorded for the next.
+ */
+import type { CID } from 'multiformats/cid';
+import { codeOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { formatCount } from '../base/units.ts';
+import type { BlockTally } from '../blocks/block-tally.ts';
+import type { Clock } from '../blocks/clock.ts';
+import type { MountedVolume } from '../fs/mounted-volume.ts';
+import type { BootProfile } from './boot-profile.ts';
+import { BootWatch } from './boot-watch.ts';
+import { type FoundProfile, findProfile, type ProfileSources } from './find-profile.ts';
+
+export interface VolumeProfileParts extends ProfileSources {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface VolumeProfileOptions {
+  /** As people call the volume. */
+  readonly volumeName: string;
+  readonly root: CID;
+  /** The volume's option. */
+  readonly named: string | undefined;
+  /** Its account. */
+  readonly tally: BlockTally;
+}
+
+export class VolumeProfile {
+  readonly #options: VolumeProfileOptions;
+  readonly #parts: VolumeProfileParts;
+  #watch: BootWatch | undefined;
+  /** Undefined until it was looked for. */
+  #found: FoundProfile | undefined;
+  /** The one of this root that is kept here, for people; null where none is known. */
+  #recorded: string | null = null;
+
+  constructor(options: VolumeProfileOptions, parts: VolumeProfileParts) {
+    this.#options = options;
+    this.#parts = parts;
+  }
+
+  /** For people: which there is, of how many runs and from where, and which were passed over; null where none is known. */
+  get text(): string | null {
+    return (this.#found && describe(this.#found)) ?? this.#recorded;
+  }
+
+  /** For so long the background is to leave a start alone. */
+  get holdMs(): number {
+    return this.#watch?.holdMs ?? 0;
+  }
+
+  /** Looks which is kept here, without a mount. */
+  recall(): void {
+    const profile = this.#parts.profiles.get(this.#rootText);
+    if (profile) this.#recorded = describe({ profile, origin: 'recorded', ignored: [] });
+  }
+
+  /** For a mount, whose start is measured by it: undefined where there is none, or `signal` aborted. */
+  async find(volume: MountedVolume, signal: AbortSignal): Promise<BootProfile | undefined> {
+    const { root, named, volumeName } = this.#options;
+    const want = { priority: 'profile', signal, timeoutMs: volume.spec.timeoutMs } as const;
+    try {
+      this.#found = await findProfile(this.#parts, root, named, want);
+    } catch (error) {
+      if (codeOf(error) === 'ABORTED') return undefined;
+      throw error;
+    }
+    for (const why of this.#found.ignored) {
+      this.#parts.logger.warn({ volume: volumeName, error: why }, 'a boot profile is ignored');
+    }
+    const { profile } = this.#found;
+    if (profile) this.#watch?.foretold(profile);
+    return profile;
+  }
+
+  /** Watches a start: one line of it in the log, and what it read for the next one. */
+  watch(volume: MountedVolume): void {
+    const { tally, volumeName } = this.#options;
+    const watch = new BootWatch({
+      root: this.#rootText,
+      clock: this.#parts.clock,
+      firstReadMs: () => volume.firstReadMs,
+      bytesPrefetched: () => tally.fetched.background.bytes + tally.fetched.profile.bytes,
+      onEnd: (summary, run) => {
+        tally.listener = undefined;
+        this.#watch = undefined;
+        if (run) this.#keep(run);
+        this.#parts.logger.info({ volume: volumeName, ...summary }, 'start-up complete');
+      },
+    });
+    this.#watch = watch;
+    tally.listener = watch.onBlock;
+  }
+
+  /** The volume was unmounted: so is a start that is watched over. */
+  end(): void {
+    this.#watch?.end();
+  }
+
+  /**
+   * A profile that came from elsewhere is kept along with what this run adds to it. Alone, a run that was over before anybody
+   * knew of one would stand before it from then on: "ls" in a container, and the content's own would be lost.
+   */
+  #keep(run: BootProfile): void {
+    const { profiles } = this.#parts;
+    if (!this.#found && !profiles.has(run.root)) return;
+    void profiles.mergeLater(run, this.#found?.profile).then((profile) => {
+      this.#recorded = describe({ profile, origin: 'recorded', ignored: [] });
+    });
+  }
+
+  /** What profiles are kept by. */
+  get #rootText(): string {
+    return this.#options.root.toV1().toString();
+  }
+}
+
+function describe({ profile, origin, ignored }: FoundProfile): string | null {
+  const used = profile
+    ? `${formatCount(profile.blocks.size, 'block')} of ${formatCount(profile.runs, 'run')}, ${origin}`
+    : undefined;
+  return [used, ...ignored.map((why) => `ignored ${why}`)].filter((part) => part !== undefined).join('; ') || null;
+}
