@@ -40,7 +40,8 @@ export interface WantOptions {
 
 export interface BlockReader {
   /**
-   * The block's bytes, verified; a value in the same turn where the block is on this machine. Never to be modified.
+   * The block's bytes, verified; a value in the same turn where the block is on this machine. Never to be modified, and valid
+   * in the turn in which they are given: whoever needs them longer copies them (`block-memory.ts`).
    *
    * @throws BLOCK_UNAVAILABLE, BLOCK_TIMEOUT, BLOCK_CORRUPT, BLOCK_TOO_LARGE, ABORTED; thrown or rejected.
    */

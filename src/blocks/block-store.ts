@@ -25,7 +25,7 @@ export interface BlockStore {
   /** True where the block is kept. In memory or one index look-up: callable for every block of a volume. */
   has(key: BlockKey): boolean;
 
-  /** The whole block, or `undefined` where it is absent or was found damaged. The caller may keep the bytes. */
+  /** The whole block, valid in this turn; or `undefined` where it is absent or was found damaged. */
   get(key: BlockKey): MaybePromise<Uint8Array | undefined>;
 
   /** Size and ends of a large block, by the index alone; `undefined` where they are not known without reading it. */
@@ -45,7 +45,7 @@ export interface BlockStore {
 /** A store that takes what the want queue verified. Admission never delays the reader that waits for the block. */
 export interface BlockSink {
   /**
-   * Takes a verified block, which was fetched with `priority`. Returns at once; trouble (a full disk) is the sink's own to
+   * Takes a verified block, which was fetched with `priority`, and says that it keeps it (`keep`). Returns at once; trouble (a full disk) is the sink's own to
    * report, never the caller's.
    */
   admit(cid: CID, bytes: Uint8Array, priority: Priority): void;

@@ -25,7 +25,7 @@ import { CacheRoom } from './cache-room.ts';
 import { timed } from './disk-turns.ts';
 import { GuardedDisk } from './guarded-disk.ts';
 import { WritePace } from './write-pace.ts';
-import { WriteQueue } from './write-queue.ts';
+import { type QueuedBlock, WriteQueue } from './write-queue.ts';
 
 export interface DiskCacheOptions {
   readonly limitBytes: number;
@@ -282,14 +282,23 @@ export class DiskCache implements BlockStore, BlockSink {
   }
 
   async #writeSome(open: CacheDisk): Promise<void> {
-    const { disk, usage } = open;
-    const begunMs = performance.now();
     const maxBytes = Math.min(this.#room.bytes / 4, this.#pace.bytesPerTurn);
-    const { batch, spaceBytes } = this.#queue.next(maxBytes, (key) => !disk.has(key));
+    const { batch, spaceBytes } = this.#queue.next(maxBytes, (key) => !open.disk.has(key));
+    let written = false;
+    try {
+      await this.#writeBatch(open, batch, spaceBytes);
+      written = true;
+    } finally {
+      this.#queue.done(batch, written);
+    }
+  }
+
+  async #writeBatch({ disk, usage }: CacheDisk, batch: ReadonlyMap<BlockKey, QueuedBlock>, spaceBytes: number) {
+    const begunMs = performance.now();
     timed(() => {
       disk.begin();
       usage.flush();
-      this.#full = !this.#room.make(open, spaceBytes);
+      this.#full = !this.#room.make({ disk, usage }, spaceBytes);
       disk.commit();
       this.#room.committed();
       disk.shrink(this.#room.spareBytes);
@@ -308,7 +317,6 @@ export class DiskCache implements BlockStore, BlockSink {
       );
       this.#notKept([...batch].map(([key, { bytes }]) => [key, bytes.length]));
     }
-    this.#queue.done(batch.keys());
   }
 }
 

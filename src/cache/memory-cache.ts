@@ -8,6 +8,7 @@
 import { LRUCache } from 'lru-cache';
 import type { CID } from 'multiformats/cid';
 import { type BlockKey, blockKey } from '../blocks/block.ts';
+import { keep, letGo } from '../blocks/block-memory.ts';
 import type { BlockSink, BlockStore } from '../blocks/block-store.ts';
 
 /** What an entry costs besides its bytes (key, list links, the view and its buffer); measured, rounded up. */
@@ -22,6 +23,7 @@ export class MemoryCache implements BlockStore, BlockSink {
     this.#blocks = new LRUCache({
       maxSize: Math.max(1, maxBytes),
       sizeCalculation: (bytes) => bytes.length + ENTRY_OVERHEAD_BYTES,
+      dispose: letGo,
     });
   }
 
@@ -49,6 +51,12 @@ export class MemoryCache implements BlockStore, BlockSink {
   /** Keeps a verified block. A small view of a large buffer is copied: it would hold all of the buffer. */
   admit(cid: CID, bytes: Uint8Array): void {
     const wasteful = bytes.buffer.byteLength > 2 * bytes.length + ENTRY_OVERHEAD_BYTES;
-    this.#blocks.set(blockKey(cid), wasteful ? new Uint8Array(bytes) : bytes);
+    const key = blockKey(cid);
+    const kept = wasteful ? new Uint8Array(bytes) : bytes;
+    if (this.#blocks.get(key) === kept) return;
+    keep(kept);
+    this.#blocks.set(key, kept);
+    // It may be larger than the cache.
+    if (this.#blocks.peek(key) !== kept) letGo(kept);
   }
 }

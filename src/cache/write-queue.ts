@@ -2,6 +2,7 @@
  * Blocks on their way to the disk, readable meanwhile. Bounded: what comes faster than the disk takes it is not kept.
  */
 import type { BlockKey } from '../blocks/block.ts';
+import { keep, letGo } from '../blocks/block-memory.ts';
 import { spaceOf } from '../blocks/disk/disk-total.ts';
 
 /** Two seconds' worth of a 1 Gbit/s link. */
@@ -45,6 +46,7 @@ export class WriteQueue {
   /** False where it waits already, or there is no room for it. */
   add(key: BlockKey, bytes: Uint8Array, { used, few }: { readonly used: boolean; readonly few: boolean }): boolean {
     if (this.#blocks.has(key) || this.#bytes + bytes.length > (few ? FEW_BYTES : MAX_BYTES)) return false;
+    keep(bytes);
     this.#blocks.set(key, { bytes, used });
     this.#bytes += bytes.length;
     return true;
@@ -52,7 +54,7 @@ export class WriteQueue {
 
   /**
    * The first blocks, one at least, as many as take less than `maxBytes` on the disk, and what they take.
-   * They stay until `done`; those that are not `wanted` leave.
+   * They stay, and are kept whatever leaves meanwhile, until `done`; those that are not `wanted` leave.
    */
   next(
     maxBytes: number,
@@ -65,6 +67,7 @@ export class WriteQueue {
       if (batch.size > 0 && spaceBytes + space > maxBytes) break;
       if (wanted(key)) {
         batch.set(key, block);
+        keep(block.bytes);
         spaceBytes += space;
       } else {
         this.remove(key);
@@ -73,20 +76,26 @@ export class WriteQueue {
     return { batch, spaceBytes };
   }
 
-  done(keys: Iterable<BlockKey>): void {
-    for (const key of keys) this.remove(key);
+  /** What became of a batch: those that are `written` leave the queue. To be called when nobody reads their bytes any more. */
+  done(batch: ReadonlyMap<BlockKey, QueuedBlock>, written: boolean): void {
+    for (const [key, { bytes }] of batch) {
+      letGo(bytes);
+      if (written) this.remove(key);
+    }
   }
 
   remove(key: BlockKey): void {
-    this.#bytes -= this.#blocks.get(key)?.bytes.length ?? 0;
+    const block = this.#blocks.get(key);
+    if (!block) return;
+    this.#bytes -= block.bytes.length;
     this.#blocks.delete(key);
+    letGo(block.bytes);
   }
 
   /** Gives what it dropped, with sizes. */
   clear(): [BlockKey, number][] {
     const dropped = [...this.#blocks].map(([key, { bytes }]): [BlockKey, number] => [key, bytes.length]);
-    this.#blocks.clear();
-    this.#bytes = 0;
+    for (const [key] of dropped) this.remove(key);
     return dropped;
   }
 }

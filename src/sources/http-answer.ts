@@ -5,10 +5,13 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { CodedError } from '../base/errors.ts';
+import { blockMemory } from '../blocks/block-memory.ts';
 import { Pieces } from './pieces.ts';
 
 /** Of an error's body, what is read: it may be endless. Kubo's longest messages stay well below. */
 const MAX_TEXT_BYTES = 4096;
+/** A read of a TLS socket gives 16 KiB at the most. */
+const LARGE_PIECE_BYTES = 12 * 1024;
 
 export class HttpAnswer {
   readonly status: number;
@@ -105,25 +108,36 @@ export class HttpAnswer {
 /** Pieces put together: in one buffer from the start where the size is known. */
 class CollectedBody {
   readonly #maxBytes: number;
-  readonly #whole: Buffer | undefined;
+  readonly #whole: Uint8Array | undefined;
   readonly #pieces = new Pieces();
   #sizeBytes = 0;
 
   constructor(announcedBytes: number | undefined, maxBytes: number) {
     this.#maxBytes = announcedBytes ?? maxBytes;
-    if (announcedBytes !== undefined) this.#whole = Buffer.allocUnsafeSlow(announcedBytes);
+    if (announcedBytes !== undefined) this.#whole = blockMemory(announcedBytes);
   }
 
   /** False where that is more than there may be. */
   add(piece: Uint8Array): boolean {
     if (this.#sizeBytes + piece.length > this.#maxBytes) return false;
-    if (this.#whole) this.#whole.set(piece, this.#sizeBytes);
-    else this.#pieces.add(piece);
     this.#sizeBytes += piece.length;
+    if (this.#whole) {
+      this.#whole.set(piece, this.#sizeBytes - piece.length);
+      giveBack(piece);
+    } else this.#pieces.add(piece);
     return true;
   }
 
   get bytes(): Uint8Array {
     return this.#whole ? this.#whole.subarray(0, this.#sizeBytes) : this.#pieces.bytes;
   }
+}
+
+/**
+ * Each read of a socket allocates memory of its own, 64 KiB, of which a body's pieces are views: as much garbage as blocks.
+ * The piece at its end is the last one, and nobody looks at it any more when we have copied that. What is small may stand in
+ * memory that is shared with others (`Buffer.poolSize`).
+ */
+function giveBack({ buffer, byteOffset, length }: Uint8Array): void {
+  if (length >= LARGE_PIECE_BYTES && byteOffset + length === buffer.byteLength) (buffer as ArrayBuffer).transfer(0);
 }

@@ -1,6 +1,6 @@
 /**
  * The bytes of extents: all their blocks wanted at once, in this turn where they are on the machine. Nothing is copied,
- * but for what is in a scratch and has to wait for others.
+ * but for what has to wait for others.
  */
 import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { Scratch } from '../base/scratch.ts';
@@ -8,8 +8,8 @@ import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
 import { type Extent, type OnFailure, sizeDiffers } from './file-index.ts';
 
 /**
- * One piece an extent, in their order; those answered in this turn may be in `scratch`. `onFailure` is told of each extent
- * that could not be had.
+ * One piece an extent, in their order, valid in the turn in which they are given; those answered in this turn may be in
+ * `scratch`. `onFailure` is told of each extent that could not be had.
  * @throws DAG_INVALID where a block is not as long as the file claims, and what `blocks/` throws.
  */
 export function readExtents(
@@ -24,15 +24,18 @@ export function readExtents(
     try {
       const piece = readExtent(blocks, extent, options, scratch);
       if (!(piece instanceof Promise)) return piece;
-      return piece.catch((error: unknown) => fail(extent, error));
+      return piece.then(own).catch((error: unknown) => fail(extent, error));
     } catch (error) {
       return Promise.reject(error).catch((error) => fail(extent, error));
     }
   });
   if (!pieces.some((piece) => piece instanceof Promise)) return pieces as Uint8Array[];
-  return Promise.all(
-    scratch ? pieces.map((piece) => (piece instanceof Promise ? piece : new Uint8Array(piece))) : pieces,
-  );
+  return Promise.all(pieces.map((piece) => (piece instanceof Promise ? piece : own(piece))));
+
+  /** What has to wait for others is copied: neither a block nor a scratch is anybody's for longer than a turn. */
+  function own(piece: Uint8Array): Uint8Array {
+    return extents.length > 1 ? new Uint8Array(piece) : piece;
+  }
 
   function fail(extent: Extent, error: unknown): never {
     onFailure(extent.offset, extent.length);

@@ -5,6 +5,7 @@
  * a file of the block's bytes. A dag-pb block without a UnixFS message is DAG_INVALID, and so is everything malformed.
  */
 import { CodedError } from '../base/errors.ts';
+import { isLent } from '../blocks/block-memory.ts';
 import { entriesOf } from './basic-directory.ts';
 import { CODEC_DAG_PB, CODEC_RAW, type ContentKey, codecOf } from './content-key.ts';
 import { decodeDagNode } from './dag-node.ts';
@@ -29,10 +30,10 @@ const MAX_TARGET_BYTES = 4095;
 
 const RESOLVERS: Readonly<Record<number, (bytes: Uint8Array) => UnixfsEntry>> = {
   [CODEC_RAW]: (bytes) => ({ kind: 'file', metadata: NO_METADATA, file: plainFileNode(bytes.length) }),
-  [CODEC_DAG_PB]: (block) => decodeDagPb(withoutSlack(block)),
+  [CODEC_DAG_PB]: decodeToKeep,
 };
 
-/** The entry that the verified block `bytes` of `key` is; it may keep `bytes`. @throws DAG_INVALID */
+/** The entry that the verified block `bytes` of `key` is; it may keep `bytes` that are not lent. @throws DAG_INVALID */
 export function decodeUnixfsEntry(key: ContentKey, bytes: Uint8Array): UnixfsEntry {
   const resolve = RESOLVERS[codecOf(key)];
   if (resolve) return resolve(bytes);
@@ -80,7 +81,11 @@ function decodeSymlink(bytes: Uint8Array, data: UnixfsData): UnixfsEntry {
   if (data.dataEnd - data.dataStart > MAX_TARGET_BYTES) {
     throw new CodedError('DAG_INVALID', `not a symlink: its target is longer than ${MAX_TARGET_BYTES} bytes`);
   }
-  return { kind: 'symlink', metadata: metadataOf(data), target: bytes.slice(data.dataStart, data.dataEnd) };
+  return {
+    kind: 'symlink',
+    metadata: metadataOf(data),
+    target: new Uint8Array(bytes.subarray(data.dataStart, data.dataEnd)),
+  };
 }
 
 function metadataOf({ mode, mtimeSeconds, mtimeNanoseconds }: UnixfsData): UnixfsMetadata {
@@ -88,7 +93,14 @@ function metadataOf({ mode, mtimeSeconds, mtimeNanoseconds }: UnixfsData): Unixf
   return { mode, mtimeSeconds, mtimeNanoseconds };
 }
 
+/** With memory of its own where it keeps some. A leaf, the usual large block, keeps nothing. */
+function decodeToKeep(block: Uint8Array): UnixfsEntry {
+  const entry = decodeDagPb(withoutSlack(block));
+  const keepsNothing = entry.kind === 'symlink' || (entry.kind === 'file' && !entry.file.children);
+  return keepsNothing || !isLent(block) ? entry : decodeDagPb(new Uint8Array(block));
+}
+
 /** A view of a much larger buffer (a CAR, a socket's) would keep all of that buffer as long as the entry lives. */
 function withoutSlack(bytes: Uint8Array): Uint8Array {
-  return bytes.buffer.byteLength > 2 * bytes.byteLength + 8192 ? bytes.slice() : bytes;
+  return bytes.buffer.byteLength > 2 * bytes.byteLength + 8192 ? new Uint8Array(bytes) : bytes;
 }
