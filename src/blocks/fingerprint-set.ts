@@ -1,8 +1,8 @@
 /**
  * A set of blocks, by any key that ends in the digest, for walks over whole volumes: 16 to 32 bytes a key where a
- * `Set` of strings takes a hundred.
+ * `Set` of strings takes a hundred. Each may have some marks, which a walk keeps in no other place.
  *
- * It keeps 64 bits of each digest. Two blocks that agree in them count as one: by accident never, by intent only in
+ * It keeps 60 bits of each digest. Two blocks that agree in them count as one: by accident never, by intent only in
  * content that was made so, which then misses a prefetch or a count of its own and nothing else. Where a key stands
  * depends on secrets of this process as well: links may claim any digests, and such as all belong in one slot would make
  * each look-up a walk over the others.
@@ -15,8 +15,14 @@ const FIRST_SLOTS = 1024;
 const SECRETS = getRandomValues(new Uint32Array(3));
 const [SECRET_A = 0, SECRET_B = 0, SECRET_C = 0] = SECRETS;
 
+/** Bits below the digest's in the second word of a slot. */
+const MARK_BITS = 4;
+const MARKS = (1 << MARK_BITS) - 1;
+/** Of whoever wants no more than to know what is in here. */
+const PRESENT = 1;
+
 export class FingerprintSet {
-  /** Two words a slot; both 0 where it is empty. */
+  /** Two words a slot; the second is 0 where it is empty, since what stands there has a mark. */
   #slots = new Uint32Array(FIRST_SLOTS * 2);
   #size = 0;
 
@@ -24,20 +30,30 @@ export class FingerprintSet {
     return this.#size;
   }
 
-  /** True where `key` was not there. */
-  add(key: string): boolean {
-    if (!this.#insert(wordAt(key, 4), wordAt(key, 8) || 1)) return false;
+  /** True where `key` did not have `mark`, one bit of four, and was put in for it if need be. */
+  add(key: string, mark = PRESENT): boolean {
+    const high = wordAt(key, 4);
+    const low = lowAt(key);
+    const at = this.#find(high, low);
+    const found = this.#slots[at + 1] as number;
+    if ((found & mark) !== 0) return false;
+    this.#slots[at] = high;
+    this.#slots[at + 1] = low | (found & MARKS) | mark;
     // Half full at the most: probes stay short.
-    if (++this.#size * 4 > this.#slots.length) this.#grow();
+    if (found === 0 && ++this.#size * 4 > this.#slots.length) this.#grow();
     return true;
   }
 
-  has(key: string): boolean {
+  has(key: string, mark = PRESENT): boolean {
     if (this.#size === 0) return false;
-    const high = wordAt(key, 4);
-    const low = wordAt(key, 8) || 1;
-    const at = this.#find(high, low);
-    return this.#slots[at + 1] !== 0;
+    const at = this.#find(wordAt(key, 4), lowAt(key));
+    return ((this.#slots[at + 1] as number) & mark) !== 0;
+  }
+
+  /** Takes `mark` from `key`, which has another one. */
+  unmark(key: string, mark: number): void {
+    const at = this.#find(wordAt(key, 4), lowAt(key));
+    this.#slots[at + 1] = ((this.#slots[at + 1] as number) & ~mark) >>> 0;
   }
 
   /** True where `key` was there. What stands behind it moves up: a slot that was merely emptied would hide it. */
@@ -46,13 +62,13 @@ export class FingerprintSet {
     if (this.#size === 0) return false;
     const slots = this.#slots;
     const mask = slots.length / 2 - 1;
-    const at = this.#find(wordAt(key, 4), wordAt(key, 8) || 1);
+    const at = this.#find(wordAt(key, 4), lowAt(key));
     if (slots[at + 1] === 0) return false;
     let hole = at / 2;
     for (let slot = (hole + 1) & mask; slots[slot * 2 + 1] !== 0; slot = (slot + 1) & mask) {
       const high = slots[slot * 2] as number;
       const low = slots[slot * 2 + 1] as number;
-      const home = mixed(high, low) & mask;
+      const home = mixed(high, withoutMarks(low)) & mask;
       if (((slot - home) & mask) < ((slot - hole) & mask)) continue;
       slots[hole * 2] = high;
       slots[hole * 2 + 1] = low;
@@ -65,27 +81,25 @@ export class FingerprintSet {
 
   /** Where the pair stands, or the empty slot where it would. */
   #find(high: number, low: number): number {
-    const mask = this.#slots.length / 2 - 1;
+    const slots = this.#slots;
+    const mask = slots.length / 2 - 1;
     for (let slot = mixed(high, low) & mask; ; slot = (slot + 1) & mask) {
       const at = slot * 2;
-      if (this.#slots[at + 1] === 0) return at;
-      if (this.#slots[at] === high && this.#slots[at + 1] === low) return at;
+      const there = slots[at + 1] as number;
+      if (there === 0 || (slots[at] === high && withoutMarks(there) === low)) return at;
     }
-  }
-
-  #insert(high: number, low: number): boolean {
-    const at = this.#find(high, low);
-    if (this.#slots[at + 1] !== 0) return false;
-    this.#slots[at] = high;
-    this.#slots[at + 1] = low;
-    return true;
   }
 
   #grow(): void {
     const former = this.#slots;
     this.#slots = new Uint32Array(former.length * 2);
-    for (let at = 0; at < former.length; at += 2) {
-      if (former[at + 1] !== 0) this.#insert(former[at] as number, former[at + 1] as number);
+    for (let from = 0; from < former.length; from += 2) {
+      const high = former[from] as number;
+      const low = former[from + 1] as number;
+      if (low === 0) continue;
+      const at = this.#find(high, withoutMarks(low));
+      this.#slots[at] = high;
+      this.#slots[at + 1] = low;
     }
   }
 }
@@ -103,4 +117,13 @@ function wordAt(key: string, fromEnd: number): number {
   const at = key.length - fromEnd;
   const byte = (index: number) => key.charCodeAt(at + index) & 0xff;
   return ((byte(0) << 24) | (byte(1) << 16) | (byte(2) << 8) | byte(3)) >>> 0;
+}
+
+/** The four bytes before those, but for what gives way to the marks. */
+function lowAt(key: string): number {
+  return (wordAt(key, 8) << MARK_BITS) >>> 0;
+}
+
+function withoutMarks(low: number): number {
+  return (low & ~MARKS) >>> 0;
 }

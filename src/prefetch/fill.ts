@@ -153,7 +153,7 @@ class Pass {
       return this.#options.fetch ? this.#fetch(block) : this.#lacks(block, this.#inMemory(block));
     }
     if (!block.inner) return this.#here(block, block.claimedBytes);
-    const leaf = leafOnDisk(this.#parts.blocks, block.key, this.#want);
+    const leaf = block.again ? undefined : leafOnDisk(this.#parts.blocks, block.key, this.#want);
     if (leaf) return this.#opened(block, leaf.blockBytes, leaf.entry);
     const bytes = this.#parts.blocks.get(cidOf(block.key), this.#want);
     // From memory or disk, in this turn; otherwise it was evicted just now.
@@ -200,7 +200,8 @@ class Pass {
   }
 
   #came(block: PlannedBlock, bytes: Uint8Array): void {
-    if (block.inner) this.#opened(block, bytes.length, decoded(block, bytes));
+    if (block.again) this.#plan.open(block, decoded(block, bytes));
+    else if (block.inner) this.#opened(block, bytes.length, decoded(block, bytes));
     else this.#here(block, bytes.length);
   }
 

@@ -3,14 +3,17 @@
  * has one of its own, since it says what the entry is), then small files, then large ones, each in the order of the tree.
  *
  * A plan knows nothing of networks: it hands out blocks and is told what they hold. What always holds: each block is handed
- * out once, however often the tree has it, and what waits is kept in some 50 bytes an entry.
+ * out once, however often the tree has it. What waits is written down nowhere: the plan goes through the directories once
+ * for each stage, and asks for each of them `again`, which is here by then. So it takes 40 bytes a directory, and of a block
+ * its place in the set of those that were met.
  */
 import { FingerprintSet } from '../blocks/fingerprint-set.ts';
 import { CODEC_DAG_PB, type ContentKey, codecOf, isInline } from '../unixfs/content-key.ts';
-import { isSubShard } from '../unixfs/hamt-shard.ts';
+import type { FileChildren } from '../unixfs/file-node.ts';
+import { type HamtShard, isSubShard } from '../unixfs/hamt-shard.ts';
 import type { LinkTable } from '../unixfs/link-table.ts';
 import type { UnixfsEntry } from '../unixfs/unixfs-entry.ts';
-import { KeyQueue } from './key-queue.ts';
+import { KeyList } from './key-list.ts';
 
 /** One block of today's importers: programs, scripts, settings. What is larger is read in parts, and can wait. */
 const SMALL_FILE_BYTES = 1024 * 1024;
@@ -23,13 +26,15 @@ export interface PlannedBlock {
   readonly expectedBytes?: number | undefined;
   /** It leads to others, and the plan is to be told of it (`open`). False for what is nothing but bytes. */
   readonly inner: boolean;
+  /** It was handed out before, and is only to be opened once more. */
+  readonly again?: boolean;
   /** 0 for metadata, 1 for small files, 2 for large ones. */
   readonly stage: 0 | 1 | 2;
 }
 
 /** What a `Fill` works through. */
 export interface BlockPlan {
-  /** What the leaves handed out and still queued claim to measure; NaN where one of them claims nothing. */
+  /** What the leaves handed out and still to come claim to measure; NaN where one of them claims nothing. */
   readonly claimedBytes: number;
   /** True once every directory and every file's root was handed out: then `claimedBytes` grows no more. */
   readonly metadataDone: boolean;
@@ -42,20 +47,37 @@ export interface BlockPlan {
 /** Inner nodes of files on their way at once: hides the round trip for each, and keeps to the files' order. */
 const MAX_INNER_OUT = 4;
 
+/** Marks of a block: its claim is counted; it was handed out; its children are still to be, as those of a file of that size. */
+const COUNTED = 1;
+const HANDED_OUT = 2;
+const SMALL = 4;
+const LARGE = 8;
+
 export class Plan implements BlockPlan {
-  readonly #seen = new FingerprintSet();
-  readonly #metadata = new KeyQueue();
-  readonly #small = new KeyQueue();
-  readonly #large = new KeyQueue();
+  readonly #root: ContentKey;
+  readonly #marks = new FingerprintSet();
+  /** The same of what is content itself: its end is no digest. */
+  readonly #inline = new Map<ContentKey, number>();
+  /** Directories, and shards of them, breadth first. */
+  readonly #directories = new KeyList();
+  #stage: PlannedBlock['stage'] = 0;
+  /** The directory that is gone through, and how far; or the one that was asked for again for it. */
+  #links: LinkTable | undefined;
+  #shard: HamtShard | undefined;
+  #link = 0;
+  #awaited: PlannedBlock | undefined;
+  /** Metadata that comes next: looked for ahead, or nobody could say that it was the last. */
+  #metadata: PlannedBlock | undefined;
+  #metadataOut = 0;
   /** Of the file being opened, first child last. */
   readonly #stack: PlannedBlock[] = [];
-  readonly #inline = new Set<ContentKey>();
-  #metadataOut = 0;
   #innerOut = 0;
   #claimedBytes = 0;
 
   constructor(root: ContentKey) {
-    this.#push(this.#metadata, root, Number.NaN);
+    this.#root = root;
+    this.#isNew(root, HANDED_OUT);
+    this.#metadata = { key: root, claimedBytes: Number.NaN, inner: true, stage: 0 };
   }
 
   get claimedBytes(): number {
@@ -63,100 +85,159 @@ export class Plan implements BlockPlan {
   }
 
   get metadataDone(): boolean {
-    return this.#metadata.size === 0 && this.#metadataOut === 0;
+    return this.#stage > 0;
   }
 
   next(): PlannedBlock | undefined {
-    const meta = this.#metadata.shift();
-    if (meta) {
-      this.#metadataOut++;
-      return { key: meta.key, claimedBytes: meta.sizeBytes, inner: true, stage: 0 };
+    if (this.#stage === 0) {
+      const block = this.#metadata;
+      this.#metadata = undefined;
+      if (block && block !== this.#awaited) this.#metadataOut++;
+      this.#lookAhead();
+      return block;
     }
-    // Files wait for the last of the metadata: it may yet lead to small ones.
-    if (this.#metadataOut > 0 || this.#innerOut >= MAX_INNER_OUT) return undefined;
-    const block = this.#stack.pop() ?? this.#queued(this.#small, 1) ?? this.#queued(this.#large, 2);
-    if (block?.inner) this.#innerOut++;
+    if (this.#innerOut >= MAX_INNER_OUT) return undefined;
+    const block = this.#stack.pop() ?? this.#nextOfFiles();
+    if (block?.inner && block !== this.#awaited) this.#innerOut++;
     return block;
   }
 
   open(block: PlannedBlock, entry?: UnixfsEntry): void {
-    if (block.stage === 0) this.#metadataOut--;
-    else this.#innerOut--;
-    if (!entry) return;
-    switch (entry.kind) {
-      case 'directory':
-        for (let link = 0; link < entry.entries.count; link++) this.#child(entry.entries, link);
-        break;
-      case 'shard': {
-        const { links } = entry.shard;
-        for (let link = 0; link < links.count; link++) {
-          if (isSubShard(entry.shard, link)) this.#push(this.#metadata, links.key(link), Number.NaN);
-          else this.#child(links, link);
-        }
-        break;
-      }
-      case 'file':
-        if (block.stage === 0) this.#openRoot(entry.file.children, entry.file.sizeBytes);
-        else this.#openInner(entry.file.children, block.stage);
-        break;
-      default:
+    if (block === this.#awaited) {
+      this.#awaited = undefined;
+      if (entry) this.#goThrough(entry);
+    } else if (block.stage === 0) {
+      this.#metadataOut--;
+      if (entry) this.#met(block.key, entry);
+    } else {
+      this.#innerOut--;
+      if (entry?.kind === 'file' && entry.file.children) this.#openInner(entry.file.children, block.stage);
+    }
+    if (this.#stage === 0) this.#lookAhead();
+  }
+
+  /** Metadata was opened for the first time. */
+  #met(key: ContentKey, entry: UnixfsEntry): void {
+    if (entry.kind === 'directory' || entry.kind === 'shard') {
+      this.#directories.push(key);
+      // It need not be asked for again where it is its turn.
+      if (this.#links || this.#awaited || this.#metadata) return;
+      if (this.#directories.next() === key) this.#goThrough(entry);
+    } else if (entry.kind === 'file' && entry.file.children) {
+      this.#isNew(key, entry.file.sizeBytes > SMALL_FILE_BYTES ? LARGE : SMALL);
+      forEachChild(entry.file.children, (child, sizeBytes) => this.#count(child, sizeBytes));
     }
   }
 
-  #child(links: LinkTable, link: number): void {
-    const sizeBytes = links.size(link) ?? Number.NaN;
-    const key = links.key(link);
-    if (!links.isRaw(link)) this.#push(this.#metadata, key, sizeBytes);
-    else this.#push(sizeBytes > SMALL_FILE_BYTES ? this.#large : this.#small, key, sizeBytes);
+  #goThrough(entry: UnixfsEntry): void {
+    this.#shard = entry.kind === 'shard' ? entry.shard : undefined;
+    this.#links = entry.kind === 'directory' ? entry.entries : this.#shard?.links;
+    this.#link = 0;
   }
 
-  /** The children of a file's root, in order: they follow each other in the queue of its size. */
-  #openRoot(children: Children | undefined, fileBytes: number): void {
-    if (!children) return;
-    const queue = fileBytes > SMALL_FILE_BYTES ? this.#large : this.#small;
-    forEachChild(children, (key, sizeBytes) => this.#push(queue, key, sizeBytes));
+  #lookAhead(): void {
+    this.#metadata ??= this.#nextMetadata();
   }
 
-  #openInner(children: Children | undefined, stage: 1 | 2): void {
-    if (!children) return;
+  #nextMetadata(): PlannedBlock | undefined {
+    for (; this.#links && this.#link < this.#links.count; this.#link++) {
+      const links = this.#links;
+      const key = links.key(this.#link);
+      const sizeBytes = links.size(this.#link) ?? Number.NaN;
+      const isShard = this.#shard !== undefined && isSubShard(this.#shard, this.#link);
+      if (links.isRaw(this.#link) && !isShard) this.#count(key, sizeBytes);
+      else if (this.#isNew(key, HANDED_OUT)) {
+        this.#link++;
+        return { key, claimedBytes: isShard ? Number.NaN : sizeBytes, inner: true, stage: 0 };
+      }
+    }
+    const directory = this.#nextDirectory();
+    if (!directory && !this.#awaited && this.#metadataOut === 0) this.#begin(1);
+    return directory;
+  }
+
+  #begin(stage: 1 | 2): void {
+    this.#stage = stage;
+    this.#directories.rewind();
+    // A file that is the whole volume stands in no directory.
+    this.#stackRoot(this.#root, stage);
+  }
+
+  #nextOfFiles(): PlannedBlock | undefined {
+    const stage = this.#stage as 1 | 2;
+    for (; this.#links && this.#link < this.#links.count; this.#link++) {
+      const links = this.#links;
+      const key = links.key(this.#link);
+      if (!links.isRaw(this.#link)) this.#stackRoot(key, stage);
+      else this.#stackLeaf(key, links.size(this.#link) ?? Number.NaN, stage);
+      const block = this.#stack.pop();
+      if (!block) continue;
+      this.#link++;
+      return block;
+    }
+    const directory = this.#nextDirectory();
+    if (directory || this.#awaited || stage === 2) return directory;
+    this.#begin(2);
+    return this.#stack.pop() ?? this.#nextOfFiles();
+  }
+
+  /** Where the one before is done with. */
+  #nextDirectory(): PlannedBlock | undefined {
+    this.#links = undefined;
+    const key = this.#awaited ? undefined : this.#directories.next();
+    if (key === undefined) return undefined;
+    this.#awaited = { key, claimedBytes: Number.NaN, inner: true, again: true, stage: this.#stage };
+    return this.#awaited;
+  }
+
+  #stackLeaf(key: ContentKey, sizeBytes: number, stage: 1 | 2): void {
+    const isLarge = sizeBytes > SMALL_FILE_BYTES;
+    if (isLarge !== (stage === 2) || !this.#isNew(key, HANDED_OUT)) return;
+    this.#stack.push({ key, claimedBytes: sizeBytes, inner: false, stage });
+  }
+
+  /** The root of a file of several blocks: they follow each other in the stage of its size. */
+  #stackRoot(key: ContentKey, stage: 1 | 2): void {
+    if (!this.#unmark(key, stage === 1 ? SMALL : LARGE)) return;
+    this.#stack.push({ key, claimedBytes: Number.NaN, inner: true, again: true, stage });
+  }
+
+  #openInner(children: FileChildren, stage: 1 | 2): void {
     const below: PlannedBlock[] = [];
-    forEachChild(children, (key, sizeBytes) => {
-      if (this.#isNew(key)) below.push(this.#planned(key, sizeBytes, stage));
+    forEachChild(children, (key, claimedBytes) => {
+      if (!this.#isNew(key, HANDED_OUT)) return;
+      below.push({ key, claimedBytes, inner: codecOf(key) === CODEC_DAG_PB, stage });
     });
     for (const block of below.reverse()) this.#stack.push(block);
   }
 
-  #push(queue: KeyQueue, key: ContentKey, sizeBytes: number): void {
-    if (!this.#isNew(key)) return;
-    queue.push(key, sizeBytes);
-    // Of files alone: what a link claims of a directory is that of all below it.
-    if (queue !== this.#metadata) this.#claimedBytes += isInline(key) ? 0 : sizeBytes;
+  /** Of files alone: what a link claims of a directory is that of all below it. */
+  #count(key: ContentKey, sizeBytes: number): void {
+    if (this.#has(key, HANDED_OUT) || !this.#isNew(key, COUNTED)) return;
+    this.#claimedBytes += isInline(key) ? 0 : sizeBytes;
   }
 
-  #isNew(key: ContentKey): boolean {
-    if (!isInline(key)) return this.#seen.add(key);
-    // Its end is content and not a digest.
-    if (this.#inline.has(key)) return false;
-    this.#inline.add(key);
+  #isNew(key: ContentKey, mark: number): boolean {
+    if (!isInline(key)) return this.#marks.add(key, mark);
+    const marks = this.#inline.get(key) ?? 0;
+    this.#inline.set(key, marks | mark);
+    return (marks & mark) === 0;
+  }
+
+  #has(key: ContentKey, mark: number): boolean {
+    return isInline(key) ? ((this.#inline.get(key) ?? 0) & mark) !== 0 : this.#marks.has(key, mark);
+  }
+
+  /** True where it had it. */
+  #unmark(key: ContentKey, mark: number): boolean {
+    if (!this.#has(key, mark)) return false;
+    if (isInline(key)) this.#inline.set(key, (this.#inline.get(key) ?? 0) & ~mark);
+    else this.#marks.unmark(key, mark);
     return true;
   }
-
-  #queued(queue: KeyQueue, stage: 1 | 2): PlannedBlock | undefined {
-    const queued = queue.shift();
-    return queued && this.#planned(queued.key, queued.sizeBytes, stage);
-  }
-
-  #planned(key: ContentKey, claimedBytes: number, stage: 1 | 2): PlannedBlock {
-    return { key, claimedBytes, inner: codecOf(key) === CODEC_DAG_PB, stage };
-  }
 }
 
-interface Children {
-  readonly links: LinkTable;
-  readonly ends: Float64Array;
-}
-
-function forEachChild({ links, ends }: Children, visit: (key: ContentKey, sizeBytes: number) => void): void {
+function forEachChild({ links, ends }: FileChildren, visit: (key: ContentKey, sizeBytes: number) => void): void {
   // Without trust in the order or the number of the sizes.
   for (let link = 0; link < links.count; link++) {
     visit(links.key(link), (ends[link] ?? Number.NaN) - (ends[link - 1] ?? 0));

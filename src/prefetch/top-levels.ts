@@ -27,6 +27,7 @@ export class TopLevels implements BlockPlan {
     while (this.#left > 0 && !this.#plan.metadataDone) {
       const block = this.#plan.next();
       if (!block) return undefined;
+      if (block.again) return block;
       // The root comes first, and nobody claims anything of it.
       if (this.#left < MAX_BLOCKS && !(block.claimedBytes > MAX_BLOCK_BYTES)) {
         this.#plan.open(block);

@@ -16,13 +16,13 @@ test('holds what was added, and nothing else', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(word, word), { maxLength: 3000 }), fc.tuple(word, word), (pairs, other) => {
       const set = new FingerprintSet();
-      // 0 and 1 are one in the second word.
-      const names = new Set(pairs.map(([high, low]) => `${high}/${low || 1}`));
+      // Of the second word 28 bits count.
+      const names = new Set(pairs.map(([high, low]) => `${high}/${low % 2 ** 28}`));
       const news = pairs.filter(([high, low]) => set.add(key(high, low))).length;
       expect(news).toBe(names.size);
       expect(set.size).toBe(names.size);
       for (const [high, low] of pairs) expect(set.has(key(high, low))).toBe(true);
-      expect(set.has(key(...other))).toBe(names.has(`${other[0]}/${other[1] || 1}`));
+      expect(set.has(key(...other))).toBe(names.has(`${other[0]}/${other[1] % 2 ** 28}`));
     }),
     { numRuns: 20 },
   );
@@ -48,6 +48,20 @@ test('what is deleted is gone, and hides nothing of the others', () => {
     }),
     { numRuns: 50 },
   );
+});
+
+test('each has marks of its own, which outlast growth and the deletion of others', () => {
+  const set = new FingerprintSet();
+  const keys = Array.from({ length: 3000 }, (_, index) => key(index, 7 * index));
+  for (const [index, each] of keys.entries()) expect(set.add(each, 1 << (index % 4))).toBe(true);
+  for (const each of keys.slice(1000)) expect(set.add(each, 8)).toBe(keys.indexOf(each) % 4 !== 3);
+  for (const each of keys.slice(0, 500)) expect(set.delete(each)).toBe(true);
+  for (const each of keys.slice(2000)) if (set.has(each, 1)) set.unmark(each, 1);
+  expect(set.size).toBe(2500);
+  for (const [index, each] of keys.entries()) {
+    const marks = index < 500 ? 0 : ((1 << (index % 4)) | (index < 1000 ? 0 : 8)) & (index < 2000 ? 15 : 14);
+    for (const mark of [1, 2, 4, 8]) expect(set.has(each, mark)).toBe((marks & mark) !== 0);
+  }
 });
 
 /** Where the slot followed from the key alone, this took more than a minute, in which nothing else was done. */

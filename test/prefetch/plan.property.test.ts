@@ -63,7 +63,7 @@ class Recorded extends Plan {
 
   override next(): PlannedBlock | undefined {
     const block = super.next();
-    if (block) this.handedOut.push(block);
+    if (block && !block.again) this.handedOut.push(block);
     return block;
   }
 }
