@@ -25,6 +25,7 @@ import type { SourceStatus } from '../source-status.ts';
 import { checkCid } from '../verify.ts';
 import { type Backoff, backoffMs } from './backoff.ts';
 import { chooseLane } from './choose-lane.ts';
+import { Dispatcher, FIRST_PREFETCH_RANK } from './dispatcher.ts';
 import { RangeFetch, type RangeOptions } from './range-fetch.ts';
 import { type LaneJob, type Outcome, SourceLane } from './source-lane.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -56,18 +57,12 @@ export interface WantQueueOptions {
 const ATTEMPT_TIMEOUT_MS = 20_000;
 /** The next try of a want at a source that failed it: first soon, then no more often than a person would reload. */
 const RETRY: Backoff = { firstMs: 100, maxMs: 5000 };
-/** `profile` and what follows: bounded by the prefetch rate, and made to wait without running out of time. */
-const FIRST_PREFETCH_RANK = PRIORITY_RANK.profile;
 
 export class WantQueue {
   readonly #lanes: readonly SourceLane[];
   readonly #wants = new Map<BlockKey, Want>();
   readonly #ranges: RangeFetch;
-  readonly #wakers = new Map<SourceLane, () => void>();
-  /** Sources that were down when they were last looked at. */
-  readonly #down = new Set<SourceLane>();
-  /** Lanes that somebody left in this turn. */
-  readonly #leftBy = new Set<SourceLane>();
+  readonly #dispatcher: Dispatcher;
   readonly #stats = new WantStats();
   readonly #bucket: TokenBucket | undefined;
   readonly #clock: Clock;
@@ -86,12 +81,18 @@ export class WantQueue {
     this.#onVerified = options.onVerified ?? (() => {});
     this.#lanes = sources.map((source) => new SourceLane(source, clock, random, attemptTimeoutMs, logger));
     this.#bucket = prefetchBytesPerSecond === undefined ? undefined : new TokenBucket(prefetchBytesPerSecond, clock);
+    this.#dispatcher = new Dispatcher({
+      clock,
+      bucket: this.#bucket,
+      start: (job, lane) => this.#start(job, lane),
+      reconsider: (job, lane) => this.#reconsider(job, lane),
+    });
     this.#ranges = new RangeFetch({
       lanes: this.#lanes,
       clock,
       timeoutMs: options.timeoutMs,
       idleTimeoutMs: attemptTimeoutMs,
-      pump: (lane) => this.#pump(lane),
+      pump: (lane) => this.#dispatcher.pump(lane),
       deliver: (cid, bytes, rank, origin) => this.#deliver(cid, bytes, rank, origin),
     });
   }
@@ -168,10 +169,9 @@ export class WantQueue {
   /** Rejects whoever waits with ABORTED, ends all requests, closes the sources. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#dispatcher.close();
     for (const want of [...this.#wants.values()]) this.#fail(want, new CodedError('ABORTED', 'the daemon is stopping'));
     this.#ranges.close();
-    for (const stop of this.#wakers.values()) stop();
-    this.#wakers.clear();
     await Promise.all(this.#lanes.map((lane) => lane.close()));
   }
 
@@ -232,7 +232,7 @@ export class WantQueue {
   /** Puts a waiting want into the list of its present priority. */
   #reprioritise(want: Want): void {
     const lane = want.list && this.#lanes.find((each) => each.requeue(want));
-    if (lane) this.#pump(lane);
+    if (lane) this.#dispatcher.pump(lane);
   }
 
   /** Lets the want wait at the source it is to be sent to next, unless it waits or is on its way already. */
@@ -253,58 +253,22 @@ export class WantQueue {
       return;
     }
     lane.enqueue(want);
-    this.#pump(lane);
+    this.#dispatcher.pump(lane);
   }
 
-  /** Starts what may start at `lane`, the most urgent first, and looks again when time alone lets the next one start. */
-  #pump(lane: SourceLane): void {
-    if (this.#closed) return;
-    this.#noteHealth(lane);
-    let next = this.#next(lane);
-    for (; typeof next === 'object'; next = this.#next(lane)) {
-      next.leave();
-      if (!(next instanceof Want)) this.#ranges.begin(next, lane);
-      // The source may have begun to fail, or a better one to work, while it waited.
-      else if (chooseLane(next, this.#lanes) === lane) this.#send(next, lane);
-      else this.#advance(next);
-    }
-    this.#wakers.get(lane)?.();
-    this.#wakers.delete(lane);
-    if (next !== undefined)
-      this.#wakers.set(
-        lane,
-        this.#clock.schedule(next, () => this.#pump(lane)),
-      );
+  /** Sends a job whose turn has come at `lane`. */
+  #start(job: LaneJob, lane: SourceLane): void {
+    if (!(job instanceof Want)) this.#ranges.begin(job, lane);
+    // The source may have begun to fail, or a better one to work, while it waited.
+    else if (chooseLane(job, this.#lanes) === lane) this.#send(job, lane);
+    else this.#advance(job);
   }
 
-  /**
-   * The job that may start now; else in how many ms time alone may let one start: a probe's back-off, the prefetch rate.
-   * Undefined where another's end does. What was not to start yet is not asked again whether it may: it may by then, and nobody
-   * would come back for it.
-   */
-  #next(lane: SourceLane): LaneJob | number | undefined {
-    for (let rank = 0; rank < PRIORITIES.length; rank++) {
-      const job = lane.lists[rank]?.first;
-      if (!job) continue;
-      if (!lane.admits(rank, job.expectedBytes)) return lane.nextProbeMs;
-      const rateMs = rank >= FIRST_PREFETCH_RANK ? (this.#bucket?.readyInMs() ?? 0) : 0;
-      return rateMs > 0 ? rateMs : job;
-    }
-    return undefined;
-  }
-
-  /** What waits at sources that are down may be had from one that is up again. */
-  #noteHealth(lane: SourceLane): void {
-    if (lane.health.failing) this.#down.add(lane);
-    else if (this.#down.delete(lane)) {
-      for (const other of this.#down) for (const list of other.lists) for (const job of [...list]) this.#rethink(job);
-    }
-  }
-
-  #rethink(job: LaneJob): void {
+  /** A job that waits at `lane` may be better off elsewhere. */
+  #reconsider(job: LaneJob, lane: SourceLane): void {
     if (!(job instanceof Want)) return;
-    const lane = chooseLane(job, this.#lanes);
-    if (lane === undefined || lane.holds(job)) return;
+    const better = chooseLane(job, this.#lanes);
+    if (better === undefined || better === lane) return;
     job.leave();
     this.#advance(job);
   }
@@ -317,7 +281,7 @@ export class WantQueue {
     const attempt = lane.fetch(want.cid, priority, want.expectedBytes, {
       slow: () => {
         this.#advance(want);
-        this.#pump(lane);
+        this.#dispatcher.pump(lane);
       },
       ended: (outcome) => {
         bucket?.charge((outcome.kind === 'block' ? outcome.bytes.length : 0) - estimate);
@@ -352,7 +316,7 @@ export class WantQueue {
       }
       this.#advance(want);
     }
-    this.#pump(lane);
+    this.#dispatcher.pump(lane);
   }
 
   /** A verified block, asked for or come along in a range: to the sink, then to whoever waits for it. */
@@ -390,18 +354,6 @@ export class WantQueue {
     const lanes = [...want.attempts.keys()];
     want.stop();
     this.#wants.delete(blockKey(want.cid));
-    for (const lane of lanes) this.#pumpSoon(lane);
-  }
-
-  /** Once in this turn: of all who leave together none makes room for another that is to leave next. */
-  #pumpSoon(lane: SourceLane): void {
-    if (this.#leftBy.size === 0) {
-      queueMicrotask(() => {
-        const lanes = [...this.#leftBy];
-        this.#leftBy.clear();
-        for (const each of lanes) this.#pump(each);
-      });
-    }
-    this.#leftBy.add(lane);
+    for (const lane of lanes) this.#dispatcher.pumpSoon(lane);
   }
 }
