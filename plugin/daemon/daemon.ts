@@ -10,29 +10,23 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import express from 'express';
 import { diskAnswers, untilDiskAnswers } from '../../src/base/disk-answers.ts';
-import { CodedError } from '../../src/base/errors.ts';
+import { CodedError, messageChain } from '../../src/base/errors.ts';
 import { createLogger, type Logger } from '../../src/base/log.ts';
-import { lockStateDirectory } from '../../src/base/state-lock.ts';
-import { systemClock } from '../../src/blocks/clock.ts';
-import { isBoundElsewhere } from '../../src/fuse/bound-directories.ts';
-import { NodeJournal } from '../../src/fuse/kernel/node-journal.ts';
 import type { MountedFileSystem } from '../../src/fuse/transport.ts';
-import { BackgroundSuspects } from '../../src/prefetch/background-suspects.ts';
-import { StateFile } from '../../src/volumes/state-file.ts';
-import { VolumeRegistry } from '../../src/volumes/volume-registry.ts';
-import { VolumeStatuses } from '../../src/volumes/volume-status.ts';
+import type { VolumeRegistry } from '../../src/volumes/volume-registry.ts';
+import type { VolumeStatuses } from '../../src/volumes/volume-status.ts';
 import type { Config } from '../config.ts';
 import { connectionFiles } from '../supervisor/connection-state.ts';
 import type { DaemonEnvironment, MessageDown, MessageUp } from '../supervisor/daemon-process.ts';
+import { useSameDirectory } from '../supervisor/usable-directory.ts';
 import { within } from '../supervisor/within.ts';
-import { rootsOf, volumeCommands } from '../volume-commands.ts';
-import { type Content, openContent } from './content.ts';
+import { volumeCommands } from '../volume-commands.ts';
+import type { Content } from './content.ts';
 import { controlRoutes } from './control-routes.ts';
 import { controlCollaborators } from './daemon-status.ts';
 import { driver } from './driver.ts';
-import { prefetchedTree } from './prefetched-tree.ts';
+import { isOfTheState, type OpenedState, openState } from './open-state.ts';
 import { pluginRoutes } from './routes.ts';
-import { serveInherited } from './serve-inherited.ts';
 import { type ListeningSocket, listenOnSocket } from './server.ts';
 
 /** Calls under way at SIGTERM may take this long; the supervisor waits a little longer. */
@@ -50,18 +44,18 @@ export async function runDaemon(config: Config, inherited: DaemonEnvironment): P
   for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
   const stopped = once(process, 'SIGTERM').then(() => 'stopped' as const);
   const replaced = obeySupervisor();
-  if ((await Promise.race([stopped, stateAnswers(config.stateDirectory)])) === 'stopped') return;
-  const lock = lockStateDirectory(config.stateDirectory, 'daemon');
   const logger = createLogger(config.logLevel);
-  const { IPFS_VOLUME_CONNECTION_DIRECTORY: directory, IPFS_VOLUME_CONNECTION: connection } = inherited;
-  const files = connectionFiles(directory);
-  const journal = config.transport === 'kernel' ? new NodeJournal(files.nodes, logger) : undefined;
-  const lastDiedSilently = inherited.IPFS_VOLUME_LAST_DEATH === 'silent';
-  const suspects = new BackgroundSuspects(files.background, { lastDiedSilently, clock: systemClock, logger });
-  const content = await openContent(config, logger, { recorder: journal, suspects });
-  const { begin, serve } = serveInherited(config, inherited, journal, logger);
-  begin(content.fileSystem);
-  const { registry, statuses } = openVolumes(config, content, connection, logger);
+  const opening = () => tell({ type: 'opening', directory: config.stateDirectory, silentMs: 0 });
+  let opened: OpenedState;
+  try {
+    if ((await Promise.race([stopped, stateAnswers(config.stateDirectory, inherited)])) === 'stopped') return;
+    opened = await openState(config, inherited, { onRestoring: () => tell({ type: 'restoring' }), opening }, logger);
+  } catch (error) {
+    if (!isOfTheState(error)) throw error;
+    tell({ type: 'refused', why: messageChain(error) });
+    return;
+  }
+  const { content, registry, statuses, serve, lock } = opened;
   tell({ type: 'opened' });
   const mounted = await serve(content.fileSystem, () => tell({ type: 'answered' }));
   const socket = await listen(config, inherited, { content, registry, statuses, mounted, logger });
@@ -84,39 +78,14 @@ export async function runDaemon(config: Config, inherited: DaemonEnvironment): P
   lock.release();
 }
 
-/** Resolves once the disk of the state directory, and the local store's where that is another, answers another thread. */
-async function stateAnswers(directory: string): Promise<void> {
+/** Resolves once the disk of the state directory, and the local store's where that is another, answers another thread. @throws CONFIG_INVALID */
+async function stateAnswers(directory: string, inherited: DaemonEnvironment): Promise<void> {
   const opening = (silentMs: number) => tell({ type: 'opening', directory, silentMs });
   opening(0);
+  const { state } = connectionFiles(inherited.IPFS_VOLUME_CONNECTION_DIRECTORY);
+  await untilDiskAnswers(useSameDirectory(directory, state), SILENCE_SAID_MS, opening);
   for (const path of [directory, join(directory, 'store')])
     await untilDiskAnswers(diskAnswers(path), SILENCE_SAID_MS, opening);
-}
-
-function openVolumes(config: Config, content: Content, connection: string, logger: Logger) {
-  const defaults = { prefetch: config.prefetch, timeoutMs: config.readTimeoutMs };
-  const pinnedRoots = () => [...rootsOf(registry, (name) => registry.options(name).pin).values()];
-  const registry: VolumeRegistry = new VolumeRegistry({
-    state: new StateFile(config.stateDirectory, logger),
-    connection,
-    mountRoot: config.mountRoot,
-    tree: prefetchedTree(content.fileSystem, content.prefetcher, pinnedRoots),
-    content: content.resolver,
-    isBound: (directoryName) => isBoundElsewhere(config.mountRoot, directoryName),
-    defaults,
-    logger,
-  });
-  const statuses = new VolumeStatuses({
-    registry,
-    defaults,
-    mounted: (name) => content.fileSystem.volume(name),
-    progress: (name) => content.prefetcher.progress(name),
-    count: (name, root, options) => void content.prefetcher.count(name, root, options),
-    hasProfile: (name) => content.profiles.has(name),
-  });
-  void content.prefetcher.resumeUnpinning(pinnedRoots);
-  // Whoever asks first should be told what is here.
-  statuses.all();
-  return { registry, statuses };
 }
 
 interface Served {

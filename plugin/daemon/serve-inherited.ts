@@ -27,7 +27,7 @@ interface ServedMount extends Pick<MountedFileSystem, 'requestCounts' | 'ended'>
   drain(oneMore: () => void): Promise<void>;
 }
 
-interface Inherited {
+export interface Inherited {
   /** Gives the file system what an earlier daemon kept of it. */
   begin(fileSystem: IpfsFileSystem): void;
   /** `onAnswer` is called once, at the first answer that the kernel takes. @throws MOUNT_FAILED */

@@ -1,7 +1,7 @@
 /**
  * What of a FUSE connection must outlive the process that serves it, in the supervisor's run directory: what was
  * negotiated, once, in INIT; what node numbers mean; which requests are in flight, and of which daemons
- * ended. All of it ends with the connection.
+ * ended, and which state directory is the one. All of it ends with the connection.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,6 +14,7 @@ interface ConnectionFiles {
   readonly inFlight: string;
   readonly suspects: string;
   readonly background: string;
+  readonly state: string;
 }
 
 /** Where each of it is, in a directory of the connection's own. */
@@ -24,6 +25,7 @@ export function connectionFiles(directory: string): ConnectionFiles {
     inFlight: join(directory, 'in-flight'),
     suspects: join(directory, 'suspects'),
     background: join(directory, 'background'),
+    state: join(directory, 'state'),
   };
 }
 

@@ -2,8 +2,9 @@
  * One daemon as its supervisor sees it: a child process with the FUSE connection inherited and an IPC channel.
  *
  * The messages are few. Up: `opening` (it is about to touch the state directory, or waits for its disk, which has not
- * answered so far), `opened`, `ready` (it listens on its own socket), `answered` (it answered a first FUSE request), `lost`
- * (the FUSE connection has ended, and no daemon can serve it any more), `draining` (see `replace`). Down: `ping`, answered
+ * answered so far), `refused` (what is there cannot be used, and why; it ends), `restoring` (it takes over what an earlier one
+ * knew, and is not through), `opened`, `ready` (it listens on its own socket), `answered` (it answered a first FUSE request),
+ * `lost` (the FUSE connection has ended, and no daemon can serve it any more), `draining` (see `replace`). Down: `ping`, answered
  * by `pong`: a daemon that does not answer is stuck, and is killed, since being there is not being alive; `replace`, upon
  * which it finishes what it has begun, and ends.
  *
@@ -32,14 +33,15 @@ export interface DaemonEnvironment {
 }
 
 export type MessageUp =
-  | { readonly type: 'ready' | 'answered' | 'lost' | 'draining' | 'pong' | 'opened' }
+  | { readonly type: 'restoring' | 'ready' | 'answered' | 'lost' | 'draining' | 'pong' | 'opened' }
+  | { readonly type: 'refused'; readonly why: string }
   | { readonly type: 'opening'; readonly directory: string; readonly silentMs: number };
 export type MessageDown = { readonly type: 'ping' | 'replace' };
 
 const PING_INTERVAL_MS = 5000;
 /** A turn of the event loop takes milliseconds; four pings unanswered are no garbage collection. */
 const MAX_UNANSWERED_PINGS = 4;
-/** On its way up a daemon may load a large state, in one turn: a million nodes take seconds. */
+/** On its way up a daemon may load a large state, in one turn; of nodes, millions of which take long, it says how it goes on. */
 const START_LIMIT_MS = 120_000;
 /** What ends a process that is aborted (out of its heap, a failed assertion) or crashes in native code; nobody else sends these. */
 const CRASHES: ReadonlySet<string> = new Set(['SIGABRT', 'SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGTRAP', 'SIGSYS']);
@@ -65,6 +67,8 @@ export interface DaemonDeath {
   readonly silent: boolean;
   /** The state directory, where that held it up until it was killed for it: the next one will meet the same disk. */
   readonly heldUpBy: string | undefined;
+  /** Why it could not use what the state directory holds, where that ended it: neither can the next one, until it is mended. */
+  readonly refused: string | undefined;
 }
 
 export interface Patience {
@@ -89,6 +93,7 @@ export class DaemonProcess {
   readonly #becomeStuck: () => void;
   #lastWords = '';
   #opening: { readonly directory: string; readonly silentMs: number } | undefined;
+  #refused: string | undefined;
   #onDraining: (() => void) | undefined;
 
   /**
@@ -124,7 +129,11 @@ export class DaemonProcess {
       const { type } = message;
       this.#unansweredPings = 0;
       if (type === 'opening') this.#noteOpening(message, () => startTimer.refresh());
-      else if (type === 'opened') this.#opening = undefined;
+      else if (type === 'refused') this.#refused = message.why;
+      else if (type === 'restoring') {
+        this.#opening = undefined;
+        startTimer.refresh();
+      } else if (type === 'opened') this.#opening = undefined;
       else if (type === 'lost') this.#lost = true;
       else if (type === 'draining') this.#onDraining?.();
       else if (type === 'ready') {
@@ -147,9 +156,10 @@ export class DaemonProcess {
           lost: this.#lost,
           silent,
           heldUpBy,
+          refused: this.#refused,
         });
       };
-      this.#child.once('error', (error) => {
+      this.#child.on('error', (error) => {
         // Also said of a signal that could not be sent to one that runs.
         if (this.#child.pid === undefined) end(`it could not be started: ${error.message}`);
       });

@@ -5,11 +5,9 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync } from 'node:fs';
 import { rm, statfs } from 'node:fs/promises';
-import { diskTakes, untilDiskAnswers } from '../../src/base/disk-answers.ts';
-import { messageChain } from '../../src/base/errors.ts';
-import { createLogger, type Logger } from '../../src/base/log.ts';
-import { lockStateDirectory, type StateLock } from '../../src/base/state-lock.ts';
+import { createLogger } from '../../src/base/log.ts';
 import { mountConnection } from '../../src/fuse/kernel/mount.ts';
+import { requestResend } from '../../src/fuse/kernel/resend.ts';
 import { detach } from '../../src/fuse/run-program.ts';
 import type { Config } from '../config.ts';
 import { configWarnings } from '../config-warnings.ts';
@@ -22,17 +20,16 @@ import { lockMountRoot } from './mount-root-lock.ts';
 import { relay } from './relay.ts';
 import { makeRunDirectory, makeUnknownRunDirectory } from './run-directory.ts';
 import { notifyReady } from './service-manager.ts';
-import { type SupervisedConnection, Supervisor } from './supervisor.ts';
+import { Signals } from './signals.ts';
+import { StateDisk } from './state-disk.ts';
+import { Supervisor } from './supervisor.ts';
+import type { SupervisedConnection } from './supervisor-options.ts';
 import { within } from './within.ts';
 
 /** Calls under way when the supervisor ends get an answer, or an end, within this. */
 const STOP_GRACE_MS = 300;
 /** A state directory that has not answered by then is waited for later: the engine dials a starting plugin for 10 s. */
 const STATE_WAIT_MS = 3000;
-/** How long it has been silent is said to who calls, as of so long ago. */
-const SILENCE_SAID_MS = 1000;
-/** Whatever hangs: the promise is five seconds from the signal to the end. */
-const STOP_LIMIT_MS = 4800;
 
 /**
  * Serves until SIGTERM or SIGINT, or until its daemons will not stay up; resolves with the exit code.
@@ -44,11 +41,14 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   process.stderr.on('error', () => undefined);
   for (const warning of configWarnings(process.env, config))
     logger.warn(warning, 'the configuration is hardly meant so');
+  const state = new StateDisk(config.stateDirectory);
+  const signals = new Signals(() => state.use(), logger);
   await using undo = new AsyncDisposableStack();
-  const state = stateDisk(config.stateDirectory);
-  let hangs = () => false;
+  let locked = false;
+  let hangs = () => signals.stopping && !locked;
   undo.defer(() => state.release(hangs()));
-  const locked = await within(STATE_WAIT_MS, state.locked);
+  locked = await within(STATE_WAIT_MS, state.locked);
+  if (signals.stopping) return 0;
   const mountRootLock = await lockMountRoot(
     config.mountRoot,
     `socket ${config.socketPath}, state directory ${config.stateDirectory}`,
@@ -61,11 +61,12 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   });
   const runDirectory = locked ? makeRunDirectory(config.stateDirectory) : makeUnknownRunDirectory();
   undo.defer(() => rm(runDirectory, { recursive: true, force: true }));
+  if (signals.stopping) return 0;
   const connection = await connect(config, mountRoot);
   undo.defer(() => connection.detach());
 
-  const supervisor = new Supervisor({ daemonCommand, runDirectory, connection, logger });
-  hangs = () => supervisor.waitsFor !== undefined;
+  const supervisor = new Supervisor({ daemonCommand, runDirectory, connection, logger, state });
+  hangs = () => supervisor.silence !== undefined;
   const socket = await listenOnSocket(config.socketPath, relay(supervisor, logger));
   undo.defer(() => socket.close(STOP_GRACE_MS));
   const metrics = config.metricsAddress && (await serveMetrics(config.metricsAddress, relay(supervisor, logger)));
@@ -74,12 +75,12 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
     { version: VERSION, socket: config.socketPath, mountRoot, transport: config.transport, metrics: metrics?.url },
     'serving',
   );
-  handleSignals(supervisor, logger);
+  signals.hand(supervisor);
   serving = true;
   if (!locked) {
-    supervisor.waitsFor = silenceOf(config.stateDirectory, STATE_WAIT_MS);
+    supervisor.silence = silenceOf(config.stateDirectory, STATE_WAIT_MS);
     state.onSilence = (said) => {
-      supervisor.waitsFor = said;
+      supervisor.silence = said;
     };
     logger.error(
       { directory: config.stateDirectory },
@@ -96,31 +97,6 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   return end === 'stopped' ? 0 : 1;
 }
 
-/** The state directory's lock, as soon as its disk answers. It is not read for that: this process must be able to end. */
-function stateDisk(directory: string) {
-  let lock: StateLock | undefined;
-  const state = {
-    onSilence: (_said: string) => {},
-    /** @throws as `lockStateDirectory` */
-    locked: untilDiskAnswers(diskTakes(directory), SILENCE_SAID_MS, (ms) =>
-      state.onSilence(silenceOf(directory, ms)),
-    ).then(() => {
-      lock = lockStateDirectory(directory);
-    }),
-    /** To be the last that is done: where its disk hangs, the process does not end otherwise, and nothing may touch it. */
-    release(hangs: boolean) {
-      if (hangs) die();
-      lock?.release();
-    },
-  };
-  return state;
-}
-
-/** A thread that waits for a disk, or a file on it to be closed, keeps a process from exiting; the kernel takes its locks back. */
-function die(): void {
-  process.kill(process.pid, 'SIGKILL');
-}
-
 async function connect(config: Config, mountRoot: string): Promise<SupervisedConnection> {
   const id = randomUUID();
   // libfuse mounts by itself, in the daemon, and nothing of it can be handed on.
@@ -134,20 +110,12 @@ async function connect(config: Config, mountRoot: string): Promise<SupervisedCon
     descriptor,
     id,
     poke: () => void statfs(mountRoot).catch(() => undefined),
+    giveBack: () => {
+      if (descriptor !== undefined && config.resend) requestResend(descriptor);
+    },
     detach: () => {
       detached ??= undo();
       return detached;
     },
   };
-}
-
-function handleSignals(supervisor: Supervisor, logger: Logger): void {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      logger.info({ signal }, 'stopping');
-      setTimeout(die, STOP_LIMIT_MS).unref();
-      supervisor.stop().catch((error: unknown) => logger.error({ error: messageChain(error) }, 'stopping failed'));
-    });
-  }
-  process.on('SIGHUP', () => supervisor.replace());
 }

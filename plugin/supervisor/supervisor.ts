@@ -9,15 +9,18 @@
  *   SIGHUP            the daemon alone is replaced: an upgrade that no container notices
  *   the daemon dies   its last words are logged, and the next one takes the connection over
  *   the disk of the state directory does not answer: no daemon can come up; calls wait, and are told, until it does
+ *   what is there cannot be used, once daemons have served: likewise, since containers have mounts that would be lost for good
  *   the mount is gone (somebody unmounted it): no daemon can serve it, so the supervisor ends, to be started anew
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CodedError, messageChain } from '../../src/base/errors.ts';
-import type { Logger } from '../../src/base/log.ts';
-import { type DaemonDeath, DaemonProcess, type Patience } from './daemon-process.ts';
+import { type DaemonDeath, DaemonProcess } from './daemon-process.ts';
+import { Hindrance } from './hindrance.ts';
 import type { RelayTarget } from './relay-target.ts';
 import { RestartPolicy } from './restart-policy.ts';
+import { SocketWaiters } from './socket-waiters.ts';
+import type { SupervisorEnd, SupervisorOptions } from './supervisor-options.ts';
 import { within } from './within.ts';
 
 /** Of the five seconds within which we promise to end, what the daemon may take to answer what is in flight. */
@@ -32,44 +35,23 @@ const DETACH_LIMIT_MS = 1000;
  */
 const REPLACE_LIMIT_MS = 10_000;
 
-export interface SupervisedConnection {
-  /** An open /dev/fuse, bound to the mount; undefined where the daemon mounts by itself. */
-  readonly descriptor: number | undefined;
-  /** Names it, unlike every connection before: mount counts and node numbers belong to it. */
-  readonly id: string;
-  /** Makes some FUSE request, without waiting for it. */
-  poke(): void;
-  /** Detaches the mount and closes the descriptor. */
-  detach(): Promise<void>;
-}
-
-export interface SupervisorOptions {
-  /** The program and its arguments that start a daemon. */
-  readonly daemonCommand: readonly string[];
-  /** A directory of our own, 0700, short enough for a socket's path (107 bytes). */
-  readonly runDirectory: string;
-  readonly connection: SupervisedConnection;
-  readonly logger: Logger;
-  readonly policy?: RestartPolicy;
-  readonly patience?: Patience;
-}
-
-/** Why a supervisor ended: it was told to, or its daemons would not stay up. */
-export type SupervisorEnd = 'stopped' | 'gave-up';
-
+/** Of a daemon that never was. */
+const NOTHING = {
+  lastWords: '',
+  answered: false,
+  lost: false,
+  silent: false,
+  heldUpBy: undefined,
+  refused: undefined,
+} as const;
 const NOT_ENDED = 'a daemon that was killed has not ended: a disk that it waits for hangs';
-
-interface Waiter {
-  readonly serve: (socketPath: string) => void;
-  readonly fail: (why: unknown) => void;
-}
 
 export class Supervisor implements RelayTarget {
   readonly ended: Promise<SupervisorEnd>;
   readonly #options: SupervisorOptions;
   readonly #policy: RestartPolicy;
   readonly #end: (why: SupervisorEnd) => void;
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters = new SocketWaiters();
   #current: DaemonProcess | undefined;
   /** The one that was asked to end for another to take its place. */
   #leaving: DaemonProcess | undefined;
@@ -77,12 +59,13 @@ export class Supervisor implements RelayTarget {
   #generation = 0;
   /** The daemon before. */
   #diedSilently = false;
-  #waitsFor: string | undefined;
+  readonly #hindrance: Hindrance;
   #stopping = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#policy = options.policy ?? new RestartPolicy();
+    this.#hindrance = new Hindrance(options.logger);
     const { promise, resolve } = Promise.withResolvers<SupervisorEnd>();
     this.ended = promise;
     this.#end = resolve;
@@ -90,23 +73,26 @@ export class Supervisor implements RelayTarget {
 
   /** Starts the first daemon, once `when` has resolved; where it rejects, it ends. */
   start(when?: Promise<unknown>): void {
-    if (!when) {
-      this.#launch();
-      return;
-    }
-    const launch = (): void => {
-      if (!this.#stopping) this.#launch();
-    };
-    when.then(launch, (error: unknown) => void this.#giveUp(`giving up: ${messageChain(error)}`, ''));
+    if (!when) this.#launch();
+    else
+      when.then(
+        () => this.#launch(),
+        (error: unknown) => void this.#giveUp(`giving up: ${messageChain(error)}`, ''),
+      );
   }
 
   get waitsFor(): string | undefined {
-    return this.#current?.waitsFor ?? this.#waitsFor;
+    return this.#current?.waitsFor ?? this.#hindrance.text;
   }
 
-  /** For people, while there is no daemon: until one is ready, or something else is waited for; after the end, what hangs. */
-  set waitsFor(what: string | undefined) {
-    this.#waitsFor = what;
+  /** For people: a disk that does not answer, and must not be touched. */
+  get silence(): string | undefined {
+    return this.#current?.waitsFor ?? this.#hindrance.silence;
+  }
+
+  /** While there is no daemon: until one is ready, or something else is waited for; after the end, what hangs. */
+  set silence(what: string | undefined) {
+    this.#hindrance.silence = what;
   }
 
   /** Has the daemon alone end, once it has finished what it has begun; the next one takes over. */
@@ -124,7 +110,7 @@ export class Supervisor implements RelayTarget {
   /** Ends the daemon and detaches the mount, within bounds whatever is in flight. */
   async stop(): Promise<void> {
     if (this.#stopping) return;
-    this.#waitsFor = this.waitsFor;
+    this.#hindrance.silence = this.silence;
     this.#finish();
     const daemon = this.#current;
     if (daemon) {
@@ -132,7 +118,7 @@ export class Supervisor implements RelayTarget {
       const killTimer = setTimeout(() => daemon.kill('SIGKILL'), DAEMON_STOP_LIMIT_MS);
       const ended = await within(DAEMON_STOP_LIMIT_MS + DAEMON_KILL_LIMIT_MS, daemon.died);
       clearTimeout(killTimer);
-      if (!ended) this.#waitsFor = NOT_ENDED;
+      if (!ended) this.silence = NOT_ENDED;
     }
     await this.#detach();
     this.#end('stopped');
@@ -143,15 +129,7 @@ export class Supervisor implements RelayTarget {
     if (this.#stopping) return Promise.reject(stopped());
     // A socket that fails before its process is reaped belongs to a daemon that is as good as dead.
     if (this.#readySocket !== undefined && this.#readySocket !== deadSocket) return Promise.resolve(this.#readySocket);
-    const { promise, resolve, reject } = Promise.withResolvers<string>();
-    const waiter: Waiter = { serve: resolve, fail: reject };
-    const leave = (): void => reject(signal.reason);
-    signal.addEventListener('abort', leave, { once: true });
-    this.#waiters.add(waiter);
-    return promise.finally(() => {
-      signal.removeEventListener('abort', leave);
-      this.#waiters.delete(waiter);
-    });
+    return this.#waiters.wait(signal);
   }
 
   answered(socketPath: string): void {
@@ -159,6 +137,7 @@ export class Supervisor implements RelayTarget {
   }
 
   #launch(): void {
+    if (this.#stopping) return;
     const { daemonCommand, connection, runDirectory, logger, patience } = this.#options;
     this.#generation++;
     const socketPath = join(runDirectory, `daemon-${this.#generation}.sock`);
@@ -180,17 +159,16 @@ export class Supervisor implements RelayTarget {
       );
     } catch (error) {
       const how = `it could not be started: ${messageChain(error)}`;
-      const silent = this.#diedSilently;
-      this.#afterDeath(undefined, { how, lastWords: '', answered: false, lost: false, silent, heldUpBy: undefined });
+      this.#afterDeath(undefined, { ...NOTHING, how });
       return;
     }
     this.#current = daemon;
-    logger.info({ pid: daemon.pid, generation: this.#generation }, 'daemon started');
+    this.#note({ pid: daemon.pid, generation: this.#generation }, 'daemon started');
     void daemon.ready.then(() => {
       if (this.#current !== daemon || this.#leaving === daemon) return;
       this.#readySocket = daemon.socketPath;
-      this.#waitsFor = undefined;
-      for (const { serve } of this.#waiters) serve(daemon.socketPath);
+      this.#hindrance.ended();
+      this.#waiters.serve(daemon.socketPath);
     });
     void daemon.stuck.then(() => {
       if (this.#current === daemon) this.#readySocket = undefined;
@@ -202,36 +180,49 @@ export class Supervisor implements RelayTarget {
   }
 
   #afterDeath(daemon: DaemonProcess | undefined, death: DaemonDeath): void {
-    const { logger } = this.#options;
+    const { logger, connection } = this.#options;
     const { how, lastWords } = death;
     const asked = daemon !== undefined && daemon === this.#leaving;
     this.#readySocket = undefined;
     this.#current = undefined;
     this.#leaving = undefined;
-    // One that was told to make room may be killed by anybody, and said all that it had to.
-    this.#diedSilently = death.silent && !asked;
+    // One that was told to make room may be killed by anybody, and said all that it had to; one that never was says nothing.
+    if (daemon && death.refused === undefined) this.#diedSilently = death.silent && !asked;
     if (this.#stopping) return;
+    if (!death.lost) connection.giveBack();
     if (asked) logger.info({ pid: daemon.pid }, 'the daemon has made room for another');
-    else logger.error({ pid: daemon?.pid, how, lastWords }, 'the daemon died');
+    else if (death.refused === undefined) logger.error({ pid: daemon?.pid, how, lastWords }, 'the daemon died');
     if (death.lost) {
       void this.#giveUp('giving up: the mount is gone, and no daemon can serve it any more', lastWords);
       return;
     }
-    const { heldUpBy } = death;
-    this.#waitsFor = heldUpBy && `the disk of the state directory ${heldUpBy} does not answer`;
-    if (heldUpBy)
-      logger.error({ directory: heldUpBy }, 'the disk of the state directory does not answer: waiting for it');
-    const pauseMs = heldUpBy ? this.#policy.longestPauseMs : this.#policy.afterDeath(death.answered || asked);
+    const pauseMs = this.#hindrance.explains(death)
+      ? this.#policy.afterHindrance()
+      : this.#policy.afterDeath(death.answered || asked);
     if (pauseMs === undefined) {
       const { maxFruitlessStarts } = this.#policy;
-      const why = `${maxFruitlessStarts} daemons in a row died before they answered a request (${how})`;
+      const why = `${maxFruitlessStarts} daemons in a row died before they answered a request (${death.refused ?? how})`;
       void this.#giveUp(`giving up: ${why}`, lastWords);
       return;
     }
-    if (pauseMs > 0) logger.info({ pauseMs }, 'waiting before the next daemon');
-    setTimeout(() => {
-      if (!this.#stopping) this.#launch();
-    }, pauseMs);
+    if (pauseMs > 0) this.#note({ pauseMs }, 'waiting before the next daemon');
+    if (this.#hindrance.isRefusal) this.#options.state?.letGo();
+    setTimeout(() => void this.#launchAgain(), pauseMs);
+  }
+
+  async #launchAgain(): Promise<void> {
+    try {
+      await this.#options.state?.hold();
+    } catch (error) {
+      this.#afterDeath(undefined, { ...NOTHING, how: 'it was not started', refused: messageChain(error) });
+      return;
+    }
+    this.#launch();
+  }
+
+  /** What is tried again every ten seconds, perhaps for days, is not to fill the log. */
+  #note(fields: object, message: string): void {
+    this.#options.logger[this.#hindrance.isRefusal ? 'debug' : 'info'](fields, message);
   }
 
   async #giveUp(why: string, lastWords: string): Promise<void> {
@@ -245,7 +236,7 @@ export class Supervisor implements RelayTarget {
   #finish(): void {
     this.#stopping = true;
     this.#readySocket = undefined;
-    for (const { fail } of this.#waiters) fail(stopped());
+    this.#waiters.fail(stopped());
   }
 
   async #detach(): Promise<void> {

@@ -1,10 +1,21 @@
 /** The supervisor over daemons that a test plays: real processes, no FUSE, its patience cut short. */
-import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { RestartPolicy } from '../../plugin/supervisor/restart-policy.ts';
-import { Supervisor, type SupervisorOptions } from '../../plugin/supervisor/supervisor.ts';
+import { Supervisor } from '../../plugin/supervisor/supervisor.ts';
+import type { SupervisorOptions } from '../../plugin/supervisor/supervisor-options.ts';
 import { type Logger, silentLogger } from '../../src/base/log.ts';
 import { until } from '../support/daemon.ts';
 
@@ -23,6 +34,7 @@ let log: string;
 let said: string[];
 let detached: number;
 let poked: number;
+let givenBack: number;
 let supervisor: Supervisor | undefined;
 
 beforeEach(() => {
@@ -31,6 +43,7 @@ beforeEach(() => {
   said = [];
   detached = 0;
   poked = 0;
+  givenBack = 0;
 });
 afterEach(async () => {
   await supervisor?.stop();
@@ -47,6 +60,7 @@ function supervise(play: string, options: Partial<SupervisorOptions> = {}) {
       descriptor: undefined,
       id: 'c1',
       poke: () => void poked++,
+      giveBack: () => void givenBack++,
       detach: async () => void detached++,
     },
     logger: { ...silentLogger(), error: note, warn: note, info: note } as Logger,
@@ -131,6 +145,39 @@ describe('when daemons die before they have answered', () => {
     expect(made.waitsFor).toBe('the disk of the state directory /held has not answered for 3 s');
     expect(starts()).toHaveLength(1);
     expect(said.filter((line) => line.includes('has not answered'))).toHaveLength(1);
+  });
+
+  test('one that takes over a large state in one turn, and says how it goes on, is not killed', async () => {
+    const { next } = supervise('restores', { patience: { pingIntervalMs: 50, startLimitMs: 2000 } });
+    await next();
+    expect(starts()).toHaveLength(1);
+  });
+
+  test('of what refuses the state, once one has served, there is no end: it is said once, and waited for', async () => {
+    const policy = new RestartPolicy({ firstPauseMs: 1, longestPauseMs: 1, maxFruitlessStarts: 2 });
+    const held: string[] = [];
+    const state = { hold: async () => void held.push('held'), letGo: () => void held.push('let go') };
+    const { made, next } = supervise('refused', { policy, state });
+    const socket = await next();
+    process.kill(starts()[0]?.pid ?? 0, 'SIGKILL');
+    await until('more were started than may die', () => starts().length > 4);
+    expect(made.waitsFor).toBe('the disk is gone');
+    expect(made.silence).toBeUndefined();
+    expect(held.slice(0, 4)).toEqual(['held', 'let go', 'held', 'let go']);
+    writeFileSync(`${log}.mended`, '');
+    expect(await next(socket)).not.toBe(socket);
+    expect(made.waitsFor).toBeUndefined();
+    const lines = said.join('\n');
+    expect(lines.split('the state cannot be used, and no daemon serves until it can').length - 1).toBe(1);
+    expect(lines).toContain('the state can be used again');
+    expect(givenBack).toBeGreaterThan(3);
+  });
+
+  test('what refuses the state from the start ends the supervisor, which says what it was', async () => {
+    const policy = new RestartPolicy({ firstPauseMs: 1, longestPauseMs: 1, maxFruitlessStarts: 3 });
+    const { made } = supervise('refuses', { policy });
+    expect(await made.ended).toBe('gave-up');
+    expect(said.at(-1)).toContain('3 daemons in a row died before they answered a request (the disk is gone)');
   });
 
   test('one that found its connection ended is the last', async () => {
@@ -220,7 +267,13 @@ describe('a daemon that served', () => {
   test('a mount that does not go does not keep the supervisor', async () => {
     const never = new Promise<void>(() => undefined);
     const { next, made } = supervise('serves', {
-      connection: { descriptor: undefined, id: 'c', poke: () => undefined, detach: () => never },
+      connection: {
+        descriptor: undefined,
+        id: 'c',
+        poke: () => undefined,
+        giveBack: () => undefined,
+        detach: () => never,
+      },
     });
     await next();
     await made.stop();

@@ -9,19 +9,24 @@
  *   stuck      is ready, then answers nothing any more
  *   patient    waits for such a one, and says so
  *   held       touches a state directory that does not answer, and stands still
+ *   refused    serves as the first one; after that cannot use the state until the file LOG.mended is there
+ *   refuses    likewise from the first one on
+ *   restores   takes over a large state in one turn, and says how it goes on
  *   unready    never gets so far
  *   lost       finds that its connection has ended
  *   stubborn   lives, and does not end at SIGTERM or when it is to be replaced
  */
-import { appendFileSync, writeSync } from 'node:fs';
+import { appendFileSync, existsSync, writeSync } from 'node:fs';
 import { createServer } from 'node:http';
 
 const [play = '', log = ''] = process.argv.slice(2);
 const { IPFS_VOLUME_DAEMON_SOCKET: socket, IPFS_VOLUME_TAKE_OVER: takeOver } = process.env;
-const { IPFS_VOLUME_LAST_DEATH: lastDeath } = process.env;
+const { IPFS_VOLUME_LAST_DEATH: lastDeath, IPFS_VOLUME_RESTARTS: restarts } = process.env;
 appendFileSync(log, `${JSON.stringify({ atMs: Date.now(), pid: process.pid, takeOver, lastDeath })}\n`);
 
 const tell = (type: string) => process.send?.({ type });
+const wait = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+const isRefused = play === 'refuses' || (play === 'refused' && restarts !== '0' && !existsSync(`${log}.mended`));
 process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 
 if (play === 'dies') {
@@ -32,14 +37,19 @@ if (play === 'dies') {
   process.once('disconnect', () => undefined);
   setImmediate(() => process.exit(0));
 } else if (play === 'held') {
-  process.send?.({ type: 'opening', directory: '/held', silentMs: 0 }, () => {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
-  });
+  process.send?.({ type: 'opening', directory: '/held', silentMs: 0 }, () => wait(Number.POSITIVE_INFINITY));
 } else if (play === 'patient') {
   setInterval(() => process.send?.({ type: 'opening', directory: '/held', silentMs: process.uptime() * 1000 }), 100);
+} else if (isRefused) {
+  process.send?.({ type: 'refused', why: 'the disk is gone' });
+  process.kill(process.pid, 'SIGKILL');
 } else if (play === 'unready') {
   setInterval(() => undefined, 1000);
 } else {
+  for (let times = 0; play === 'restores' && times < 10; times++) {
+    tell('restoring');
+    wait(300);
+  }
   if (play === 'stubborn') process.on('SIGTERM', () => undefined);
   process.on('message', ({ type }: { type: string }) => {
     if (play === 'stuck') return;

@@ -8,7 +8,7 @@ import { writeSync, writevSync } from 'node:fs';
 import { codeOf, messageChain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { ERRNO } from '../errno.ts';
-import { NOTIFY_RESEND, REPLY_HEADER_BYTES } from './protocol.ts';
+import { REPLY_HEADER_BYTES } from './protocol.ts';
 
 /** The largest structure written here is an entry, 128 bytes. */
 const SCRATCH_BYTES = 512;
@@ -61,17 +61,6 @@ export class AnswerWriter {
   errno(unique: bigint, errno: number): boolean {
     this.#header(unique, REPLY_HEADER_BYTES, errno);
     return this.#deliver(unique, () => writeSync(this.#descriptor, this.#scratch, 0, REPLY_HEADER_BYTES));
-  }
-
-  /** Asks for everything unanswered to be sent again. False where the kernel cannot (before Linux 6.9). */
-  resend(): boolean {
-    this.#header(0n, REPLY_HEADER_BYTES, -NOTIFY_RESEND);
-    try {
-      writeSync(this.#descriptor, this.#scratch, 0, REPLY_HEADER_BYTES);
-      return true;
-    } catch {
-      return false;
-    }
   }
 
   #sayFirst(call: () => void): void {

@@ -49,12 +49,13 @@ export class JournalFile {
    * All events, for a journal that was opened; what is cut off at the end is cut away, so that appending can go on behind
    * the last whole record. @throws INTERNAL for what is no journal of ours from some point on
    */
-  *events(): Generator<NodeEvent, void> {
+  *events(onRead: () => void = () => undefined): Generator<NodeEvent, void> {
     const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, fstatSync(this.#descriptor).size + 1));
     let kept = 0;
     let at = 0;
     for (;;) {
       const read = readSync(this.#descriptor, buffer, kept, buffer.length - kept, at);
+      onRead();
       at += read;
       const bytes = buffer.subarray(0, kept + read);
       let start = 0;

@@ -40,6 +40,8 @@ const SMALL_BYTES = 32;
 export interface NodeJournalOptions {
   readonly rewriteFromBytes?: number;
   readonly retryMs?: number;
+  /** Told now and then while a file is taken over, which is done in one turn and may take a minute. */
+  readonly onRestoring?: () => void;
 }
 
 /** The file system, as the journal needs it. */
@@ -63,6 +65,7 @@ export class NodeJournal implements NodeRecorder {
   #liveBytes = 0;
   readonly #rewriteFromBytes: number;
   readonly #retryMs: number;
+  readonly #onRestoring: () => void;
   /** Not before it is this long. */
   #rewriteAtBytes: number;
 
@@ -72,6 +75,7 @@ export class NodeJournal implements NodeRecorder {
     this.#logger = logger;
     this.#rewriteFromBytes = options.rewriteFromBytes ?? REWRITE_FROM_BYTES;
     this.#retryMs = options.retryMs ?? RETRY_MS;
+    this.#onRestoring = options.onRestoring ?? (() => undefined);
     this.#rewriteAtBytes = this.#rewriteFromBytes;
   }
 
@@ -102,7 +106,7 @@ export class NodeJournal implements NodeRecorder {
     let file: JournalFile | undefined;
     try {
       file = JournalFile.open(this.#path);
-      fileSystem.restore(file.events());
+      fileSystem.restore(file.events(this.#onRestoring));
       this.#file = file;
     } catch (error) {
       this.#logger.error(

@@ -24,6 +24,7 @@ import { Pruning } from './pruning.ts';
 import { RequestLoop } from './request-loop.ts';
 import { createRingMemory, RingReader } from './request-ring.ts';
 import { RequestsInFlight } from './requests-in-flight.ts';
+import { requestResend } from './resend.ts';
 import { SuspectRequests } from './suspect-requests.ts';
 
 /** While a session drains, how often it is looked whether all is answered. */
@@ -134,7 +135,7 @@ export class FuseSession {
   /** What an earlier process left unanswered is asked for again or, where that cannot be, failed. */
   #takeOver(): void {
     const { answers } = this.#to;
-    if (!this.#connection.withoutResend && answers.resend()) return;
+    if (!this.#connection.withoutResend && requestResend(this.#connection.descriptor)) return;
     if (this.#journal === undefined) return;
     const failed = uniquesIn(this.#journal).filter((unique) => answers.errno(unique, ERRNO.EIO)).length;
     ftruncateSync(this.#journal);

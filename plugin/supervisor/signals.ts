@@ -1,0 +1,71 @@
+/**
+ * The signals of `serve`, from its first moment on. One that ends a start in the middle must leave nothing behind either, so it
+ * is kept until there is a supervisor to obey it; until then whoever starts looks after each step whether it came.
+ */
+import { messageChain } from '../../src/base/errors.ts';
+import type { Logger } from '../../src/base/log.ts';
+
+/** Whatever hangs: the promise is five seconds from the signal to the end. */
+const STOP_LIMIT_MS = 4800;
+
+interface Obedient {
+  stop(): Promise<void>;
+  replace(): void;
+}
+
+export class Signals {
+  readonly #logger: Logger;
+  readonly #checkState: () => Promise<void>;
+  #supervisor: Obedient | undefined;
+  #stopping = false;
+
+  /** Listens from now on. `checkState` throws why another daemon could not use the state directory. */
+  constructor(checkState: () => Promise<void>, logger: Logger) {
+    this.#checkState = checkState;
+    this.#logger = logger;
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        logger.info({ signal }, 'stopping');
+        setTimeout(die, STOP_LIMIT_MS).unref();
+        this.#stopping = true;
+        this.#stop();
+      });
+    }
+    process.on('SIGHUP', () => void this.#replace());
+  }
+
+  /** One of those that end us has come. */
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+
+  /** What comes, and what has come, is `supervisor`'s. */
+  hand(supervisor: Obedient): void {
+    this.#supervisor = supervisor;
+    if (this.#stopping) this.#stop();
+  }
+
+  #stop(): void {
+    this.#supervisor
+      ?.stop()
+      .catch((error: unknown) => this.#logger.error({ error: messageChain(error) }, 'stopping failed'));
+  }
+
+  /** A daemon that serves from memory what it has is better than one that cannot come up. */
+  async #replace(): Promise<void> {
+    if (!this.#supervisor) return;
+    try {
+      await this.#checkState();
+    } catch (error) {
+      const fields = { error: messageChain(error) };
+      this.#logger.error(fields, 'the daemon is not replaced: another one could not use the state directory');
+      return;
+    }
+    this.#supervisor.replace();
+  }
+}
+
+/** A thread that waits for a disk, or a file on it to be closed, keeps a process from exiting; the kernel takes its locks back. */
+export function die(): void {
+  process.kill(process.pid, 'SIGKILL');
+}
