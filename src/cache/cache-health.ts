@@ -7,8 +7,9 @@
  */
 import { messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { SaidLately } from '../base/said-lately.ts';
 
-/** After the disk refused a write; and a disk that cannot be read is said no more often than this. */
+/** After the disk refused a write. */
 export const RETRY_DELAY_MS = 30_000;
 
 export class CacheHealth {
@@ -16,7 +17,7 @@ export class CacheHealth {
   readonly #logger: Logger;
   #refusal: string | undefined;
   #aside = false;
-  #quietUntilMs = 0;
+  readonly #saidLately = new SaidLately();
   /** Set by a read that found the index damaged, in the middle of which nothing can be done about it. */
   spoilt: unknown;
 
@@ -56,9 +57,7 @@ export class CacheHealth {
 
   /** True where it is time to look after it. */
   readFailed(error: unknown): boolean {
-    const nowMs = performance.now();
-    if (this.isFailing || nowMs < this.#quietUntilMs) return false;
-    this.#quietUntilMs = nowMs + RETRY_DELAY_MS;
+    if (this.isFailing || !this.#saidLately.say(performance.now())) return false;
     this.say(error, 'the disk cache cannot be read: what is not read is fetched');
     return true;
   }

@@ -6,10 +6,8 @@
  */
 import { codeOf, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { SAY_AGAIN_MS } from '../base/said-lately.ts';
 import type { MountedVolume } from './mounted-volume.ts';
-
-/** From one line of a volume to the next: nobody reads faster. */
-const QUIET_MS = 30_000;
 
 interface Failure {
   readonly what: string;
@@ -54,7 +52,7 @@ export class FailureLog {
     const fields = { volume, what, code: codeOf(error), error: messageChain(error), failures };
     this.#logger?.warn(fields, 'a reader got an error instead of content');
     this.#quiet.set(volume, { failures: 0, latest: undefined });
-    this.#later(QUIET_MS, () => {
+    this.#later(SAY_AGAIN_MS, () => {
       const quiet = this.#quiet.get(volume);
       this.#quiet.delete(volume);
       if (quiet?.latest) this.#say(volume, quiet.latest, quiet.failures);

@@ -12,6 +12,7 @@ import type { CID } from 'multiformats/cid';
 import { CodedError, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { MaybePromise } from '../base/maybe-promise.ts';
+import { SaidLately } from '../base/said-lately.ts';
 import type { Scratch } from '../base/scratch.ts';
 import type { BlockKey } from '../blocks/block.ts';
 import type { BlockEnds, BlockStore } from '../blocks/block-store.ts';
@@ -31,8 +32,6 @@ export interface LocalStoreOptions {
 
 /** Its blocks may be nowhere else: a disk that has to spin up takes as long as this. */
 const PATIENCE_MS = 10_000;
-/** A disk that fails does so at each read: said no more often than this. */
-const SAY_AGAIN_MS = 30_000;
 
 export class LocalStore implements BlockStore {
   readonly name = 'local store';
@@ -47,7 +46,7 @@ export class LocalStore implements BlockStore {
   /** How often the disk or the database could not be read. */
   #unanswered = 0;
   #troubles = 0;
-  #quietUntilMs = 0;
+  readonly #saidLately = new SaidLately();
 
   /**
    * Opens or makes the store. What an import that died left behind is removed.
@@ -169,9 +168,7 @@ export class LocalStore implements BlockStore {
 
   #cannotRead(error: unknown): void {
     this.#troubles++;
-    const nowMs = performance.now();
-    if (nowMs < this.#quietUntilMs) return;
-    this.#quietUntilMs = nowMs + SAY_AGAIN_MS;
+    if (!this.#saidLately.say(performance.now())) return;
     this.#logger.error({ directory: this.#directory, error: messageChain(error) }, 'the local store cannot be read');
   }
 

@@ -5,11 +5,9 @@
  * source that was never seen: nobody asked for it.
  */
 import type { Logger } from '../../base/log.ts';
+import { SaidLately } from '../../base/said-lately.ts';
 import type { Clock } from '../clock.ts';
 import type { SourceHealth } from './source-health.ts';
-
-/** From one warning to the next: nobody reads faster. */
-const QUIET_MS = 30_000;
 
 export class SourceNews {
   readonly #source: string;
@@ -19,7 +17,7 @@ export class SourceNews {
   #sinceMs: number | undefined;
   /** The log's last word is that it fails. */
   #said = false;
-  #quietUntilMs = Number.NEGATIVE_INFINITY;
+  readonly #saidLately = new SaidLately();
   /** Since the last warning. */
   #outages = 0;
 
@@ -40,9 +38,8 @@ export class SourceNews {
     const nowMs = this.#clock.nowMs();
     if (this.#sinceMs === undefined) this.#outages++;
     this.#sinceMs ??= nowMs - forMs;
-    if (this.#said || neverSeen || nowMs < this.#quietUntilMs) return;
+    if (this.#said || neverSeen || !this.#saidLately.say(nowMs)) return;
     this.#said = true;
-    this.#quietUntilMs = nowMs + QUIET_MS;
     const again = this.#outages > 1 ? { outages: this.#outages } : {};
     this.#outages = 0;
     this.#logger?.warn({ source: this.#source, error: lastError, ...again }, 'a source is failing');
