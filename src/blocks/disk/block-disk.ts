@@ -6,14 +6,13 @@
  * - What comes out is what went in: every page is checked against its checksum. Damage is reported, and the answer is as if
  *   the block had never been there; it is deleted as soon as the disk has answered another thread, since a disk that
  *   damages blocks may as well hang. A disk that fails to answer is reported and nothing is deleted.
- * - A row is there only once its file is whole, and a file is deleted only once it is settled that its row is gone (it
- *   stands in `doomed` until then). A file without a row, of a crash between the two, is swept at the next start.
+ * - A row is there only once its file is whole, and a file as long as a row may name it (`disk-changes.ts`).
  * - After `commit` a crash loses nothing; after a sync of the file system too, neither does a power cut (of a database
  *   that is not durable it may lose the latest commits). A torn file is found by its checksums.
  */
 import { statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { diskAnswers } from '../../base/disk-answers.ts';
 import type { MaybePromise } from '../../base/maybe-promise.ts';
 import type { Scratch } from '../../base/scratch.ts';
@@ -23,6 +22,7 @@ import { databasePath, openBlockDatabase } from './block-database.ts';
 import { unpackEnds } from './block-ends.ts';
 import { BlockFiles } from './block-files.ts';
 import { BlockRows, INLINE_BYTES, type Row } from './block-rows.ts';
+import { DiskChanges } from './disk-changes.ts';
 import { DiskTotal } from './disk-total.ts';
 import { PAGE_BYTES, pagesMatch } from './page-checksums.ts';
 
@@ -49,18 +49,12 @@ export class BlockDisk {
   readonly #files: BlockFiles;
   readonly #inode: number;
   readonly #rows: BlockRows;
-  readonly #doom: StatementSync;
-  readonly #settle: StatementSync;
   readonly #total: DiskTotal;
-  #begun = false;
+  readonly #changes: DiskChanges;
   /** Found damaged, and not deleted yet. */
   readonly #damagedRows = new Map<BlockKey, Row>();
   /** Calls of `putAll` whose files are being written. */
   #putting = 0;
-  /** Large files written, and doomed, since the last commit; and those deleted since, still in `doomed`. */
-  #written: number[] = [];
-  #doomed: number[] = [];
-  #settled: number[] = [];
 
   /** Opens or makes the directory (0700). @throws what `openBlockDatabase` does */
   constructor(directory: string, options: BlockDiskOptions) {
@@ -71,11 +65,10 @@ export class BlockDisk {
     this.#files = new BlockFiles(directory, options.patienceMs);
     this.#inode = statSync(databasePath(directory)).ino;
     this.#rows = new BlockRows(database);
-    this.#doom = database.prepare('INSERT OR IGNORE INTO doomed (id) VALUES (?)');
-    this.#settle = database.prepare('DELETE FROM doomed WHERE id = ?');
     this.#total = new DiskTotal(database);
+    this.#changes = new DiskChanges(database, this.#files, this.#total);
     try {
-      this.#recover();
+      this.#changes.recover();
     } catch (error) {
       database.close();
       throw error;
@@ -173,7 +166,7 @@ export class BlockDisk {
     // Whatever fails, all of them end first: none may write after its number was given up.
     const outcomes = await Promise.allSettled(large.map(({ id, bytes }) => this.#files.write(id, bytes)));
     this.#putting--;
-    for (const { id } of large) this.#written.push(id);
+    for (const { id } of large) this.#changes.wrote(id);
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
     for (const { id, key, bytes } of numbered) this.#insertRow(id, key, bytes);
   }
@@ -183,37 +176,18 @@ export class BlockDisk {
    * @throws SQLite's error; then, and where an earlier error made SQLite take all of it back, `abandon` must follow.
    */
   commit(): void {
-    if (!this.#begun) return;
-    this.#checkBegun();
-    for (const id of this.#settled) this.#settle.run(id);
-    this.#total.save();
-    this.#database.exec('COMMIT');
-    this.#begun = false;
-    for (const id of this.#doomed) this.#files.remove(id);
-    this.#settled = this.#doomed;
-    this.#doomed = [];
-    this.#written = [];
+    this.#changes.commit();
   }
 
   /** Takes back what was put and deleted since the last commit. @throws SQLite's error, where the disk is gone */
   abandon(): void {
-    for (const id of this.#written) this.#files.remove(id);
-    this.#written = [];
-    this.#doomed = [];
     this.#rows.forget();
-    this.#begun = false;
-    if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
-    this.#total.load();
+    this.#changes.abandon();
   }
 
   /** Begins what `commit` ends, where nothing has begun it: for statements of the caller's own. */
   begin(): void {
-    if (this.#begun) {
-      this.#checkBegun();
-    } else {
-      this.#database.exec('BEGIN');
-      this.#begun = true;
-    }
+    this.#changes.begin();
   }
 
   /** Gives the size of what was there. Needs a `commit`. */
@@ -267,18 +241,6 @@ export class BlockDisk {
     this.#database.close();
   }
 
-  /** What the last process left half done. */
-  #recover(): void {
-    const closed = this.#total.load();
-    // A disk that is read-only or full now still serves what is on it.
-    this.#settled = this.#database
-      .prepare('SELECT id FROM doomed')
-      .all()
-      .map(({ id }) => Number(id));
-    for (const id of this.#settled) this.#files.remove(id);
-    if (!closed) this.#files.sweep(this.#total.nextId);
-  }
-
   #insertRow(id: number, key: BlockKey, bytes: Uint8Array): void {
     this.begin();
     this.#deleteDamaged(key);
@@ -323,7 +285,7 @@ export class BlockDisk {
       if (!this.#database.isOpen) return;
       this.#attempt(() => {
         // Where files are being written, a commit now would give their numbers out as settled: the next start would not sweep them.
-        const alone = !this.#begun && this.#putting === 0;
+        const alone = !this.#changes.areBegun && this.#putting === 0;
         this.#deleteDamaged(key);
         if (alone) this.commit();
       });
@@ -341,16 +303,8 @@ export class BlockDisk {
   #deleteRow(id: number, size: number, large: boolean, key?: BlockKey): void {
     this.begin();
     this.#rows.delete(id, key);
-    if (large) {
-      this.#doom.run(id);
-      this.#doomed.push(id);
-    }
+    if (large) this.#changes.doom(id);
     this.#total.count(size, -1);
-  }
-
-  /** After some errors SQLite has rolled back by itself: what was put is gone, and who put it must hear of it. */
-  #checkBegun(): void {
-    if (!this.#database.isTransaction) throw new Error('an earlier error undid what was written since the last commit');
   }
 
   #attempt<T>(work: () => T): T | undefined {
