@@ -1,7 +1,7 @@
 /** The file system's control side as the registry sees it, with the prefetcher told of every volume that comes and goes. */
 import type { IpfsFileSystem } from '../../src/fs/ipfs-file-system.ts';
 import type { Prefetcher } from '../../src/prefetch/prefetcher.ts';
-import type { VolumeTree } from '../../src/volumes/volume-registry.ts';
+import type { VolumeTree } from '../../src/volumes/volume-tree.ts';
 
 /** `pinnedRoots` are those of all volumes with `pin=true` at the time of the call. */
 export function prefetchedTree(

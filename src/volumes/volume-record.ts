@@ -26,9 +26,17 @@ export interface MountCount {
   lastCall: string | null;
 }
 
+/** As the engine makes its IDs (moby: pkg/stringid), and `ipfs-volume mount` those of the volumes that it makes for itself. */
+const OWNED_MOUNT_ID = /^(?:[0-9a-f]{64}|ipfs-volume-mount-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+
 /** Mounts of a volume, over all IDs. */
 export function mountsOf(record: VolumeRecord): number {
   return Object.values(record.mounts).reduce((sum, { count }) => sum + count, 0);
+}
+
+/** The IDs of those that the engine, or `ipfs-volume mount`, counted: of a volume that nobody uses any more they have leaked. */
+export function leakedMounts({ mounts }: VolumeRecord): string[] {
+  return Object.keys(mounts).filter((id) => OWNED_MOUNT_ID.test(id));
 }
 
 /** What the volume led to when it was last looked up, or what its reference spells out; undefined where somebody must be asked. */

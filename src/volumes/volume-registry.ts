@@ -13,25 +13,15 @@ import { join } from 'node:path';
 import { CID } from 'multiformats/cid';
 import { CodedError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import type { VolumeSpec } from '../fs/mounted-volume.ts';
 import { ContentLookups } from './content-lookups.ts';
 import type { ContentResolver } from './content-resolver.ts';
+import { MountsUnderWay } from './mounts-under-way.ts';
 import { StateChanges } from './state-changes.ts';
 import type { StateFile } from './state-file.ts';
 import { directoryNameOf } from './volume-name.ts';
 import { differences, type OptionDefaults, parseVolumeOptions, type VolumeOptions } from './volume-options.ts';
-import { mountsOf, type ResolvedContent, type VolumeRecord } from './volume-record.ts';
-
-/** The file system's control side. */
-export interface VolumeTree {
-  /** It is about to be added, once its root can be had, or else to be removed. */
-  expectVolume?(name: string, root: CID, options: VolumeOptions): void;
-  /** `starting` is false for a volume that an earlier process of this connection showed already. */
-  addVolume(spec: VolumeSpec, options: VolumeOptions, starting: boolean): unknown;
-  removeVolume(name: string): boolean;
-  /** The volume of that name in the mount root has this content no more, or is gone; `root` is undefined where it was not known. */
-  forgetVolume?(name: string, root: CID | undefined, options: VolumeOptions): void;
-}
+import { leakedMounts, mountsOf, type ResolvedContent, type VolumeRecord } from './volume-record.ts';
+import type { VolumeTree } from './volume-tree.ts';
 
 export interface RegistryOptions {
   readonly state: StateFile;
@@ -59,16 +49,11 @@ export interface MountCall {
   readonly givenUp?: boolean;
 }
 
-/** As the engine makes its IDs (moby: pkg/stringid), and `ipfs-volume mount` those of the volumes that it makes for itself. */
-const OWNED_MOUNT_ID = /^(?:[0-9a-f]{64}|ipfs-volume-mount-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
-
 export class VolumeRegistry {
   readonly #options: RegistryOptions;
   readonly #records = new Map<string, VolumeRecord>();
   readonly #lookups: ContentLookups;
-  /** Mounts under way, and the volumes of which something is fetched already on their account. */
-  readonly #mounting = new WeakMap<VolumeRecord, number>();
-  readonly #expected = new WeakSet<VolumeRecord>();
+  readonly #mounting = new MountsUnderWay();
   readonly #changes: StateChanges;
   /** On its way to the disk. */
   #created: VolumeRecord | undefined;
@@ -148,7 +133,7 @@ export class VolumeRegistry {
 
   async #reconcile(name: string): Promise<void> {
     const record = this.get(name);
-    const leaked = Object.keys(record.mounts).filter((id) => OWNED_MOUNT_ID.test(id));
+    const leaked = leakedMounts(record);
     if (leaked.length === 0 || (await this.#options.isBound?.(directoryNameOf(name)))) return;
     const before = structuredClone(record.mounts);
     for (const id of leaked) delete record.mounts[id];
@@ -181,15 +166,11 @@ export class VolumeRegistry {
    */
   async mount(name: string, mountId: string, { signal, call }: MountCall): Promise<string> {
     const record = this.get(name);
-    if (this.#expect(record)) this.#expected.add(record);
-    this.#mounting.set(record, (this.#mounting.get(record) ?? 0) + 1);
+    this.#mounting.begin(record, this.#expect(record));
     try {
       return await this.#mount(record, mountId, { signal, call });
     } finally {
-      const others = (this.#mounting.get(record) ?? 1) - 1;
-      this.#mounting.set(record, others);
-      // What was expected for one is of use to the others who wait.
-      const wasExpected = others === 0 && this.#expected.delete(record);
+      const wasExpected = this.#mounting.end(record);
       // Of one that was removed meanwhile the name may be another's.
       if (wasExpected && mountsOf(record) === 0 && this.#records.get(name) === record)
         this.#options.tree.removeVolume(directoryNameOf(name));
