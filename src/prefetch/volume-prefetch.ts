@@ -7,11 +7,12 @@ import type { CID } from 'multiformats/cid';
 import { codeOf, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { BlockKey } from '../blocks/block.ts';
-import { BlockTally } from '../blocks/block-tally.ts';
+import type { BlockTally } from '../blocks/block-tally.ts';
 import { backoffMs } from '../blocks/queue/backoff.ts';
 import { contentKey } from '../unixfs/content-key.ts';
 import type { BackgroundSuspects } from './background-suspects.ts';
 import type { BootProfile } from './boot-profile.ts';
+import { Completeness } from './completeness.ts';
 import { type FillOptions, type FillParts, type FillResult, fill } from './fill.ts';
 import { pause } from './pause.ts';
 import { Plan } from './plan.ts';
@@ -53,20 +54,13 @@ const ROOM_WORTH_A_PASS_BYTES = 64 * 1024 * 1024;
 export class VolumePrefetch {
   readonly #parts: FillParts;
   readonly #options: VolumePrefetchOptions;
-  #bytesTotal: number | null = null;
-  #complete = false;
-  /** The latest pass found or brought all, whatever went meanwhile. */
-  #brought = false;
-  /** Blocks that were here and went. */
-  #gone = 0;
+  readonly #here: Completeness;
   /** Runs and calls that fetch at this moment, or will again after a failure. */
   #fetching = 0;
   #lastError: string | null = null;
   #lastErrorMs = 0;
   /** The latest pass ended for want of room. */
   #isFull = false;
-  #evictionsSeen = 0;
-  #passesEnded = 0;
   /** All was here, and who is to keep it could not be told. */
   #isUntold = false;
   #profile: { readonly over: Promise<unknown>; readonly signal: AbortSignal } | undefined;
@@ -74,15 +68,16 @@ export class VolumePrefetch {
   constructor(parts: FillParts, options: VolumePrefetchOptions) {
     this.#parts = parts;
     this.#options = options;
+    this.#here = new Completeness(options.tally, options.evictions);
   }
 
   /** Null until every directory is known. */
   get bytesTotal(): number | null {
-    return this.#bytesTotal;
+    return this.#here.bytesTotal;
   }
 
   get complete(): boolean {
-    return this.#complete;
+    return this.#here.complete;
   }
 
   /** True while something is being fetched, or will be again after a failure. */
@@ -112,38 +107,33 @@ export class VolumePrefetch {
 
   /** Blocks were evicted: counts anew what is left, in the local store or of others in the cache. @throws ABORTED */
   async recount(signal: AbortSignal): Promise<void> {
-    this.#complete = false;
-    this.#brought = false;
-    this.#options.tally.adopt(new BlockTally());
+    this.#here.forget();
     await this.#pass(signal, false, false);
   }
 
   /** Counts what is here, of a volume that nobody uses: pins nothing, and leaves the thread to others for `rest`. @throws ABORTED */
   async count(signal: AbortSignal, rest: FillOptions['rest']): Promise<void> {
-    const { tally } = this.#options;
-    const counted = tally.countAnew();
-    const options = this.#fillOptions('background', signal, false, false);
-    const plan = new Plan(contentKey(this.#options.root));
-    const goneBefore = this.#gone;
-    const work = () => fill(this.#parts, plan, { ...options, tally: counted, rest, onHere: () => {} });
+    const { root } = this.#options;
+    const pass = this.#here.begin(false);
+    const options = {
+      ...this.#fillOptions('background', signal, false, false),
+      tally: pass.tally,
+      rest,
+      onHere: () => {},
+    };
+    const work = () => fill(this.#parts, new Plan(contentKey(root)), options);
     // What is missing is not looked at, and is no reason to suspect the rest.
-    this.#counted(counted, await this.#guarded(`count/${this.#options.root}`, signal, work, () => true), goneBefore);
+    this.#here.end(pass, await this.#guarded(`count/${root}`, signal, work, () => true));
   }
 
-  /** A block left the cache; `stored` where the local store has it none the less. */
+  /** As `Completeness.gone`. */
   gone(key: BlockKey, sizeBytes: number, stored: boolean): void {
-    if (!this.#options.tally.gone(key, sizeBytes, stored)) return;
-    this.#gone++;
-    this.#complete = false;
-    this.#brought = false;
-    // It may come again: then a count says that all is here.
-    this.#evictionsSeen = -1;
+    this.#here.gone(key, sizeBytes, stored);
   }
 
   /** Blocks went, or came, that nobody named. */
   countAgain(): void {
-    this.#gone++;
-    this.#evictionsSeen = -1;
+    this.#here.doubt();
   }
 
   /**
@@ -174,9 +164,9 @@ export class VolumePrefetch {
         await settled();
       });
       for (;;) {
-        while (!this.#brought) {
+        while (!this.#here.brought) {
           await this.#busy(() => this.#retried(signal, whole));
-          if (!this.#brought) await this.#untilRoom(signal, whole);
+          if (!this.#here.brought) await this.#untilRoom(signal, whole);
         }
         await this.#keepCounted(signal, whole);
       }
@@ -213,7 +203,7 @@ export class VolumePrefetch {
   fetchAll(signal: AbortSignal): Promise<FillResult> {
     return this.#busy(async () => {
       const counted = await this.#pass(signal, false, true);
-      return this.#complete ? counted : await this.#pass(signal, true, true, true);
+      return this.complete ? counted : await this.#pass(signal, true, true, true);
     });
   }
 
@@ -222,7 +212,7 @@ export class VolumePrefetch {
     const { logger } = this.#options;
     for (let failures = 1; ; failures++) {
       const { stopped } = await this.#pass(signal, true, whole);
-      if (this.#brought) return;
+      if (this.#here.brought) return;
       if (stopped === 'full') {
         if (whole) logger.warn({ error: this.#lastError }, 'the volume does not fit the cache, and stays in part');
         return;
@@ -236,7 +226,7 @@ export class VolumePrefetch {
     const { hasRoom, tally } = this.#options;
     // A small cache never has that much, and less is enough for what is nearly whole.
     const worthAPass = () =>
-      Math.min(ROOM_WORTH_A_PASS_BYTES, Math.max(0, (this.#bytesTotal ?? Number.POSITIVE_INFINITY) - tally.bytesHere));
+      Math.min(ROOM_WORTH_A_PASS_BYTES, Math.max(0, (this.bytesTotal ?? Number.POSITIVE_INFINITY) - tally.bytesHere));
     do await pause(this.#parts.clock, FULL_RETRY_MS, signal);
     while (!hasRoom(worthAPass(), whole));
   }
@@ -250,40 +240,32 @@ export class VolumePrefetch {
     const { clock } = this.#parts;
     for (let tookMs = 0; ; ) {
       await pause(clock, Math.max(RECOUNT_MS, tookMs * RECOUNT_SHARE), signal);
-      if (this.#isUntold && this.#complete) await this.#tell(signal);
-      if (this.#options.evictions() === this.#evictionsSeen) continue;
+      if (this.#isUntold && this.complete) await this.#tell(signal);
+      if (!this.#here.isUncertain) continue;
       const startedMs = clock.nowMs();
       await this.#pass(signal, false, whole);
-      if (this.#options.pinned && !this.#brought) return;
+      if (this.#options.pinned && !this.#here.brought) return;
       tookMs = clock.nowMs() - startedMs;
     }
   }
 
   /** One pass over all of the volume. @throws ABORTED */
   async #pass(signal: AbortSignal, fetch: boolean, whole: boolean, orNothing = false): Promise<FillResult> {
-    const { root, tally, evictions, hasRoom } = this.#options;
-    const plan = new Plan(contentKey(root));
-    this.#evictionsSeen = evictions();
-    // What only looks counts from nothing: what is gone is not seen otherwise.
-    const counted = fetch ? tally : tally.countAnew();
-    const goneBefore = this.#gone;
-    const endedBefore = this.#passesEnded;
+    const { root, tally, hasRoom } = this.#options;
+    const pass = this.#here.begin(fetch);
     const options = this.#fillOptions('background', signal, fetch, whole);
     const onTotal = (bytes: number) => {
-      this.#bytesTotal = bytes;
+      this.#here.claimed(bytes);
       return !orNothing || hasRoom(bytes - tally.bytesHere, whole);
     };
-    const result = await this.#guarded(`${root}`, signal, () =>
-      fill(this.#parts, plan, { ...options, tally: counted, onTotal }),
-    );
-    // What it found missing another brought since, or had the tally count in another place.
-    if (!fetch && this.#passesEnded !== endedBefore) return this.#pass(signal, fetch, whole);
-    this.#passesEnded++;
-    this.#counted(counted, result, goneBefore);
-    if (fetch) this.#isFull = result.stopped === 'full';
-    if (whole && result.stopped === 'full') this.#failed(this.#options.noRoomText(this.#bytesTotal));
+    const work = () => fill(this.#parts, new Plan(contentKey(root)), { ...options, tally: pass.tally, onTotal });
+    const result = await this.#guarded(`${root}`, signal, work);
+    if (this.#here.isOvertaken(pass)) return this.#pass(signal, fetch, whole);
+    this.#here.end(pass, result);
+    if (fetch || this.#here.brought) this.#isFull = result.stopped === 'full';
+    if (whole && result.stopped === 'full') this.#failed(this.#options.noRoomText(this.bytesTotal));
     else this.#failed(result.lastError === undefined ? null : messageChain(result.lastError));
-    if (this.#complete) await this.#tell(signal);
+    if (this.complete) await this.#tell(signal);
     return result;
   }
 
@@ -304,18 +286,6 @@ export class VolumePrefetch {
   #failed(error: string | null): void {
     this.#lastError = error;
     this.#lastErrorMs = this.#parts.clock.nowMs();
-  }
-
-  /** A pass has ended that counted in `counted`, and began when `goneBefore` blocks had gone. */
-  #counted(counted: BlockTally, { missing, stopped }: FillResult, goneBefore: number): void {
-    const { tally } = this.#options;
-    if (counted !== tally) tally.adopt(counted);
-    this.#brought = missing === 0 && !stopped;
-    // What it passed and went meanwhile is not here; nothing is fetched again for that (`#keepCounted`).
-    this.#complete = this.#brought && this.#gone === goneBefore;
-    if (this.#brought) this.#isFull = false;
-    // Exact now: no claim of anybody's is left in it.
-    if (this.#complete) this.#bytesTotal = tally.bytesHere;
   }
 
   /** Nothing else says of a pass that no daemon will end of it than that it went through everything. */
@@ -340,9 +310,7 @@ export class VolumePrefetch {
       hasRoom: (bytes) => hasRoom(bytes, whole || priority === 'profile'),
       ...(holdMs && priority === 'background' ? { holdMs } : {}),
       ...(onHere ? { onHere } : {}),
-      onTotal: (bytes) => {
-        this.#bytesTotal = bytes;
-      },
+      onTotal: (bytes) => this.#here.claimed(bytes),
     };
   }
 
