@@ -16,7 +16,7 @@ import { SiblingsAhead } from './ahead/siblings-ahead.ts';
 import { attributesOf, entryOf, ROOT_ATTRIBUTES } from './attributes.ts';
 import { ChildNodes } from './child-nodes.ts';
 import { DirectoryLister, type Fill } from './directory-lister.ts';
-import { FailureLog, type OnFailedRequest } from './failure-log.ts';
+import { FailureLog } from './failure-log.ts';
 import { FileReads } from './file-reads.ts';
 import {
   type Attributes,
@@ -34,6 +34,7 @@ import { type NextNumbers, NO_RECORDER, type NodeEvent, type NodeRecorder } from
 import { NodeTable } from './node-table.ts';
 import { NodeWant } from './node-want.ts';
 import type { ReadObserver } from './read-observer.ts';
+import { RequestNotes } from './request-notes.ts';
 import { restoreNodes } from './restore-nodes.ts';
 import { RootDirectory } from './root-directory.ts';
 
@@ -74,7 +75,7 @@ export class IpfsFileSystem implements FileSystem {
   readonly #siblingsAhead: SiblingsAhead;
   readonly #lister: DirectoryLister;
   readonly #reads: FileReads;
-  readonly #failed: OnFailedRequest;
+  readonly #notes: RequestNotes;
   #lostBelow: NodeId = 0;
   #requests = 0;
 
@@ -89,8 +90,9 @@ export class IpfsFileSystem implements FileSystem {
     this.#children = new ChildNodes(unixfs, this.#nodes);
     this.#siblingsAhead = new SiblingsAhead(unixfs);
     this.#lister = new DirectoryLister(unixfs, this.#nodes, this.#children, this.#siblingsAhead, now);
-    this.#failed = new FailureLog(options.logger, options.nameOf).report;
-    this.#reads = new FileReads(unixfs, this.#nodes, now, options.observers ?? [], this.#failed);
+    const onFailed = new FailureLog(options.logger, options.nameOf).report;
+    this.#notes = new RequestNotes(onFailed, now);
+    this.#reads = new FileReads(unixfs, this.#nodes, now, options.observers ?? [], onFailed);
   }
 
   /** Adds a name to the root directory: at once, whatever the network does. @throws VOLUME_EXISTS */
@@ -152,7 +154,7 @@ export class IpfsFileSystem implements FileSystem {
     const directory = this.#directory(parent);
     const { volume, key } = directory;
     const want = new NodeWant('demand', volume.spec.timeoutMs, context, this.#now, volume.account);
-    return this.#noting(volume, lookingUp(name, key), () =>
+    return this.#notes.noting(volume, lookingUp(name, key), () =>
       chain(this.#unixfs.find(key, name, want), (found) => {
         if (!found) throw NO_ENTRY;
         const { table, link } = found;
@@ -203,7 +205,7 @@ export class IpfsFileSystem implements FileSystem {
     if (id === ROOT_NODE) return this.#listVolumes(cursor, withAttributes, fill);
     const directory = this.#directory(id);
     const what = () => `the entries of ${cidOf(directory.key)}`;
-    return this.#noting(directory.volume, what, () =>
+    return this.#notes.noting(directory.volume, what, () =>
       this.#lister.list(directory, cursor, withAttributes, fill, context),
     );
   }
@@ -226,7 +228,7 @@ export class IpfsFileSystem implements FileSystem {
     if (!volume) throw NO_ENTRY;
     const want = new NodeWant('demand', volume.spec.timeoutMs, context, this.#now, volume.account);
     const place = { parent: ROOT_NODE, name, volume };
-    return this.#noting(
+    return this.#notes.noting(
       volume,
       () => `the root ${cidOf(volume.rootKey)}`,
       () =>
@@ -268,32 +270,6 @@ export class IpfsFileSystem implements FileSystem {
     const node = this.#node(id);
     if (!isDirectory(node)) throw new CodedError('NOT_A_DIRECTORY', 'not a directory');
     return node;
-  }
-
-  /** Runs `work`, telling `volume` of what fails now or later, and showing `what` as waited for meanwhile. */
-  #noting<T>(volume: MountedVolume, what: () => string, work: () => MaybePromise<T>): MaybePromise<T> {
-    try {
-      const result = work();
-      return result instanceof Promise ? this.#waited(volume, what(), result) : result;
-    } catch (error) {
-      this.#failed(volume, what, error);
-      throw error;
-    }
-  }
-
-  async #waited<T>(volume: MountedVolume, what: string, work: Promise<T>): Promise<T> {
-    const wait = { what, sinceMs: this.#now() };
-    volume.waits.add(wait);
-    try {
-      const value = await work;
-      volume.failing = false;
-      return value;
-    } catch (error) {
-      this.#failed(volume, () => what, error);
-      throw error;
-    } finally {
-      volume.waits.delete(wait);
-    }
   }
 }
 
