@@ -103,7 +103,11 @@ export class DiskCache implements BlockStore, BlockSink {
 
   get(key: BlockKey): MaybePromise<Uint8Array | undefined> {
     const waiting = this.#queue.get(key);
-    return chain(waiting ?? this.#disk.read((disk) => disk.get(key)), (bytes) => this.#counted(key, bytes));
+    if (waiting) return this.#counted(key, waiting);
+    return chain(
+      this.#disk.read((disk) => disk.get(key)),
+      (bytes) => this.#counted(key, bytes ?? this.#queue.get(key)),
+    );
   }
 
   ends(key: BlockKey): BlockEnds | undefined {
@@ -113,11 +117,11 @@ export class DiskCache implements BlockStore, BlockSink {
   }
 
   getRange(key: BlockKey, start: number, end: number, scratch?: Scratch): MaybePromise<Uint8Array | undefined> {
-    const waiting = this.#queue.get(key);
-    if (waiting) return this.#counted(key, waiting.length >= end ? waiting.subarray(start, end) : undefined);
+    if (this.#queue.has(key)) return this.#counted(key, this.#queue.getRange(key, start, end));
     return chain(
       this.#disk.read((disk, isThisTurn) => disk.getRange(key, start, end, isThisTurn ? scratch : undefined)),
-      (bytes) => this.#counted(key, bytes),
+      // It may have come while the disk was asked.
+      (bytes) => this.#counted(key, bytes ?? this.#queue.getRange(key, start, end)),
     );
   }
 

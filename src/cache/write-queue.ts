@@ -36,6 +36,12 @@ export class WriteQueue {
     return this.#blocks.get(key)?.bytes;
   }
 
+  /** Undefined too where the block is shorter than `end`. */
+  getRange(key: BlockKey, start: number, end: number): Uint8Array | undefined {
+    const bytes = this.get(key);
+    return bytes && bytes.length >= end ? bytes.subarray(start, end) : undefined;
+  }
+
   /** A reader reads it; false where it does not wait here. */
   use(key: BlockKey): boolean {
     const block = this.#blocks.get(key);

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type Block, blockKey } from '../../src/blocks/block.ts';
+import { type Block, type BlockKey, blockKey } from '../../src/blocks/block.ts';
 import { DiskCache } from '../../src/cache/disk-cache.ts';
 import { Scratch } from '../cli/support/scratch.ts';
 import { makeBlock } from '../support/make-block.ts';
@@ -320,6 +320,18 @@ describe('eviction', () => {
     admit(blocks(20, 256 * 1024, 90_000));
     await reopen(LIMIT);
     expect(await countHere(blocks(20, 256 * 1024, 90_000))).toBe(20);
+  });
+
+  test('what comes while the disk is asked for it is found', async () => {
+    await open(LIMIT);
+    const [first, second] = blocks(2, 20_000) as [Block, Block];
+    const [key, other] = [first, second].map(({ cid }) => blockKey(cid)) as [BlockKey, BlockKey];
+    // The disk's pulse is felt first.
+    const asked = [cache.get(key), cache.getRange(other, 10, 20)];
+    expect(asked.every((each) => each instanceof Promise)).toBe(true);
+    admit([first, second]);
+    expect((await asked[0])?.length).toBe(20_000);
+    expect((await asked[1])?.length).toBe(10);
   });
 
   test('what is read on its way to the disk was used', async () => {
