@@ -66,6 +66,9 @@ export interface PrefetchEvicted {
   readonly sharing: readonly CID[];
 }
 
+const WENT_AGAIN =
+  'some of it left the cache again while the rest came, since others need the room: raise IPFS_VOLUME_CACHE_SIZE, or use pin=true';
+
 /** From the mount to a container's first instruction it is a third of a second, of which a core is the engine's. */
 const SETTLE_MS = 500;
 
@@ -182,9 +185,10 @@ export class Prefetcher {
   /** Fetches all of a volume. @throws BLOCK_UNAVAILABLE with the reason, STORE_FULL where it does not fit, ABORTED */
   async fetchAll(name: string, root: CID, options: PrefetchOptions, signal: AbortSignal): Promise<void> {
     const { work, removed } = this.#job(name, root, options);
-    const { missing, stopped, lastError } = await work.fetchAll(AbortSignal.any([signal, removed]));
+    const { missing, stopped, lastError, isHere } = await work.fetchAll(AbortSignal.any([signal, removed]));
     if (stopped === 'full') throw new CodedError('STORE_FULL', this.#room.noRoomText(work.bytesTotal));
-    if (missing === 0) return;
+    if (isHere) return;
+    if (missing === 0) throw new CodedError('STORE_FULL', WENT_AGAIN);
     throw new CodedError('BLOCK_UNAVAILABLE', `${formatCount(missing, 'block')} could not be fetched`, {
       cause: lastError,
     });

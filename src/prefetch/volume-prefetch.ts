@@ -42,6 +42,12 @@ export interface VolumePrefetchOptions {
   readonly logger: Logger;
 }
 
+/** What became of a pass over all of a volume. */
+interface PassResult extends FillResult {
+  /** All is here: nothing is missing, and nothing went while the rest came. */
+  readonly isHere: boolean;
+}
+
 /** What others' blocks pushed out is noticed within this, and with less than two per cent of the processor's time. */
 const RECOUNT_MS = 60_000;
 const RECOUNT_SHARE = 50;
@@ -200,10 +206,10 @@ export class VolumePrefetch {
    * One pass that fetches all, whatever the options say. What has no room ends it as soon as the size is known: for that, what
    * is here is counted first. @throws ABORTED
    */
-  fetchAll(signal: AbortSignal): Promise<FillResult> {
+  fetchAll(signal: AbortSignal): Promise<PassResult> {
     return this.#busy(async () => {
       const counted = await this.#pass(signal, false, true);
-      return this.complete ? counted : await this.#pass(signal, true, true, true);
+      return counted.isHere ? counted : await this.#pass(signal, true, true, true);
     });
   }
 
@@ -250,7 +256,7 @@ export class VolumePrefetch {
   }
 
   /** One pass over all of the volume. @throws ABORTED */
-  async #pass(signal: AbortSignal, fetch: boolean, whole: boolean, orNothing = false): Promise<FillResult> {
+  async #pass(signal: AbortSignal, fetch: boolean, whole: boolean, orNothing = false): Promise<PassResult> {
     const { root, tally, hasRoom } = this.#options;
     const pass = this.#here.begin(fetch);
     const options = this.#fillOptions('background', signal, fetch, whole);
@@ -265,8 +271,9 @@ export class VolumePrefetch {
     if (fetch || this.#here.brought) this.#isFull = result.stopped === 'full';
     if (whole && result.stopped === 'full') this.#failed(this.#options.noRoomText(this.bytesTotal));
     else this.#failed(result.lastError === undefined ? null : messageChain(result.lastError));
-    if (this.complete) await this.#tell(signal);
-    return result;
+    const isHere = this.complete;
+    if (isHere) await this.#tell(signal);
+    return { ...result, isHere };
   }
 
   /** That all is here; said once where it fails. */

@@ -484,6 +484,30 @@ describe('the prefetcher', () => {
     expect(prefetcher.progress('v')).toMatchObject({ complete: true });
   });
 
+  it('does not say that all was fetched of which some went again meanwhile', async () => {
+    const [first, last] = [leaves[0], leaves.at(-1)] as [CID, CID];
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    let asked = false;
+    const get = blocks.get.bind(blocks);
+    blocks.get = (cid, options) => {
+      if (!cid.equals(last)) return get(cid, options);
+      asked = true;
+      return released.then(() => get(cid, options));
+    };
+    const prefetcher = start();
+    const { signal } = new AbortController();
+    const failed = () => prefetcher.fetchAll('v', root, AUTO, signal).catch((error: unknown) => error);
+    const fetching = failed();
+    await until(() => asked && blocks.blocks.size > 0 && Number(prefetcher.progress('v')?.bytesCached) > PART_BYTES);
+    blocks.makeRemote(first);
+    prefetcher.gone(blockKey(first), PART_BYTES, false);
+    release();
+    const error = await fetching;
+    expect([codeOf(error), String(error)]).toEqual(['STORE_FULL', expect.stringMatching(/left the cache again while/)]);
+    expect(await failed()).toBeUndefined();
+    expect(prefetcher.progress('v')).toMatchObject({ complete: true });
+  });
+
   it('says that what is wanted whole does not fit', async () => {
     limitBytes = 100_000;
     const prefetcher = start();
