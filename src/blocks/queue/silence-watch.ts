@@ -4,13 +4,15 @@
  * A source that is frozen accepts requests and stays silent; nothing fails, so nothing else shows it. But silence alone is no
  * fault either: a Kubo node searches for an absent block until we hang up, and is well. So what counts is the time in which
  * anything was asked for and nobody was told anything, over all requests, those included that were given up after a moment;
- * and before that time is up the source is asked for what it must have at hand (`BlockSource.ping`), where that is possible.
+ * and before that time is up the source is asked for what it must have at hand (`BlockSource.ping`), where that is possible;
+ * so it is afterwards, now and then, while nobody asks it for anything (`RecoveryProbe`).
  *
  * It only watches: what a source that is silent is still asked for is for others to say.
  */
 import { messageChain } from '../../base/errors.ts';
 import type { BlockSource } from '../block-source.ts';
 import type { Clock } from '../clock.ts';
+import { RecoveryProbe } from './recovery-probe.ts';
 
 export interface SilenceEvents {
   /** It owes answers, and has said nothing since `sinceMs` at the latest. Again each time that has lasted as long once more. */
@@ -29,6 +31,9 @@ export class SilenceWatch {
   readonly #clock: Clock;
   readonly #boundMs: number;
   readonly #events: SilenceEvents;
+  readonly #probe: RecoveryProbe;
+  /** It was found silent, and has not answered since. */
+  #mute = false;
   /** Requests that are not answered. */
   #owing = 0;
   /** Of silence before `#sinceMs`; while nothing is owed no time passes. */
@@ -43,11 +48,16 @@ export class SilenceWatch {
     this.#clock = clock;
     this.#boundMs = boundMs;
     this.#events = events;
+    this.#probe = new RecoveryProbe(source, clock, boundMs * PING_SHARE, () => {
+      this.answered();
+      events.alive();
+    });
   }
 
   /** A request is on its way. */
   begun(): void {
     if (this.#owing++ > 0) return;
+    this.#probe.stop();
     this.#sinceMs = this.#clock.nowMs();
     this.#goOn();
   }
@@ -58,9 +68,17 @@ export class SilenceWatch {
     this.#owedMs += this.#clock.nowMs() - this.#sinceMs;
     this.#stopTimer?.();
     this.#stopTimer = undefined;
+    this.#probeIfIdle();
   }
 
-  /** The source said something. */
+  /** The source answered, be it that it has no such block. */
+  answered(): void {
+    this.#mute = false;
+    this.#probe.reset();
+    this.heard();
+  }
+
+  /** It said something, be it an error. */
   heard(): void {
     this.#owedMs = 0;
     this.#sinceMs = this.#clock.nowMs();
@@ -71,6 +89,7 @@ export class SilenceWatch {
     this.#closed = true;
     this.#stopTimer?.();
     this.#stopPing?.();
+    this.#probe.stop();
   }
 
   get #silentMs(): number {
@@ -116,7 +135,7 @@ export class SilenceWatch {
     this.#source.ping({ signal: controller.signal }).then(
       () => {
         if (controller.signal.aborted) return;
-        this.heard();
+        this.answered();
         this.#events.alive();
       },
       (error: unknown) => {
@@ -130,7 +149,13 @@ export class SilenceWatch {
   #judge(): void {
     this.#owedMs = 0;
     this.#sinceMs = this.#clock.nowMs();
+    this.#mute = true;
     this.#events.silent(this.#sinceMs - this.#boundMs);
+    this.#probeIfIdle();
+  }
+
+  #probeIfIdle(): void {
+    if (this.#mute && this.#owing === 0 && !this.#closed) this.#probe.start();
   }
 
   /** Watches, while anything is owed and nobody does. */

@@ -280,7 +280,7 @@ export class SourceLane {
 
   #answered(): void {
     this.health.good();
-    this.#silence.heard();
+    this.#silence.answered();
     this.#tell();
   }
 

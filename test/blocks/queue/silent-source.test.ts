@@ -42,8 +42,10 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await clock.advance(300_000);
-  expect({ pending: queue.pending, timers: clock.timers }).toEqual({ pending: 0, timers: 0 });
+  const { pending } = queue;
   await queue.close();
+  // Also of what is asked now and then whether it answers again.
+  expect({ pending, timers: clock.timers }).toEqual({ pending: 0, timers: 0 });
 });
 
 function build(...sources: readonly FaultSource[]): void {
@@ -200,6 +202,40 @@ describe('a source that can be asked whether it answers at all', () => {
     ask();
     await clock.advance(10);
     expect([a.pinging, state()]).toEqual([0, 'good']);
+  });
+
+  it('is found to answer again though nobody asks it for anything, by a question now and then', async () => {
+    const a = pinged();
+    build(a);
+    ask(ATTEMPT_MS);
+    await clock.advance(ATTEMPT_MS);
+    expect([state(), a.pings, queue.pending]).toEqual(['failing', 1, 0]);
+    await clock.advance(3_600_000);
+    expect([state(), a.pinging]).toEqual(['failing', 0]);
+    // Each five minutes in the end.
+    expect(a.pings).toBeLessThanOrEqual(17);
+    expect(a.pings).toBeGreaterThan(10);
+    a.answersPing = async () => {};
+    await clock.advance(310_000);
+    expect(state()).toBe('unknown');
+    expect(logger.said('info')).toEqual(['a source works again']);
+    const { pings } = a;
+    await clock.advance(3_600_000);
+    expect(a.pings).toBe(pings);
+  });
+
+  it('is not asked so while somebody asks it for something', async () => {
+    const a = pinged();
+    build(a);
+    ask(ATTEMPT_MS);
+    await clock.advance(ATTEMPT_MS);
+    const { pings } = a;
+    ask(60_000);
+    await clock.advance(14_000);
+    expect([state(), a.pings]).toEqual(['failing', pings]);
+    // As any that says nothing: one each twenty seconds.
+    await clock.advance(45_000);
+    expect(a.pings - pings).toBeLessThanOrEqual(3);
   });
 
   it('is not taken for well because it refuses the connection by now', async () => {
