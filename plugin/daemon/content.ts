@@ -66,6 +66,7 @@ export async function openContent(
   const store = await LocalStore.open(join(config.stateDirectory, 'store'), {
     logger,
     onBlock: (cid, bytes) => blocks.offer(cid, bytes, store.name),
+    onGone: (key, sizeBytes) => prefetcher.gone(key, sizeBytes, cache.has(key), 'store'),
   });
   const cache = await DiskCache.open(join(config.stateDirectory, 'cache'), {
     limitBytes: config.cacheSizeBytes,

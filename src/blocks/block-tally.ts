@@ -17,6 +17,9 @@ export interface Fetched {
   bytes: number;
 }
 
+/** Who has blocks on this machine. */
+export type Keeper = 'cache' | 'store';
+
 export class BlockTally {
   readonly fetched = Object.fromEntries(PRIORITIES.map((priority) => [priority, { blocks: 0, bytes: 0 }])) as Record<
     Priority,
@@ -77,12 +80,17 @@ export class BlockTally {
     return true;
   }
 
-  /** The cache has it no more; `stored` where the local store has it none the less. True where it counted as here, also in a count under way, and is not. */
-  gone(key: string, sizeBytes: number, stored: boolean): boolean {
-    const wentFromAnew = this.#successor?.gone(key, sizeBytes, stored) ?? false;
-    if (!(stored ? this.#here.has(key) : this.#here.delete(key))) return wentFromAnew;
-    this.#evictableBytes = Math.max(0, this.#evictableBytes - spaceOf(sizeBytes));
-    if (stored) return false;
+  /**
+   * The cache, or the local store, has it no more; `kept` where the other has it none the less. True where it counted as here,
+   * also in a count under way, and is not.
+   */
+  gone(key: string, sizeBytes: number, kept: boolean, from: Keeper = 'cache'): boolean {
+    const wentFromAnew = this.#successor?.gone(key, sizeBytes, kept, from) ?? false;
+    if (!(kept ? this.#here.has(key) : this.#here.delete(key))) return wentFromAnew;
+    if (from === 'cache') this.#evictableBytes = Math.max(0, this.#evictableBytes - spaceOf(sizeBytes));
+    // What the local store had as well was no one's to evict.
+    else if (kept) this.#evictableBytes += spaceOf(sizeBytes);
+    if (kept) return false;
     this.#bytesHere -= sizeBytes;
     return true;
   }

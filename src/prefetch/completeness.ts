@@ -8,7 +8,7 @@
  *   what it found missing.
  */
 import type { BlockKey } from '../blocks/block.ts';
-import { BlockTally } from '../blocks/block-tally.ts';
+import { BlockTally, type Keeper } from '../blocks/block-tally.ts';
 import type { FillResult } from './fill.ts';
 
 /** A pass under way. */
@@ -83,9 +83,9 @@ export class Completeness {
     if (this.#complete) this.#bytesTotal = this.#tally.bytesHere;
   }
 
-  /** A block left the cache; `stored` where the local store has it none the less. */
-  gone(key: BlockKey, sizeBytes: number, stored: boolean): void {
-    if (!this.#tally.gone(key, sizeBytes, stored)) return;
+  /** A block left the cache, or the local store; `kept` where the other has it none the less. */
+  gone(key: BlockKey, sizeBytes: number, kept: boolean, from?: Keeper): void {
+    if (!this.#tally.gone(key, sizeBytes, kept, from)) return;
     this.#gone++;
     this.#complete = false;
     this.#brought = false;

@@ -11,7 +11,7 @@ import { CodedError, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { formatCount } from '../base/units.ts';
 import type { BlockKey } from '../blocks/block.ts';
-import { BlockTally } from '../blocks/block-tally.ts';
+import { BlockTally, type Keeper } from '../blocks/block-tally.ts';
 import { type Clock, systemClock } from '../blocks/clock.ts';
 import type { MountedVolume } from '../fs/mounted-volume.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
@@ -159,9 +159,9 @@ export class Prefetcher {
     return blocks;
   }
 
-  /** A block left the cache; `stored` where the local store has it none the less. */
-  gone(key: BlockKey, sizeBytes: number, stored: boolean): void {
-    for (const { work } of this.#jobs.values()) work.gone(key, sizeBytes, stored);
+  /** A block left the cache, or the local store; `kept` where the other has it none the less. */
+  gone(key: BlockKey, sizeBytes: number, kept: boolean, from?: Keeper): void {
+    for (const { work } of this.#jobs.values()) work.gone(key, sizeBytes, kept, from);
   }
 
   /**

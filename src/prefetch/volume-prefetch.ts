@@ -7,7 +7,7 @@ import type { CID } from 'multiformats/cid';
 import { codeOf, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { BlockKey } from '../blocks/block.ts';
-import type { BlockTally } from '../blocks/block-tally.ts';
+import type { BlockTally, Keeper } from '../blocks/block-tally.ts';
 import { backoffMs } from '../blocks/queue/backoff.ts';
 import { contentKey } from '../unixfs/content-key.ts';
 import type { BackgroundSuspects } from './background-suspects.ts';
@@ -133,8 +133,8 @@ export class VolumePrefetch {
   }
 
   /** As `Completeness.gone`. */
-  gone(key: BlockKey, sizeBytes: number, stored: boolean): void {
-    this.#here.gone(key, sizeBytes, stored);
+  gone(key: BlockKey, sizeBytes: number, kept: boolean, from?: Keeper): void {
+    this.#here.gone(key, sizeBytes, kept, from);
   }
 
   /** Blocks went, or came, that nobody named. */

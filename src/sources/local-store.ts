@@ -28,6 +28,8 @@ export interface LocalStoreOptions {
   readonly logger: Logger;
   /** Told of each block that an import brought, as soon as it is here. Must not throw. */
   readonly onBlock?: (cid: CID, bytes: Uint8Array) => void;
+  /** Told of each block that was found damaged, and is here no more. */
+  readonly onGone?: (key: BlockKey, sizeBytes: number) => void;
 }
 
 /** Its blocks may be nowhere else: a disk that has to spin up takes as long as this. */
@@ -65,18 +67,20 @@ export class LocalStore implements BlockStore {
     }
   }
 
-  private constructor(directory: string, { logger, onBlock }: LocalStoreOptions) {
+  private constructor(directory: string, { logger, onBlock, onGone }: LocalStoreOptions) {
     this.#directory = directory;
     this.#logger = logger;
     this.#pulse = new DiskPulse(directory);
     this.#disk = new BlockDisk(directory, {
       durable: true,
       patienceMs: PATIENCE_MS,
-      onDamage: (key) =>
+      onDamage: (key, sizeBytes) => {
         logger.error(
           { directory, multihash: Buffer.from(key, 'latin1').toString('hex') },
           'a block of the local store is damaged on the disk and lost: add or import its root again',
-        ),
+        );
+        onGone?.(key, sizeBytes);
+      },
       onTrouble: (error) => this.#cannotRead(error),
     });
     this.#roots = new StoredRoots(this.#disk);

@@ -617,6 +617,8 @@ describe('the prefetcher', () => {
     // In the local store as well.
     prefetcher.gone(blockKey(second), PART_BYTES, true);
     prefetcher.gone(blockKey(makeBlock('of another volume').cid), 17, false);
+    // Out of the local store, and in the cache as well.
+    prefetcher.gone(blockKey(second), PART_BYTES, true, 'store');
     const left = Number(bytesTotal) - PART_BYTES;
     expect(prefetcher.progress('v')).toMatchObject({ bytesTotal, bytesCached: left, complete: false });
     await read(volume, first);

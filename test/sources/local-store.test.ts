@@ -37,7 +37,12 @@ afterEach(async () => {
   scratch[Symbol.dispose]();
 });
 
-const open = (): Promise<LocalStore> => LocalStore.open(scratch.at('store'), { logger: silentLogger() });
+const gone: [string, number][] = [];
+const open = (): Promise<LocalStore> =>
+  LocalStore.open(scratch.at('store'), {
+    logger: silentLogger(),
+    onGone: (key, sizeBytes) => void gone.push([key, sizeBytes]),
+  });
 
 async function reopen(): Promise<void> {
   await store.close();
@@ -488,7 +493,9 @@ test('a block that is damaged on the disk is absent, said, and kept anew by the 
   for (const name of files()) rmSync(scratch.at('store', name));
   // A file that is open is read on.
   await reopen();
+  gone.length = 0;
   for (const { cid } of [SECOND, THIRD]) expect(await store.get(blockKey(cid))).toBeUndefined();
+  expect(gone).toEqual([SECOND, THIRD].map(({ cid, bytes }) => [blockKey(cid), bytes.length]));
   await take(car);
   await reopen();
   await expectKept(ROOT, ...ALL);
