@@ -37,6 +37,7 @@ export interface GuardedDiskOptions {
 
 /** The block can be fetched: a source that is asked twice costs less than a reader who waits longer. */
 const PATIENCE_MS = 1000;
+const CANNOT_WRITE = 'the disk cache cannot be written: going on without it, and trying again every 30 s';
 /** A start waits so long for a disk that has to spin up. */
 const OPEN_LIMIT_MS = 5000;
 
@@ -68,13 +69,17 @@ export class GuardedDisk {
     });
   }
 
-  /** Opens or makes it, where the disk answers in time; otherwise when it does. @throws STATE_LOCKED */
+  /** Opens or makes it, where the disk answers in time; otherwise when it does. @throws STATE_LOCKED, in that time */
   async open(): Promise<void> {
     let refused: unknown;
+    let isLate = false;
     const starting = this.#turns.take(() => {
       try {
         this.#start();
       } catch (error) {
+        // Nobody waits for it any more: it is trouble like any other, and said, since what was said was a silence.
+        if (isLate) this.health.say(error, CANNOT_WRITE);
+        if (isLate) throw error;
         refused = error;
       }
     });
@@ -84,6 +89,7 @@ export class GuardedDisk {
       resolve();
     }, OPEN_LIMIT_MS);
     await Promise.race([starting, silent]);
+    isLate = true;
     clearTimeout(timer);
     if (refused) throw refused;
   }
@@ -220,6 +226,6 @@ export class GuardedDisk {
     } catch {
       // A disk that is gone can take nothing back; the next start sweeps.
     }
-    this.#refuse(error, 'the disk cache cannot be written: going on without it, and trying again every 30 s');
+    this.#refuse(error, CANNOT_WRITE);
   }
 }

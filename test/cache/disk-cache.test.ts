@@ -1,4 +1,5 @@
 /** The disk cache: bounded, there again after a restart, wrong about nothing, and out of the readers' way when its disk fails. */
+import { execFileSync } from 'node:child_process';
 import {
   closeSync,
   openSync,
@@ -576,6 +577,23 @@ describe('a disk that fails', () => {
       code: 'STATE_LOCKED',
     });
   });
+});
+
+test('a disk that answers too late for the start, and then has the cache of another process: no cache, which is said', async () => {
+  await open(64 * MIB);
+  const holder = cache;
+  // Whoever reads it waits for somebody who writes, as for a disk that does not answer.
+  const pulse = scratch.at('cache', 'pulse');
+  rmSync(pulse, { force: true });
+  execFileSync('mkfifo', [pulse]);
+  const late = await DiskCache.open(scratch.at('cache'), { limitBytes: 64 * MIB, logger });
+  expect(late.refusal).toBe('the disk does not answer');
+  closeSync(openSync(pulse, 'w'));
+  await settled(() => logger.said('error').length > 1);
+  expect(late.refusal).toMatch(/^the blocks in .* are in use by another ipfs-volume: stop it first/);
+  rmSync(pulse);
+  await late.close();
+  await holder.close();
 });
 
 function flip(path: string, at: number): void {
