@@ -13,6 +13,7 @@
  * - A caller that goes away ends its call at the daemon (which rolls a Mount back), or has the next daemon take it back.
  * - Nobody waits for a daemon for longer than MAX_WAIT_FOR_DAEMON_MS in all.
  * - A call of which one daemon after the other dies is given up before the supervisor gives up on the daemons.
+ * - The engine never hears of a volume that there is none because there is no daemon to ask.
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
@@ -53,8 +54,10 @@ export function relay(target: RelayTarget, logger: Logger, limits: RelayLimits =
       // There is nobody to tell.
       if (response.destroyed) return;
       logger.warn({ url: request.url, error: messageChain(error) }, 'a call could not be relayed to the daemon');
+      const message = `the daemon does not answer: ${messageChain(error)}`;
       if (response.headersSent) response.destroy();
-      else refuse(response, `the daemon does not answer: ${messageChain(error)}`);
+      else if (isEnginesLookUp(request)) breakOff(request, message);
+      else refuse(response, message);
     });
   };
 }
@@ -148,6 +151,20 @@ async function keepBody(request: IncomingMessage): Promise<Buffer | 'streamed'> 
   const chunks: Buffer[] = [];
   for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
   return Buffer.concat(chunks);
+}
+
+/** Any error of a Get means to the engine that there is no such volume: it forgets the volume, and which containers have it. */
+function isEnginesLookUp({ url, headers }: IncomingMessage): boolean {
+  return url === '/VolumeDriver.Get' && (headers['user-agent'] ?? '').startsWith('Go-http-client');
+}
+
+/**
+ * But for trouble with the connection, of which it tells its user. So the answer is none that it could read: in the place of
+ * headers stands a line without a colon, which Go's net/http quotes in what it says (`malformed MIME header: missing colon: …`).
+ */
+function breakOff(request: IncomingMessage, message: string): void {
+  const line = message.replaceAll(': ', ' - ').replace(/[:\r\n]+/g, ' ');
+  request.socket.end(`HTTP/1.1 503 Service Unavailable\r\n${line}\r\n\r\n`);
 }
 
 /** In the form of both APIs on the socket: Docker reads `Err`, the command line `code` and `message`. */

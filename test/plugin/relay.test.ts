@@ -8,8 +8,10 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ListeningSocket, listenOnSocket } from '../../plugin/daemon/server.ts';
 import { relay } from '../../plugin/supervisor/relay.ts';
@@ -380,6 +382,22 @@ describe('the relay', () => {
       expect(JSON.parse(body).Err).toBe('the daemon does not answer: ipfs-volume is stopping');
     }
   });
+});
+
+test('the engine is not told that a volume is unknown because no daemon is there to ask: the connection breaks, with the reason', async () => {
+  target.waitsFor = 'the disk of x:y does not answer';
+  const ask = async (userAgent: string) => {
+    const socketOfOurs = connect(socket.path);
+    socketOfOurs.write(
+      `POST /VolumeDriver.Get HTTP/1.1\r\nHost: x\r\nUser-Agent: ${userAgent}\r\nContent-Length: 2\r\n\r\n{}`,
+    );
+    return await text(socketOfOurs);
+  };
+  // Without a colon behind the first line: as a header no version of Go could read it.
+  expect(await ask('Go-http-client/1.1')).toBe(
+    'HTTP/1.1 503 Service Unavailable\r\nthe daemon does not answer - the disk of x y does not answer\r\n\r\n',
+  );
+  expect(await ask('curl')).toMatch(/^HTTP\/1.1 503 /);
 });
 
 async function until(holds: () => boolean): Promise<void> {

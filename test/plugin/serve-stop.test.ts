@@ -9,10 +9,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { runDirectoryOf } from '../../plugin/supervisor/run-directory.ts';
+import { Scratch } from '../cli/support/scratch.ts';
 import { start } from '../fuse/outside.ts';
 import { startBlockGateway } from '../support/block-gateway.ts';
 import { BlockMap } from '../support/block-map.ts';
-import { startDaemon, TestDaemon, until } from '../support/daemon.ts';
+import { launchDaemon, startDaemon, TestDaemon, until } from '../support/daemon.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
 import { describeWith } from '../support/machine.ts';
 
@@ -127,6 +128,17 @@ describeWith(['root', 'fuse'], 'serve', () => {
     } finally {
       await second[Symbol.asyncDispose]();
       rmSync(directory, { recursive: true });
+    }
+  });
+
+  it('ends as well in the middle of its start, with its mount just made', async () => {
+    for (let times = 0; times < 3; times++) {
+      using scratch = new Scratch();
+      await using daemon = launchDaemon({ directory: scratch.path });
+      const limit = performance.now() + STOP_LIMIT_MS;
+      // Without a pause: what follows the mount takes a few milliseconds.
+      while (performance.now() < limit && !readFileSync('/proc/self/mounts', 'utf8').includes(` ${daemon.mountRoot} `));
+      expect(await daemon.stop()).toBe(0);
     }
   });
 
