@@ -53,6 +53,12 @@ export class BlockTally {
     return this.#evictableBytes;
   }
 
+  /** Of `evictableBytes`, about what the background brought since the start. */
+  get broughtBytes(): number {
+    const { profile, background } = this.fetched;
+    return Math.min(this.#evictableBytes, profile.bytes + background.bytes);
+  }
+
   get blocksFetched(): number {
     return PRIORITIES.reduce((sum, priority) => sum + this.fetched[priority].blocks, 0);
   }

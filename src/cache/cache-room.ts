@@ -14,6 +14,8 @@ const SPARE_SHARE = 1 / 64;
 export class CacheRoom {
   readonly limitBytes: number;
   evictions = 0;
+  /** Who wants what comes now to stay before what was used again. */
+  wanted = 0;
   readonly #onEvicted: (key: BlockKey, sizeBytes: number) => void;
   /** Evicted since the last commit. */
   #evicted: { readonly key: BlockKey; readonly size: number }[] = [];
@@ -40,7 +42,7 @@ export class CacheRoom {
     this.#evicted = [];
     let excess = disk.spaceBytes + bytes - this.bytes;
     while (excess > 0) {
-      const victims = usage.victims(this.limitBytes);
+      const victims = usage.victims(this.limitBytes, this.wanted > 0);
       if (victims.length === 0) return false;
       for (const { key, size } of victims) {
         disk.delete(key);

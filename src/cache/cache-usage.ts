@@ -84,7 +84,7 @@ export class CacheUsage {
     this.#remove = database.prepare('DELETE FROM usage WHERE key = ?');
     this.#setClass = database.prepare('UPDATE usage SET class = ? WHERE key = ?');
     this.#find = database.prepare('SELECT class, size, since FROM usage WHERE key = ?');
-    this.#oldest = database.prepare(`SELECT key, size FROM usage WHERE class = ? ORDER BY used LIMIT ${VICTIMS}`);
+    this.#oldest = database.prepare(`SELECT key, size, used FROM usage WHERE class = ? ORDER BY used LIMIT ${VICTIMS}`);
   }
 
   /** A block was written; `used` where a reader waited for it, which is its first use. */
@@ -159,6 +159,11 @@ export class CacheUsage {
     return this.#pinnedBytes;
   }
 
+  /** What goes before anything that was used again: new blocks push out so much, and then each other. */
+  newcomersBytes(limitBytes: number): number {
+    return Math.max(this.#probationBytes, limitBytes * PROBATION_SHARE);
+  }
+
   /** After a rollback: the table says what is so. */
   reload(): void {
     const { probation, pinned } = this.#totals.get() as { probation: number; pinned: number };
@@ -166,15 +171,23 @@ export class CacheUsage {
     this.#pinnedBytes = pinned;
   }
 
-  /** Some of the blocks that go first, the least useful ahead; none where all are pinned. */
-  victims(limitBytes: number): Victim[] {
-    const fromProbation = this.#probationBytes > limitBytes * PROBATION_SHARE;
-    for (const kind of fromProbation ? [PROBATION, PROTECTED] : [PROTECTED, PROBATION]) {
-      const rows = this.#oldest.all(kind) as { key: Uint8Array; size: number }[];
-      if (rows.length > 0)
-        return rows.map(({ key, size }) => ({ key: Buffer.from(key).toString('latin1') as BlockKey, size }));
+  /**
+   * Some of the blocks that go first, the least useful ahead; none where all are pinned. `byAge`: those whose use is longest ago,
+   * however often they were used.
+   */
+  victims(limitBytes: number, byAge = false): Victim[] {
+    if (byAge) {
+      const oldest = [...this.#oldestOf(PROBATION), ...this.#oldestOf(PROTECTED)];
+      return oldest.sort((a, b) => a.used - b.used).slice(0, VICTIMS);
     }
-    return [];
+    const fromProbation = this.#probationBytes > limitBytes * PROBATION_SHARE;
+    const first = this.#oldestOf(fromProbation ? PROBATION : PROTECTED);
+    return first.length > 0 ? first : this.#oldestOf(fromProbation ? PROTECTED : PROBATION);
+  }
+
+  #oldestOf(kind: number): (Victim & { readonly used: number })[] {
+    const rows = this.#oldest.all(kind) as { key: Uint8Array; size: number; used: number }[];
+    return rows.map(({ key, ...row }) => ({ key: Buffer.from(key).toString('latin1') as BlockKey, ...row }));
   }
 
   #move(from: Pick<Usage, 'class' | 'size'> | undefined, to: Pick<Usage, 'class' | 'size'> | undefined): void {

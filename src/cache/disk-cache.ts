@@ -64,6 +64,8 @@ export class DiskCache implements BlockStore, BlockSink {
   #timerDueMs = 0;
   #writing = false;
   #closed = false;
+  /** Of those of `preferNew` that are over, some of what came for them waits. */
+  #wantedWaiting = 0;
   /** Pinned blocks leave no room. */
   #full = false;
   #hits = 0;
@@ -194,6 +196,35 @@ export class DiskCache implements BlockStore, BlockSink {
     return this.#disk.current?.usage.pinnedBytes ?? 0;
   }
 
+  /**
+   * Until what it gives is called, new blocks are kept before whatever was used longer ago, however often: for who wants all of
+   * something, which would push itself out before what is used again and again. To be called once.
+   */
+  preferNew(): () => void {
+    this.#room.wanted++;
+    return () => {
+      this.#wantedWaiting++;
+      this.#letGoWritten();
+    };
+  }
+
+  /** What came for them is written, or went. */
+  #letGoWritten(): void {
+    if (this.#queue.size > 0) return;
+    this.#room.wanted -= this.#wantedWaiting;
+    this.#wantedWaiting = 0;
+  }
+
+  /** What may come before anything is evicted for it; below 0 where what waits has no room. */
+  get freeBytes(): number {
+    return this.#room.bytes - (this.#disk.current?.disk.spaceBytes ?? 0) - this.#queue.bytes;
+  }
+
+  /** What new blocks push out before each other; what was used again stays. */
+  get newcomersBytes(): number {
+    return this.#disk.current?.usage.newcomersBytes(this.#room.limitBytes) ?? 0;
+  }
+
   statistics(): DiskCacheStatistics {
     const { blocks, bytes } = this.#disk.current?.disk.totals ?? { blocks: 0, bytes: 0 };
     return {
@@ -294,6 +325,7 @@ export class DiskCache implements BlockStore, BlockSink {
       written = true;
     } finally {
       this.#queue.done(batch, written);
+      this.#letGoWritten();
     }
   }
 

@@ -17,17 +17,23 @@ const AUTO_SHARE = 0.9;
 /** A volume with something in the cache. */
 export interface RoomUser {
   readonly root: CID;
-  readonly tally: { readonly evictableBytes: number };
+  /** What of it the cache may evict, and what of that the background brought. */
+  readonly tally: { readonly evictableBytes: number; readonly broughtBytes: number };
   readonly options: { readonly pin: boolean };
   /** Undefined while it is not mounted. */
   readonly volume: unknown;
 }
 
-/** The cache's bound, what of it blocks may take, and what of that is pinned. */
+/**
+ * The cache's bound, what of it blocks may take, what of that is pinned, and is free, and what new blocks push out before each
+ * other.
+ */
 export interface RoomLimits {
   readonly limitBytes: number;
   readonly roomBytes: number;
   readonly pinnedBytes: number;
+  readonly freeBytes: number;
+  readonly newcomersBytes: number;
 }
 
 export class FillRoom {
@@ -46,11 +52,18 @@ export class FillRoom {
       sum[kind] += other.tally.evictableBytes;
     });
     // Whatever they share, they do not take more than this.
-    return bytes <= this.#left(sum.pinned, sum.others, whole) || bytes <= this.bytesFor(user, whole);
+    const isWithin = bytes <= this.#left(sum.pinned, sum.others, whole) || bytes <= this.#share(user, whole);
+    return isWithin && (whole || bytes <= this.#untilItself(user));
   }
 
   /** What is left for `user`, which is wanted `whole` or else as far as others leave room; below 0 where there is too much. */
   bytesFor(user: RoomUser, whole: boolean): number {
+    const share = this.#share(user, whole);
+    return whole ? share : Math.min(share, this.#untilItself(user));
+  }
+
+  /** The same, by what volumes have. */
+  #share(user: RoomUser, whole: boolean): number {
     const taken = { pinned: new Map<string, number>(), others: new Map<string, number>() };
     this.#eachTaken(user, whole, ({ root, tally }, kind) => {
       const key = root.toString();
@@ -74,6 +87,15 @@ export class FillRoom {
     return bound - Math.max(limits.pinnedBytes, pinnedBytes) - otherBytes;
   }
 
+  /**
+   * What may come before what it brought is evicted for it: what others used again stays, and a fill that goes on beyond that
+   * fetches all of a volume for nothing, its directories among the first to go.
+   */
+  #untilItself({ tally }: RoomUser): number {
+    const { freeBytes, newcomersBytes } = this.#limits();
+    return freeBytes + Math.max(0, newcomersBytes - tally.broughtBytes);
+  }
+
   /** Of a volume that is wanted whole, of so many bytes where that is known. */
   noRoomText(bytesTotal: number | null): string {
     const bound = formatBytes(this.#limits().limitBytes);
@@ -82,8 +104,11 @@ export class FillRoom {
   }
 
   /** Of one that is not. */
-  stoppedText(bytesHere: number, bytesTotal: number | null): string {
-    const share = `auto fills the cache to ${AUTO_SHARE * 100} %`;
+  stoppedText(user: RoomUser, bytesHere: number, bytesTotal: number | null): string {
+    const isItsShare = this.#share(user, false) <= this.#untilItself(user);
+    const share = isItsShare
+      ? `auto fills the cache to ${AUTO_SHARE * 100} %`
+      : 'auto leaves in the cache what is used again and again';
     const of = bytesTotal === null ? '' : ` of ${formatBytes(bytesTotal)}`;
     return `${share}: ${formatBytes(bytesHere)}${of}; prefetch=all or a larger IPFS_VOLUME_CACHE_SIZE brings the rest`;
   }

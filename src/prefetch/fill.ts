@@ -25,6 +25,8 @@ import type { BlockPlan, PlannedBlock } from './plan.ts';
 export interface FillCache extends Pick<BlockStore, 'has'> {
   /** Bytes that wait to be written. */
   readonly waitingBytes: number;
+  /** Until what it gives is called, what comes is kept before whatever was used longer ago. */
+  preferNew(): () => void;
 }
 
 export interface FillParts {

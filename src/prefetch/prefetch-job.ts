@@ -166,7 +166,7 @@ export class PrefetchJob {
       bytesTotal,
       bytesCached,
       bytesToCome: bytesTotal === null ? null : Math.min(bytesTotal - bytesCached, roomBytes),
-      stopped: work.isFull && !work.isWhole ? this.#room.stoppedText(bytesCached, bytesTotal) : null,
+      stopped: work.isFull && !work.isWhole ? this.#room.stoppedText(this, bytesCached, bytesTotal) : null,
       blocksFetched: tally.blocksFetched,
       fetched: tally.fetched,
       source: tally.source,

@@ -34,6 +34,9 @@ interface PrefetchCache extends FillCache, PinnableCache {
   /** What blocks may take of the bound, and what of that pinned ones do. */
   readonly roomBytes: number;
   readonly pinnedBytes: number;
+  /** What it takes before it evicts, and what new blocks push out before each other. */
+  readonly freeBytes: number;
+  readonly newcomersBytes: number;
 }
 
 export interface PrefetcherParts {
@@ -88,8 +91,8 @@ export class Prefetcher {
     this.#fillParts = { blocks: unixfs.blocks, cache, clock };
     this.#room = new FillRoom(
       () => {
-        const { roomBytes, pinnedBytes } = cache;
-        return { limitBytes: cache.statistics().limitBytes, roomBytes, pinnedBytes };
+        const { roomBytes, pinnedBytes, freeBytes, newcomersBytes } = cache;
+        return { limitBytes: cache.statistics().limitBytes, roomBytes, pinnedBytes, freeBytes, newcomersBytes };
       },
       () => this.#jobs.values(),
     );

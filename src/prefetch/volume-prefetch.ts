@@ -265,7 +265,8 @@ export class VolumePrefetch {
       return !orNothing || hasRoom(bytes - tally.bytesHere, whole);
     };
     const work = () => fill(this.#parts, new Plan(contentKey(root)), { ...options, tally: pass.tally, onTotal });
-    const result = await this.#guarded(`${root}`, signal, work);
+    const preferOthers = fetch && whole ? this.#parts.cache.preferNew() : undefined;
+    const result = await this.#guarded(`${root}`, signal, work).finally(preferOthers);
     if (this.#here.isOvertaken(pass)) return this.#pass(signal, fetch, whole);
     this.#here.end(pass, result);
     if (fetch || this.#here.brought) this.#isFull = result.stopped === 'full';

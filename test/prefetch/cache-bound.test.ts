@@ -1,13 +1,14 @@
 /** What is brought whole, by the bound of a real disk cache: it fits, or that is said before anything is fetched. */
 import { join } from 'node:path';
 import type { CID } from 'multiformats/cid';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { codeOf } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { BlockService } from '../../src/blocks/block-service.ts';
 import { systemClock } from '../../src/blocks/clock.ts';
 import { DiskCache } from '../../src/cache/disk-cache.ts';
 import { MemoryCache } from '../../src/cache/memory-cache.ts';
+import { MountedVolume } from '../../src/fs/mounted-volume.ts';
 import type { PrefetchOptions } from '../../src/prefetch/prefetch-job.ts';
 import { Prefetcher } from '../../src/prefetch/prefetcher.ts';
 import { ProfileStore } from '../../src/prefetch/profile-store.ts';
@@ -17,18 +18,29 @@ import { Scratch } from '../cli/support/scratch.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
 import { FaultSource } from '../support/fault-source.ts';
+import { volumeSpec } from '../support/mount-content.ts';
 
 const KIB = 1024;
 const FILE_BYTES = 100 * KIB;
+const OWNER = { uid: 0, gid: 0, fileMode: 0o444, dirMode: 0o555 };
 const OPTIONS: PrefetchOptions = { prefetch: 'none', pin: false, profile: undefined };
 
-/** Calls `prefetch` for a volume of so many files where the bound is 4 MiB; gives what it said, and what the source was asked. */
-async function fetchAll(files: number, options: PrefetchOptions) {
+interface Daemon {
+  readonly prefetcher: Prefetcher;
+  readonly source: FaultSource;
+  readonly blocks: BlockService;
+  /** Lets so much time pass for the cache, and has it written what it has. */
+  later(ms: number): Promise<void>;
+}
+
+/** Does `work` with what a daemon has, where the bound is 4 MiB. */
+async function withDaemon<T>(content: BlockMap, work: (daemon: Daemon) => Promise<T>): Promise<T> {
   using scratch = new Scratch();
-  const content = new BlockMap();
-  const root = volumeOf(files, content);
   const source = new FaultSource('source', systemClock, content.named());
-  const cache = await DiskCache.open(join(scratch.path, 'cache'), { limitBytes: 4096 * KIB, logger: silentLogger() });
+  let nowMs = 1_000_000;
+  const now = () => nowMs;
+  const limits = { limitBytes: 4096 * KIB, logger: silentLogger(), now };
+  const cache = await DiskCache.open(join(scratch.path, 'cache'), limits);
   const memory = new MemoryCache(64 * KIB);
   const stores = { memory, stores: [cache], sinks: [cache] };
   await using blocks = disposing(new BlockService({ ...stores, sources: [source], timeoutMs: 10_000 }));
@@ -40,22 +52,41 @@ async function fetchAll(files: number, options: PrefetchOptions) {
     logger: silentLogger(),
   });
   cache.onGone = (key, sizeBytes) => prefetcher.gone(key, sizeBytes, false);
-  const said = await prefetcher.fetchAll('v', root, options, new AbortController().signal).then(
-    () => 'all is here',
-    (error: unknown) => codeOf(error),
-  );
-  await prefetcher.close();
-  await cache.close();
-  return { said, asked: source.calls.length, complete: prefetcher.progress('v')?.complete };
+  const later = async (ms: number) => {
+    nowMs += ms;
+    // Writes what waits, notes of reads among it.
+    await cache.evict([]);
+    await vi.waitFor(() => expect(cache.waitingBytes).toBe(0), { timeout: 10_000 });
+  };
+  try {
+    return await work({ prefetcher, source, blocks: blocks.service, later });
+  } finally {
+    await prefetcher.close();
+    await cache.close();
+  }
+}
+
+/** Calls `prefetch` for a volume of so many files; gives what it said, and what the source was asked. */
+function fetchAll(files: number, options: PrefetchOptions) {
+  const content = new BlockMap();
+  const root = volumeOf(files, content);
+  return withDaemon(content, async ({ prefetcher, source }) => {
+    const said = await prefetcher.fetchAll('v', root, options, new AbortController().signal).then(
+      () => 'all is here',
+      (error: unknown) => codeOf(error),
+    );
+    return { said, asked: source.calls.length, complete: prefetcher.progress('v')?.complete };
+  });
+}
+
+function filesOf(files: number, content: BlockMap, salt = ''): CID[] {
+  const dag = new DagBuilder(content);
+  return Array.from({ length: files }, (_, index) => dag.raw(Buffer.alloc(FILE_BYTES, `file ${salt}${index} `)));
 }
 
 function volumeOf(files: number, content: BlockMap): CID {
-  const dag = new DagBuilder(content);
-  const entries = Array.from({ length: files }, (_, index) => {
-    const cid = dag.raw(Buffer.alloc(FILE_BYTES, `file ${index} `));
-    return { name: `f${index}`, cid, tsize: FILE_BYTES };
-  });
-  return dag.directory(entries);
+  const entries = filesOf(files, content).map((cid, index) => ({ name: `f${index}`, cid, tsize: FILE_BYTES }));
+  return new DagBuilder(content).directory(entries);
 }
 
 const disposing = (service: BlockService) => ({ service, [Symbol.asyncDispose]: () => service.close() });
@@ -66,4 +97,55 @@ it.each([{ pin: false }, { pin: true }])('fits beside what the index takes, or i
   expect(await fetchAll(37, options)).toEqual({ said: 'all is here', asked: 38, complete: true });
   expect(await fetchAll(39, options)).toMatchObject({ said: 'STORE_FULL', complete: false });
   expect(await fetchAll(40, options)).toEqual({ said: 'STORE_FULL', asked: 1, complete: false });
+});
+
+/** 1.5 MiB that are used again and again. */
+async function useOften(used: readonly CID[], written: readonly CID[], { blocks, later }: Daemon): Promise<void> {
+  // What was read is noted with the next write.
+  for (const next of written) {
+    for (const cid of [...used, next]) await blocks.get(cid, { priority: 'demand' });
+    await later(20_000);
+  }
+}
+
+it('auto fetches no more than there is room for beside what others use again and again, and keeps that', async () => {
+  const content = new BlockMap();
+  const used = filesOf(15, content, 'used ');
+  const written = filesOf(3, content, 'written ');
+  // 6 MiB, of a cache of 4.
+  const root = volumeOf(60, content);
+  await withDaemon(content, async (daemon) => {
+    await useOften(used, written, daemon);
+    const { prefetcher, source, blocks, later } = daemon;
+    const before = source.calls.length;
+    prefetcher.mounted('v', new MountedVolume(volumeSpec(root), OWNER, 1), { ...OPTIONS, prefetch: 'auto' });
+    const ended = () =>
+      expect(prefetcher.progress('v')).toMatchObject({ prefetching: false, stopped: expect.anything() });
+    await vi.waitFor(ended, { timeout: 10_000 });
+    await later(0);
+    const { bytesCached = 0, stopped } = prefetcher.progress('v') ?? {};
+    expect(stopped).toMatch(
+      /^auto leaves in the cache what is used again and again: 2.* MiB of 5.9 MiB; prefetch=all or/,
+    );
+    expect(bytesCached).toBeGreaterThan(2 * 1024 * KIB);
+    // Hardly any of what it fetched went again: it would have been fifteen files.
+    expect((source.calls.length - before) * FILE_BYTES).toBeLessThan(bytesCached + 5 * FILE_BYTES);
+    for (const cid of used) expect(blocks.has(cid)).toBe(true);
+  });
+});
+
+it('what is wanted whole stays, and what others used again and again goes for it', async () => {
+  const content = new BlockMap();
+  const used = filesOf(15, content, 'used ');
+  const written = filesOf(3, content, 'written ');
+  const root = volumeOf(35, content);
+  await withDaemon(content, async (daemon) => {
+    await useOften(used, written, daemon);
+    const { prefetcher, source, later } = daemon;
+    const before = source.calls.length;
+    await prefetcher.fetchAll('v', root, OPTIONS, new AbortController().signal);
+    await later(0);
+    expect(prefetcher.progress('v')).toMatchObject({ complete: true });
+    expect(source.calls.length - before).toBe(36);
+  });
 });

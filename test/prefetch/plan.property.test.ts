@@ -80,12 +80,16 @@ test('each block exactly once, stage by stage; what is here is not asked for', a
       const plan = new Recorded(contentKey(root));
       const tally = new BlockTally();
       let total = -1;
-      const result = await fill({ blocks, cache: { has: () => true, waitingBytes: 0 }, clock: systemClock }, plan, {
-        ...background(tally),
-        onTotal: (bytes) => {
-          total = bytes;
+      const result = await fill(
+        { blocks, cache: { has: () => true, waitingBytes: 0, preferNew: () => () => {} }, clock: systemClock },
+        plan,
+        {
+          ...background(tally),
+          onTotal: (bytes) => {
+            total = bytes;
+          },
         },
-      });
+      );
       expect(result).toEqual({ missing: 0, stopped: undefined, lastError: undefined });
       const keys = plan.handedOut.map(({ key }) => key.slice(2));
       expect(new Set(keys).size).toBe(keys.length);
@@ -111,7 +115,7 @@ test('leaves on the disk are counted by their ends, and not read', async () => {
   const leaves = [1, 2, 3].map((fill) => dag.part([], Buffer.alloc(5000, fill)));
   const root = dag.directory([{ name: 'file', cid: dag.part(leaves).cid }]);
   const tally = new BlockTally();
-  const parts = { blocks, cache: { has: () => true, waitingBytes: 0 }, clock: systemClock };
+  const parts = { blocks, cache: { has: () => true, waitingBytes: 0, preferNew: () => () => {} }, clock: systemClock };
   const result = await fill(parts, new Plan(contentKey(root)), background(tally));
   expect(result.missing).toBe(0);
   expect(tally.bytesHere).toBe([...blocks.blocks.values()].reduce((sum, block) => sum + block.length, 0));

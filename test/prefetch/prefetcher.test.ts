@@ -93,6 +93,11 @@ describe('the prefetcher', () => {
       get pinnedBytes() {
         return pinnedBytes;
       },
+      get freeBytes() {
+        return limitBytes;
+      },
+      newcomersBytes: 0,
+      preferNew: () => () => {},
     };
     const profiles = new ProfileStore(directory, logger());
     const unpinList = new UnpinList(join(directory, 'unpinning'), logger());
