@@ -6,13 +6,17 @@ import type { Answer, Want } from './want.ts';
 
 /**
  * For a source that failed this very want: less than for one that is down, at whose door a want may stand for a minute, since
- * one request at a time is made there. The others are asked at once.
+ * one request at a time is made there.
  */
 const FAILED_IT = 1.5;
-/** Outweighs every demotion: a source that was silent of it, or failed it so often, is asked again when all others had their turn. */
-const DOES_NOT_GIVE_IT = 8;
+/** Outweighs every demotion: a source that is down and failed it, or does not give it, is asked again when all others had their turn. */
+const HAD_ITS_TURN = 8;
+/** And of these one that is down or lies after the others, of which each gets its turn again. */
+const LAST = 1e6;
+/** A source that failed it so often, and others not, does not give it. */
 const OFTEN = 3;
-/** The demotion of a liar. */
+/** The demotions of one that is down, and of a liar. */
+const DOWN = 2;
 const LIAR = 4;
 
 /**
@@ -32,8 +36,8 @@ export function chooseLane(want: Want, lanes: readonly SourceLane[]): SourceLane
   for (const lane of lanes) {
     const answer = want.answers.get(lane);
     if (answer?.final || want.attempts.has(lane)) continue;
-    const cost = lane.demotion + costOf(answer);
-    if (hedge && (cost >= LIAR || isAbsent(lane))) continue;
+    if (hedge && (lane.demotion >= LIAR || isAbsent(lane) || (answer && doesNotGiveIt(answer)))) continue;
+    const cost = costOf(lane, answer);
     if (cost < bestCost) {
       best = lane;
       bestCost = cost;
@@ -42,9 +46,15 @@ export function chooseLane(want: Want, lanes: readonly SourceLane[]): SourceLane
   return best;
 }
 
-function costOf(answer: Answer | undefined): number {
-  if (!answer) return 0;
-  return answer.silent || answer.times >= OFTEN ? DOES_NOT_GIVE_IT : FAILED_IT;
+function costOf({ demotion, health }: SourceLane, answer: Answer | undefined): number {
+  if (!answer) return demotion;
+  if (!health.failing && !doesNotGiveIt(answer)) return demotion + FAILED_IT;
+  return HAD_ITS_TURN + answer.order + (demotion >= DOWN ? LAST : 0);
+}
+
+/** By what it did beyond being down. */
+function doesNotGiveIt({ silent, refusals }: Answer): boolean {
+  return silent || refusals >= OFTEN;
 }
 
 function isAbsent({ neverSeen, health }: SourceLane): boolean {

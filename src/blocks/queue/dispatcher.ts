@@ -65,6 +65,12 @@ export class Dispatcher {
     this.#soon.add(lane);
   }
 
+  /** What a request takes of the prefetch rate: `bytes`, or some given back, which others may have. */
+  charge(bytes: number): void {
+    this.#options.bucket?.charge(bytes);
+    if (bytes < 0) for (const lane of this.#wakers.keys()) this.pumpSoon(lane);
+  }
+
   /** Nothing starts any more. */
   close(): void {
     this.#closed = true;

@@ -64,7 +64,6 @@ export class WantQueue {
   readonly #ranges: RangeFetch;
   readonly #dispatcher: Dispatcher;
   readonly #stats = new WantStats();
-  readonly #bucket: TokenBucket | undefined;
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #timeoutMs: number;
@@ -80,10 +79,9 @@ export class WantQueue {
     this.#timeoutMs = options.timeoutMs;
     this.#onVerified = options.onVerified ?? (() => {});
     this.#lanes = sources.map((source) => new SourceLane(source, clock, random, attemptTimeoutMs, logger));
-    this.#bucket = prefetchBytesPerSecond === undefined ? undefined : new TokenBucket(prefetchBytesPerSecond, clock);
     this.#dispatcher = new Dispatcher({
       clock,
-      bucket: this.#bucket,
+      bucket: prefetchBytesPerSecond === undefined ? undefined : new TokenBucket(prefetchBytesPerSecond, clock),
       start: (job, lane) => this.#start(job, lane),
       reconsider: (job, lane) => this.#reconsider(job, lane),
     });
@@ -275,16 +273,16 @@ export class WantQueue {
 
   #send(want: Want, lane: SourceLane): void {
     const priority = PRIORITIES[want.rank] ?? 'demand';
-    const bucket = want.rank >= FIRST_PREFETCH_RANK ? this.#bucket : undefined;
+    const isBounded = want.rank >= FIRST_PREFETCH_RANK;
     const estimate = want.expectedBytes ?? lane.meanBlockBytes;
-    bucket?.charge(estimate);
+    if (isBounded) this.#dispatcher.charge(estimate);
     const attempt = lane.fetch(want.cid, priority, want.expectedBytes, {
       slow: () => {
         this.#advance(want);
         this.#dispatcher.pump(lane);
       },
       ended: (outcome) => {
-        bucket?.charge((outcome.kind === 'block' ? outcome.bytes.length : 0) - estimate);
+        if (isBounded) this.#dispatcher.charge((outcome.kind === 'block' ? outcome.bytes.length : 0) - estimate);
         this.#ended(want, lane, outcome);
       },
     });
@@ -295,8 +293,8 @@ export class WantQueue {
       get moves() {
         return attempt.moves;
       },
-      cancel() {
-        bucket?.charge(-estimate);
+      cancel: () => {
+        if (isBounded) this.#dispatcher.charge(-estimate);
         attempt.cancel();
       },
     });

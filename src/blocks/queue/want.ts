@@ -23,12 +23,18 @@ export interface Waiter {
   release(): void;
 }
 
-/** What a source said of the block last. `final`: it will not be asked for it again; `silent`: nothing in time. */
+/** What a source said of the block last. */
 export interface Answer {
   readonly error: CodedError;
+  /** It will not be asked for it again. */
   readonly final: boolean;
+  /** That was nothing, in time. */
   readonly silent: boolean;
+  /** So often it was asked in vain, and so often it failed while it was not down for everybody. */
   readonly times: number;
+  readonly refusals: number;
+  /** The later, the higher, over all sources. */
+  readonly order: number;
 }
 
 const NO_ATTEMPTS: ReadonlyMap<SourceLane, Attempt> = new Map();
@@ -81,10 +87,14 @@ export class Want extends Job implements LaneJob {
 
   /** What a request brought instead of the block. */
   heard(lane: SourceLane, outcome: Exclude<Outcome, { kind: 'block' }>): void {
-    const times = (this.answers.get(lane)?.times ?? 0) + 1;
+    const { times = 0, refusals = 0 } = this.answers.get(lane) ?? {};
     const final = outcome.kind === 'absent' || outcome.kind === 'lied' || (outcome.kind === 'failed' && lane.neverSeen);
     const silent = outcome.kind === 'silent';
-    this.answers = new Map(this.answers).set(lane, { error: outcome.error, final, silent, times });
+    const refused = outcome.kind === 'failed' && !lane.health.failing ? 1 : 0;
+    let order = 1;
+    for (const other of this.answers.values()) order += other.times;
+    const answer = { error: outcome.error, final, silent, times: times + 1, refusals: refusals + refused, order };
+    this.answers = new Map(this.answers).set(lane, answer);
   }
 
   /** A request ended, whatever came of it. */

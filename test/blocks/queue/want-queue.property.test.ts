@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { codeOf } from '../../../src/base/errors.ts';
 import { PRIORITIES, PRIORITY_RANK, type Priority } from '../../../src/blocks/priority.ts';
-import { WantQueue } from '../../../src/blocks/queue/want-queue.ts';
+import { WantQueue, type WantQueueOptions } from '../../../src/blocks/queue/want-queue.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
 import { type Answer, FaultSource } from '../../support/fault-source.ts';
 import { makeBlocks } from '../../support/make-block.ts';
@@ -51,7 +51,7 @@ class World {
   readonly delivered = new Map<string, number>();
   listeners = 0;
 
-  constructor(count: number) {
+  constructor(count: number, options: Partial<WantQueueOptions> = {}) {
     this.sources = Array.from({ length: count }, (_, index) => new FaultSource(`s${index}`, this.clock, BLOCKS));
     this.queue = new WantQueue({
       sources: this.sources,
@@ -59,6 +59,7 @@ class World {
       clock: this.clock,
       random: () => 0.5,
       onVerified: (cid) => this.delivered.set(`${cid}`, (this.delivered.get(`${cid}`) ?? 0) + 1),
+      ...options,
     });
   }
 
@@ -157,6 +158,40 @@ describe('want queue', () => {
         },
       ),
       { numRuns: 100 },
+    );
+  });
+
+  it('serves everybody soon once one source is good, whatever it and the others did and do', async () => {
+    // Not the good one's last word.
+    const passing = fc.constantFrom<Answer>('block', 'error', 'silent');
+    const change = fc.record({
+      do: fc.constant('turn' as const),
+      source: fc.nat(2),
+      answer: fc.oneof(passing, fc.constantFrom<Answer>('absent', 'corrupt')),
+      delayMs: fc.constantFrom(0, 1, 20, 400),
+    });
+    const wait = fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(1, 30, 300, 3000, 15_000) });
+    const steps = fc.array(fc.oneof({ weight: 5, arbitrary: ask }, abort, wait, change), {
+      maxLength: 80,
+      size: 'max',
+    });
+    const rates = fc.constantFrom(undefined, 80, 8000);
+    await fc.assert(
+      fc.asyncProperty(steps, fc.nat(2), rates, async (script, good, prefetchBytesPerSecond) => {
+        const world = new World(3, { prefetchBytesPerSecond });
+        for (const step of script) {
+          if (step.do === 'turn' && step.source === good && /absent|corrupt/.test(step.answer)) continue;
+          await world.run(step.do === 'ask' ? { ...step, timeoutMs: 1e9 } : step);
+        }
+        const source = world.sources[good];
+        if (source) source.script = () => 'block';
+        // Two silent requests on the way to each block, one after the other, and of some at the rate all in a row.
+        await world.clock.advance(prefetchBytesPerSecond ? 400_000 : 90_000);
+        const stayed = world.callers.filter(({ controller }) => !controller.signal.aborted);
+        expect(stayed.filter(({ outcome }) => outcome !== 'block')).toEqual([]);
+        await world.queue.close();
+      }),
+      { numRuns: 150 },
     );
   });
 

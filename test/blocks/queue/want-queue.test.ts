@@ -192,6 +192,21 @@ describe('priority', () => {
     expect(a.calls.filter(({ atMs }) => atMs < clock.nowMs() - 800).length).toBeGreaterThan(50);
   });
 
+  it('starts at once what waits for the rate at one source, when another request gives some back', async () => {
+    const a = source('a', (_call, cid) => (cid === cidAt(0) ? 'absent' : 'block'));
+    build([a, source('b', () => 'silent')], { prefetchBytesPerSecond: 80 });
+    const leaving = new AbortController();
+    ask(cidAt(0), 'background', { signal: leaving.signal });
+    await clock.advance(10);
+    // Charged 256 KiB until it is known what it brings: an hour of the rate.
+    const held = ask(cidAt(1), 'background');
+    await clock.advance(1000);
+    expect(held.result).toBeUndefined();
+    leaving.abort();
+    await clock.advance(10);
+    expect(held.result).toBe('a');
+  });
+
   it('does not time out what is merely held back', async () => {
     build([source('a')], { prefetchBytesPerSecond: 8 });
     const seen = Array.from({ length: 200 }, (_, index) => ask(cidAt(index), 'background'));
@@ -596,6 +611,17 @@ describe('hedging', () => {
     fails = Math.min(fails, 1);
     await clock.advance(5000);
     expect([seen.result, a.inFlight]).toEqual(['b', 0]);
+  });
+
+  it('gives each of several silent ones its turn again', async () => {
+    let isBack = false;
+    const c = source('c', () => (isBack ? 'block' : 'silent'));
+    build([source('a', () => 'silent'), source('b', () => 'silent'), c], { attemptTimeoutMs: 5000 });
+    const seen = ask(cidAt(0));
+    await clock.advance(12_000);
+    isBack = true;
+    await clock.advance(20_000);
+    expect(seen.result).toBe('c');
   });
 
   it('asks no source on and on that does not give it, while another is slow', async () => {
