@@ -15,6 +15,8 @@ import { within } from './within.ts';
 
 /** How long it has been silent is said to who calls, as of so long ago. */
 const SILENCE_SAID_MS = 1000;
+/** Of the five seconds of an end most are over by then. */
+const ENDS_WITHIN_MS = 300;
 /** A disk that has not answered by then is not a daemon's to open. */
 const USABLE_WITHIN_MS = 3000;
 
@@ -62,9 +64,12 @@ export class StateDisk {
     this.#lock = lockStateDirectory(this.#directory);
   }
 
-  /** To be the last that is done: where its disk hangs, the process does not end otherwise, and nothing may touch it. */
-  release(hangs: boolean): void {
-    if (hangs) die();
+  /**
+   * To be the last that is done: where its disk hangs, as is known or found here, nothing may touch it, also not to close what is
+   * open on it, and the process does not end otherwise.
+   */
+  async release(hangs: boolean): Promise<void> {
+    if (hangs || !(await within(ENDS_WITHIN_MS, diskTakes(this.#directory)))) die();
     this.#lock?.release();
   }
 }

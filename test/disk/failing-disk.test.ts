@@ -324,10 +324,15 @@ describeWith(['root', 'fuse'], 'a disk that fails under a daemon', () => {
     await importBlocks(second, 3);
   });
 
-  test('silent when it is told to end: a supervisor without a daemon ends all the same, and so does one whose daemon waits', async () => {
+  test('silent when it is told to end: a supervisor whose daemon lives ends all the same, one without, and one whose daemon waits', async () => {
     using scratch = new Scratch();
     await using disk = await SilentDisk.make(scratch.at('behind'), scratch.at('state'));
     const options = { stateDirectory: scratch.at('state'), directory: scratch.at('run') };
+    await using living = launchDaemon(options);
+    await living.ready();
+    disk.fallSilent();
+    await stopsInTime(living);
+    disk.answer();
     await using daemon = launchDaemon(options);
     await daemon.ready();
     disk.fallSilent();
