@@ -81,16 +81,15 @@ export class DaemonProcess {
   readonly died: Promise<DaemonDeath>;
   /** Resolves once the daemon listens; never where it dies before. */
   readonly ready: Promise<void>;
-  /** Resolves when it is killed because it does not move: nothing more is to be asked of it, however long its end takes. */
-  readonly stuck: Promise<void>;
+  /** Aborts when it is killed because it does not move: nothing more is to be asked of it, however long its end takes. */
+  readonly stuck: AbortSignal;
   readonly #child: ChildProcess;
   readonly #logger: Logger;
   #answered = false;
   #isReady = false;
   #lost = false;
   #unansweredPings = 0;
-  #stuck = false;
-  readonly #becomeStuck: () => void;
+  readonly #stuck = new AbortController();
   #lastWords = '';
   #opening: { readonly directory: string; readonly silentMs: number } | undefined;
   #refused: string | undefined;
@@ -120,9 +119,7 @@ export class DaemonProcess {
     });
     const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>();
     this.ready = ready;
-    const { promise: stuck, resolve: becomeStuck } = Promise.withResolvers<void>();
-    this.stuck = stuck;
-    this.#becomeStuck = becomeStuck;
+    this.stuck = this.#stuck.signal;
     const startTimer = setTimeout(() => this.#killStuck(`is not ready after ${startLimitMs / 1000} s`), startLimitMs);
     const heartbeat = setInterval(() => this.#ping(pingIntervalMs), pingIntervalMs);
     this.#child.on('message', (message: MessageUp) => {
@@ -147,8 +144,8 @@ export class DaemonProcess {
       const end = (how: string): void => {
         clearInterval(heartbeat);
         clearTimeout(startTimer);
-        const silent = this.#stuck || CRASHES.has(how) || (how === 'SIGKILL' && oomKills() > oomKillsBefore);
-        const heldUpBy = this.#stuck ? this.#opening?.directory : undefined;
+        const silent = this.stuck.aborted || CRASHES.has(how) || (how === 'SIGKILL' && oomKills() > oomKillsBefore);
+        const heldUpBy = this.stuck.aborted ? this.#opening?.directory : undefined;
         resolve({
           how,
           lastWords: this.#lastWords.trim(),
@@ -180,7 +177,7 @@ export class DaemonProcess {
 
   /** What it waits for on its way up, for people; undefined where that takes no longer than usual. */
   get waitsFor(): string | undefined {
-    if (this.#stuck) return 'a daemon that was killed has not ended: a disk that it waits for hangs';
+    if (this.stuck.aborted) return 'a daemon that was killed has not ended: a disk that it waits for hangs';
     if (!this.#opening || this.#opening.silentMs === 0) return undefined;
     return silenceOf(this.#opening.directory, this.#opening.silentMs);
   }
@@ -224,10 +221,9 @@ export class DaemonProcess {
 
   #killStuck(how: string): void {
     // Not even SIGKILL ends one that waits for a disk in the kernel.
-    if (this.#stuck) return;
+    if (this.stuck.aborted) return;
     this.#logger.error({ pid: this.pid }, `the daemon ${how}: killing it`);
-    this.#stuck = true;
-    this.#becomeStuck();
+    this.#stuck.abort();
     this.kill('SIGKILL');
   }
 }

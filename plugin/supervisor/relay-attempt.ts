@@ -14,15 +14,18 @@ import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage,
  */
 export type Outcome = 'answered' | 'broken' | 'unanswered' | 'untried';
 
-/** `body` is what was kept of the request's, or it is piped. Answers of up to `keptBytes` are held back until they are whole. */
+/**
+ * `body` is what was kept of the request's, or it is piped. Answers of up to `keptBytes` are held back until they are whole.
+ * `gone` is the caller's; `stuck` aborts where the daemon will never answer, though its connections stand.
+ */
 export function attempt(
   socketPath: string,
   headers: IncomingHttpHeaders,
   request: IncomingMessage,
   body: Buffer | 'streamed',
   response: ServerResponse,
-  gone: AbortSignal,
   keptBytes: number,
+  { gone, stuck }: { readonly gone: AbortSignal; readonly stuck: AbortSignal | undefined },
 ): Promise<Outcome> {
   return new Promise((resolve) => {
     const { method, url: path } = request;
@@ -37,6 +40,7 @@ export function attempt(
     let connected = false;
     const end = (outcome: Outcome): void => {
       gone.removeEventListener('abort', abandon);
+      stuck?.removeEventListener('abort', fail);
       resolve(outcome);
     };
     const abandon = (): void => {
@@ -53,6 +57,8 @@ export function attempt(
     };
     if (gone.aborted) return abandon();
     gone.addEventListener('abort', abandon, { once: true });
+    if (stuck?.aborted) return fail();
+    stuck?.addEventListener('abort', fail, { once: true });
     upstream.on('error', fail);
     upstream.once('socket', (socket) => {
       socket.once('connect', () => {

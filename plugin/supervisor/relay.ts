@@ -28,6 +28,8 @@ import { CALL_ID_HEADER, REPEATED_HEADER } from './relayed-call.ts';
 /** Docker's bodies are a few hundred bytes; the daemon refuses API bodies above this anyway. */
 const MAX_KEPT_BYTES = 1024 * 1024;
 
+/** Where what keeps daemons from coming up is known, whoever asks by the command line is told so after this. */
+const KNOWN_WAIT_MS = 5000;
 /** The engine gives Create and Mount two minutes, other calls one; answer before it gives up without a word. */
 const MAX_WAIT_FOR_DAEMON_MS = 50_000;
 
@@ -72,7 +74,8 @@ async function relayCall(
   response.once('close', () => gone.abort(new CodedError('ABORTED', 'the caller went away')));
   const body = await keepBody(request);
   const callId = randomUUID();
-  let leftMs = maxWaitMs;
+  const isDockers = request.url?.startsWith('/VolumeDriver.') || request.url?.startsWith('/Plugin.');
+  let leftMs = target.waitsFor !== undefined && !isDockers ? Math.min(maxWaitMs, KNOWN_WAIT_MS) : maxWaitMs;
   let failedSocket: string | undefined;
   let repeated = false;
   let quickEnds = 0;
@@ -97,7 +100,10 @@ async function relayCall(
     const sentAt = performance.now();
     sent = true;
     const headers = { ...request.headers, [CALL_ID_HEADER]: callId, [REPEATED_HEADER]: repeated ? '1' : '0' };
-    const outcome = await attempt(socketPath, headers, request, body, response, gone.signal, MAX_KEPT_BYTES);
+    const outcome = await attempt(socketPath, headers, request, body, response, MAX_KEPT_BYTES, {
+      gone: gone.signal,
+      stuck: target.stuck?.(socketPath),
+    });
     if (outcome === 'answered') target.answered(socketPath);
     if (outcome === 'answered' || outcome === 'broken') return;
     if (outcome === 'unanswered') {

@@ -136,6 +136,10 @@ export class Supervisor implements RelayTarget {
     if (this.#current?.socketPath === socketPath) this.#current.noteAnswered();
   }
 
+  stuck(socketPath: string): AbortSignal | undefined {
+    return this.#current?.socketPath === socketPath ? this.#current.stuck : undefined;
+  }
+
   #launch(): void {
     if (this.#stopping) return;
     const { daemonCommand, connection, runDirectory, logger, patience } = this.#options;
@@ -170,7 +174,7 @@ export class Supervisor implements RelayTarget {
       this.#hindrance.ended();
       this.#waiters.serve(daemon.socketPath);
     });
-    void daemon.stuck.then(() => {
+    daemon.stuck.addEventListener('abort', () => {
       if (this.#current === daemon) this.#readySocket = undefined;
     });
     void daemon.died.then((death) => {

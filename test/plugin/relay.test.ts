@@ -76,6 +76,8 @@ class Target implements RelayTarget {
   readonly answers: string[] = [];
   waiting = 0;
   waitsFor: string | undefined;
+  readonly stuckDaemon = new AbortController();
+  stuckSocket: string | undefined;
   #current: Daemon | undefined;
   #arrivals: Array<() => void> = [];
   #end: CodedError | undefined;
@@ -105,6 +107,10 @@ class Target implements RelayTarget {
     } finally {
       this.waiting--;
     }
+  }
+
+  stuck(socketPath: string): AbortSignal | undefined {
+    return socketPath === this.stuckSocket ? this.stuckDaemon.signal : undefined;
   }
 
   answered(socketPath: string): void {
@@ -235,6 +241,19 @@ describe('the relay', () => {
     });
     expect(await call('x')).toMatchObject({ status: 200 });
     expect(daemons[0]?.seen.map(({ repeated }) => repeated)).toEqual(['0', '1']);
+  });
+
+  test('a call at a daemon that was killed and does not end is for the next one', async () => {
+    const first = await daemon(() => undefined);
+    target.current = first;
+    target.stuckSocket = first.socketPath;
+    const answering = call('x');
+    await until(() => first.seen.length === 1);
+    target.stuckDaemon.abort();
+    const second = await daemon(ok);
+    target.current = second;
+    expect(await answering).toMatchObject({ status: 200 });
+    expect(second.seen).toMatchObject([{ repeated: '1' }]);
   });
 
   test('a body that is streamed waits for a daemon, and fails with it: it is not sent twice', async () => {
