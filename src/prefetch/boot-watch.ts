@@ -30,8 +30,9 @@ export interface BootWatchOptions {
   readonly quietMs?: number | undefined;
   /** When the first byte was read, by the same clock; undefined until then. */
   readonly firstReadMs: () => number | undefined;
-  /** Bytes prefetched on the volume's account so far. */
+  /** Bytes prefetched on the volume's account so far, and before anything was for this start. */
   readonly bytesPrefetched: () => number;
+  readonly prefetchedBefore: number;
   /** Called once, with what was recorded; undefined where nothing was read. */
   readonly onEnd: (summary: BootSummary, run: BootProfile | undefined) => void;
 }
@@ -51,7 +52,6 @@ export class BootWatch {
   readonly #options: BootWatchOptions;
   readonly #recorder: BootRecorder;
   readonly #mountedMs: number;
-  readonly #prefetchedBefore: number;
   #neededMs = 0;
   #firstNeededMs = 0;
   #forget: Array<() => void> = [];
@@ -62,7 +62,6 @@ export class BootWatch {
     this.#options = options;
     this.#recorder = new BootRecorder(options.root);
     this.#mountedMs = options.clock.nowMs();
-    this.#prefetchedBefore = options.bytesPrefetched();
   }
 
   /** To be told of every block on the volume's account. */
@@ -117,7 +116,7 @@ export class BootWatch {
       {
         firstByteMs: firstReadMs === undefined ? null : Math.round(firstReadMs - this.#mountedMs),
         bytesDemanded: this.#recorder.bytesDemanded,
-        bytesPrefetched: this.#options.bytesPrefetched() - this.#prefetchedBefore,
+        bytesPrefetched: this.#options.bytesPrefetched() - this.#options.prefetchedBefore,
         profileHitShare: this.#recorder.hitShare,
         endedBy,
       },

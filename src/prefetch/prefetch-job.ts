@@ -2,7 +2,7 @@
  * One volume of the prefetcher: from the first time that anything is asked of it to its removal. It outlives mounts: what was
  * fetched, counted and found in one holds for the next.
  *
- * Three things end its work. `end`, with a mount, all that belongs to a mount: `begin` makes way for the next one.
+ * Three things end its work. `end`, with a mount, all that belongs to a mount: the next one begins anew.
  * `remove`, with the volume, also what a command began (`fetchAll`). `stopCounting` the count of a volume that nothing else was
  * asked of: until that is done, nothing is known of it.
  */
@@ -11,6 +11,7 @@ import type { Logger } from '../base/log.ts';
 import { BlockTally } from '../blocks/block-tally.ts';
 import type { MountedVolume } from '../fs/mounted-volume.ts';
 import type { BackgroundSuspects } from './background-suspects.ts';
+import type { BootProfile } from './boot-profile.ts';
 import type { FillParts } from './fill.ts';
 import type { FillRoom } from './fill-room.ts';
 import type { ProfileSources } from './find-profile.ts';
@@ -99,8 +100,16 @@ export class PrefetchJob {
     return this.#removed.signal;
   }
 
+  /** It is about to be mounted, by whoever starts with it: `profile` is fetched meanwhile. `run` follows, or `end`. */
+  expect(profile: BootProfile): void {
+    if (this.#volume) return;
+    this.#profile.expected();
+    // What fails is told to whoever asks for it once it is mounted.
+    this.work.fetchProfile(profile, this.#begin()).catch(() => undefined);
+  }
+
   /** What belongs to a mount may begin: gives the signal that ends it. */
-  begin(): AbortSignal {
+  #begin(): AbortSignal {
     if (this.#mount.signal.aborted) this.#mount = new AbortController();
     return this.#mount.signal;
   }
@@ -110,7 +119,7 @@ export class PrefetchJob {
    * fetched before `settleMs`. Never rejects.
    */
   async run(volume: MountedVolume, starting: boolean, settleMs: number): Promise<void> {
-    const signal = this.begin();
+    const signal = this.#begin();
     this.#volume = volume;
     volume.tally = this.tally;
     if (starting) this.#profile.watch(volume);

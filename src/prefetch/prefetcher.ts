@@ -110,9 +110,7 @@ export class Prefetcher {
     const rootText = root.toV1().toString();
     const profile = this.#parts.profiles.get(options.profile ?? rootText);
     if (profile?.root !== rootText) return;
-    const job = this.#job(name, root, options);
-    // What fails is told to whoever asks for it once it is mounted.
-    if (!job.volume) job.work.fetchProfile(profile, job.begin()).catch(() => undefined);
+    this.#job(name, root, options).expect(profile);
   }
 
   /**

@@ -31,6 +31,8 @@ export class VolumeProfile {
   readonly #options: VolumeProfileOptions;
   readonly #parts: VolumeProfileParts;
   #watch: BootWatch | undefined;
+  /** What was prefetched when a start was first heard of; undefined where none is to come. */
+  #prefetchedBefore: number | undefined;
   /** Undefined until it was looked for. */
   #found: FoundProfile | undefined;
   /** The one of this root that is kept here, for people; null where none is known. */
@@ -75,6 +77,11 @@ export class VolumeProfile {
     return profile;
   }
 
+  /** A start is to be watched soon: what is fetched from here on is for it. */
+  expected(): void {
+    this.#prefetchedBefore = this.#bytesPrefetched;
+  }
+
   /** Watches a start: one line of it in the log, and what it read for the next one. */
   watch(volume: MountedVolume): void {
     const { tally, volumeName } = this.#options;
@@ -82,7 +89,8 @@ export class VolumeProfile {
       root: this.#rootText,
       clock: this.#parts.clock,
       firstReadMs: () => volume.firstReadMs,
-      bytesPrefetched: () => tally.fetched.background.bytes + tally.fetched.profile.bytes,
+      bytesPrefetched: () => this.#bytesPrefetched,
+      prefetchedBefore: this.#prefetchedBefore ?? this.#bytesPrefetched,
       onEnd: (summary, run) => {
         tally.listener = undefined;
         this.#watch = undefined;
@@ -91,12 +99,14 @@ export class VolumeProfile {
       },
     });
     this.#watch = watch;
+    this.#prefetchedBefore = undefined;
     tally.listener = watch.onBlock;
   }
 
   /** The volume was unmounted: so is a start that is watched over. */
   end(): void {
     this.#watch?.end();
+    this.#prefetchedBefore = undefined;
   }
 
   /**
@@ -109,6 +119,11 @@ export class VolumeProfile {
     void profiles.mergeLater(run, this.#found?.profile).then((profile) => {
       this.#recorded = describe({ profile, origin: 'recorded', ignored: [] });
     });
+  }
+
+  get #bytesPrefetched(): number {
+    const { background, profile } = this.#options.tally.fetched;
+    return background.bytes + profile.bytes;
   }
 
   /** What profiles are kept by. */

@@ -805,6 +805,12 @@ describe('the prefetcher', () => {
       named.map((cid) => [`${cid}`, 'profile']),
     );
     blocks.put(root, rootBytes);
+    const volume = mounted(prefetcher, { ...AUTO, prefetch: 'none' });
+    await settle();
+    await read(volume, leaves[9] as CID);
+    prefetcher.unmounted('v');
+    // Also what came before the Mount was done.
+    expect(startLines()).toMatchObject([{ bytesPrefetched: 2 * PART_BYTES, profileHitShare: 1 }]);
     mounted(prefetcher);
     await until(() => prefetcher.progress('v')?.complete === true);
     expect(fetchedTwice()).toBe(0);
