@@ -35,6 +35,8 @@ const ROWS = 1600;
 const ROW_BYTES = 30_000;
 /** More than a disk is taken to be well for, also a busy one (LATE_MS). */
 const UNASKED_MS = 700;
+/** A disk that seeks for a hundred others takes as long for each answer. */
+const STUTTER_MS = 25;
 /** Five seconds are promised; the sixth is for a machine that does other things too. */
 const STOP_WITHIN_MS = 6000;
 
@@ -342,6 +344,29 @@ describeWith(['root', 'fuse'], 'a disk that fails under a daemon', () => {
     await using second = launchDaemon(options);
     await logged(second, 'the disk of the state directory does not answer: waiting for it');
     await stopsInTime(second);
+  });
+
+  test('slow, so that it answers for a tenth of the time: readers go on, calls are answered, the daemon stays the same', async () => {
+    using scratch = new Scratch();
+    await using disk = await SilentDisk.make(scratch.at('behind'), scratch.at('state'));
+    const { daemon: served, readSome } = await serve(scratch.at('state'));
+    await using daemon = served;
+    const pid = daemon.daemonPid;
+    let ticks = 0;
+    const stutter = setInterval(() => (ticks++ % 10 === 0 ? disk.answer() : disk.fallSilent()), STUTTER_MS);
+    try {
+      for (let times = 0; times < 3; times++) {
+        await readSome();
+        await answers(daemon);
+      }
+      await daemon.create('meanwhile', roots[0] as CID);
+      await importBlocks(daemon, 2);
+    } finally {
+      clearInterval(stutter);
+      disk.answer();
+    }
+    await worksAgain(daemon);
+    expect(daemon.daemonPid).toBe(pid);
   });
 
   test('silent under the cache alone: readers of what is cached go on from the source', async () => {

@@ -5,7 +5,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { runProgram } from '../../src/fuse/run-program.ts';
 import { shell, start } from '../fuse/outside.ts';
 import { type BlockGateway, startBlockGateway } from '../support/block-gateway.ts';
 import { BlockMap } from '../support/block-map.ts';
@@ -80,7 +79,7 @@ describeWith(['root', 'fuse'], 'a disk that fails under a daemon that dies', () 
       await expect(daemon.daemonStatus()).rejects.toThrow(why);
       expect(performance.now() - begunMs).toBeLessThan(TOLD_WITHIN_MS);
       expect(readdirSync(disk.path)).toEqual([]);
-    } else await until('nobody holds the disk', async () => (await runProgram('umount', [disk.path])).ok);
+    } else await until('nobody holds the disk', () => disk.unmount());
     await disk.attach();
     expect((await reading).result).toBe(sha256(bytes));
     expect((await listing).Volumes.map(({ Name }) => Name)).toEqual(['data']);

@@ -52,6 +52,11 @@ export class RealDisk implements AsyncDisposable {
     await succeed('umount', '--lazy', this.path);
   }
 
+  /** Unmounts it; false where somebody has anything open on it. */
+  async unmount(): Promise<boolean> {
+    return (await runProgram('umount', [this.path])).ok;
+  }
+
   /** An error of the file system's own turns it read-only under everybody. For good: only a new mount is writable again. */
   async turnReadOnly(): Promise<void> {
     // A loop device's minor number is the one in its name.
