@@ -165,11 +165,11 @@ export class PrefetchJob {
     this.#counting = undefined;
   }
 
-  /** What `status` shows of it. */
-  progress() {
+  /** What `status` shows of it; what is here of its root as `known` knows. */
+  progress(known: PrefetchJob = this) {
     const { tally, work } = this;
-    const { bytesTotal } = work;
-    const bytesCached = Math.min(tally.bytesHere, bytesTotal ?? Number.POSITIVE_INFINITY);
+    const bytesTotal = known.work.bytesTotal ?? work.bytesTotal;
+    const bytesCached = Math.min(known.tally.bytesHere, bytesTotal ?? Number.POSITIVE_INFINITY);
     const roomBytes = work.prefetching ? Math.max(0, this.#room.bytesFor(this, work.isWhole)) : 0;
     return {
       bytesTotal,
@@ -181,7 +181,7 @@ export class PrefetchJob {
       source: tally.source,
       profile: this.#profile.text,
       prefetching: work.prefetching,
-      complete: work.complete,
+      complete: known.work.complete || work.complete,
       prefetchError: work.lastError,
       prefetchErrorMs: work.lastErrorMs,
     };

@@ -180,7 +180,16 @@ export class Prefetcher {
   /** What `status` shows of it; undefined for a volume of which nothing is known (yet). */
   progress(name: string) {
     const job = this.#jobs.get(name);
-    return job?.isCounting ? undefined : job?.progress();
+    return !job || job.isCounting ? undefined : job.progress(this.#bestKnown(job));
+  }
+
+  /** Who knows of most that is here, of all that have its root: what one brought, the others are not told of. */
+  #bestKnown(job: PrefetchJob): PrefetchJob {
+    let best = job;
+    for (const other of this.#jobs.values()) {
+      if (other.tally.bytesHere > best.tally.bytesHere && other.root.equals(job.root)) best = other;
+    }
+    return best;
   }
 
   /** Fetches all of a volume. @throws BLOCK_UNAVAILABLE with the reason, STORE_FULL where it does not fit, ABORTED */

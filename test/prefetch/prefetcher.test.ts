@@ -360,6 +360,24 @@ describe('the prefetcher', () => {
     expect(prefetcher.progress('v')).toMatchObject({ complete: true, stopped: null });
   });
 
+  it('shows what is here to each of two volumes of one root, whichever brought it, and what went again', async () => {
+    const prefetcher = start();
+    await prefetcher.count('idle', root, AUTO);
+    expect(prefetcher.progress('idle')).toMatchObject({ bytesCached: 0, complete: false });
+    mounted(prefetcher);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    const { bytesCached, bytesTotal } = prefetcher.progress('v') ?? {};
+    expect(prefetcher.progress('idle')).toMatchObject({ bytesCached, bytesTotal, complete: true, blocksFetched: 0 });
+    const gone = leaves[0] as CID;
+    prefetcher.gone(blockKey(gone), PART_BYTES, false);
+    for (const name of ['idle', 'v']) {
+      expect(prefetcher.progress(name)).toMatchObject({
+        bytesCached: Number(bytesTotal) - PART_BYTES,
+        complete: false,
+      });
+    }
+  });
+
   it('counts what is to come by the room that there is', async () => {
     limitBytes = 100_000;
     const prefetcher = start();
