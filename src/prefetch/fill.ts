@@ -76,6 +76,8 @@ const WANT_TIMEOUT_MS = 5 * 60_000;
 const FAILURE_BACKOFF = { firstMs: 100, maxMs: 30_000 };
 /** With the pauses between them a minute or more of nothing but failures. */
 const FAILURES_IN_A_ROW = 32;
+/** Of blocks that came and are not kept: a disk that is full stays so for days, and each block is paid for. */
+const NOT_KEPT_IN_A_ROW = 4;
 /** Blocks looked at in one turn of the event loop: about a millisecond, where they lead nowhere. */
 const BLOCKS_PER_TURN = 200;
 /** And no longer than this, as with directories of a thousand names: Docker's calls and readers wait so long. */
@@ -102,6 +104,8 @@ class Pass {
   #failuresInARow = 0;
   #pausedUntilMs = 0;
   #innerBytes = 0;
+  /** Ends what is on its way where it is for nothing. */
+  readonly #ended = new AbortController();
 
   constructor(parts: FillParts, plan: BlockPlan, options: FillOptions) {
     this.#parts = parts;
@@ -109,7 +113,12 @@ class Pass {
     this.#options = options;
     const { priority, signal, tally } = options;
     const account: WantOptions['account'] = (cid, sizeBytes, how) => tally.add(cid, sizeBytes, how);
-    this.#want = { priority, signal, timeoutMs: WANT_TIMEOUT_MS, account };
+    this.#want = {
+      priority,
+      signal: AbortSignal.any([signal, this.#ended.signal]),
+      timeoutMs: WANT_TIMEOUT_MS,
+      account,
+    };
   }
 
   async run(): Promise<FillResult> {
@@ -240,7 +249,10 @@ class Pass {
     this.#lacks(block);
     if (codeOf(error) === 'ABORTED') return;
     this.#lastError = error;
-    if (++this.#failuresInARow >= FAILURES_IN_A_ROW) this.#stopped = 'failing';
+    this.#failuresInARow++;
+    const isForNothing = codeOf(error) === 'STORE_FULL' && this.#failuresInARow >= NOT_KEPT_IN_A_ROW;
+    if (isForNothing || this.#failuresInARow >= FAILURES_IN_A_ROW) this.#stopped = 'failing';
+    if (isForNothing) this.#ended.abort();
     const pauseMs = backoffMs(FAILURE_BACKOFF, this.#failuresInARow, Math.random);
     this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.#parts.clock.nowMs() + pauseMs);
   }

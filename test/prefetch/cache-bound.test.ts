@@ -4,15 +4,20 @@ import type { CID } from 'multiformats/cid';
 import { expect, it, vi } from 'vitest';
 import { codeOf } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/log.ts';
+import { type BlockKey, blockKey } from '../../src/blocks/block.ts';
 import { BlockService } from '../../src/blocks/block-service.ts';
+import { BlockTally } from '../../src/blocks/block-tally.ts';
 import { systemClock } from '../../src/blocks/clock.ts';
 import { DiskCache } from '../../src/cache/disk-cache.ts';
 import { MemoryCache } from '../../src/cache/memory-cache.ts';
 import { MountedVolume } from '../../src/fs/mounted-volume.ts';
+import { fill } from '../../src/prefetch/fill.ts';
+import { Plan } from '../../src/prefetch/plan.ts';
 import type { PrefetchOptions } from '../../src/prefetch/prefetch-job.ts';
 import { Prefetcher } from '../../src/prefetch/prefetcher.ts';
 import { ProfileStore } from '../../src/prefetch/profile-store.ts';
 import { UnpinList } from '../../src/prefetch/unpin-list.ts';
+import { contentKey } from '../../src/unixfs/content-key.ts';
 import { UnixfsReader } from '../../src/unixfs/unixfs-reader.ts';
 import { Scratch } from '../cli/support/scratch.ts';
 import { BlockMap } from '../support/block-map.ts';
@@ -148,4 +153,23 @@ it('what is wanted whole stays, and what others used again and again goes for it
     expect(prefetcher.progress('v')).toMatchObject({ complete: true });
     expect(source.calls.length - before).toBe(36);
   });
+});
+
+it('a fill asks for little where the disk keeps nothing of it, and ends', async () => {
+  const content = new BlockMap();
+  const root = volumeOf(200, content);
+  const source = new FaultSource('source', systemClock, content.named(), () => ({ answer: 'block', delayMs: 20 }));
+  const bytes = content.blocks.get(blockKey(root));
+  const has = (key: BlockKey) => key === blockKey(root);
+  const store = { name: 'store', has, get: () => bytes, getRange: () => undefined };
+  const stores = { memory: new MemoryCache(64 * KIB), stores: [store], sinks: [] };
+  await using blocks = disposing(new BlockService({ ...stores, sources: [source], timeoutMs: 10_000 }));
+  const cache = { has: () => false, waitingBytes: 0, preferNew: () => () => {} };
+  const parts = { blocks: blocks.service, cache, clock: systemClock };
+  const { signal } = new AbortController();
+  const options = { priority: 'background', tally: new BlockTally(), signal, fetch: true } as const;
+  const { stopped, lastError } = await fill(parts, new Plan(contentKey(root)), options);
+  expect([stopped, codeOf(lastError)]).toEqual(['failing', 'STORE_FULL']);
+  // 200 before it gave up, had it waited for what was on its way.
+  expect(source.calls.length).toBeLessThan(100);
 });
