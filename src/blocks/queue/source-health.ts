@@ -44,19 +44,23 @@ export class SourceHealth {
   #lastError: string | null = null;
   #lastErrorAtMs: number | undefined;
   #badSinceMs: number | undefined;
+  /** Why it is not trusted, for as long as it is not, and when that was. */
+  #lie: { readonly message: string; readonly atMs: number } | undefined;
 
   constructor(clock: Clock, random: () => number) {
     this.#clock = clock;
     this.#random = random;
   }
 
+  /** While it fails for a lie alone, that: another error since may be over. */
   get lastError(): string | null {
-    return this.#lastError;
+    return this.#lieShown?.message ?? this.#lastError;
   }
 
   /** How long ago that was; null where there is none. */
   get lastErrorAgoMs(): number | null {
-    return this.#lastErrorAtMs === undefined ? null : this.#clock.nowMs() - this.#lastErrorAtMs;
+    const atMs = this.#lieShown?.atMs ?? this.#lastErrorAtMs;
+    return atMs === undefined ? null : this.#clock.nowMs() - atMs;
   }
 
   /** How long `state` has been `failing`; null where it is not. */
@@ -119,6 +123,7 @@ export class SourceHealth {
     // The time of an earlier lie may have run out with nothing good since.
     if (this.state !== 'failing') this.#badSinceMs = undefined;
     this.#erred(message);
+    this.#lie = { message, atMs: this.#clock.nowMs() };
     if (this.#distrusted) return;
     this.#distrustedUntilMs = this.#clock.nowMs() + backoffMs(LIE, ++this.#lies, this.#random);
   }
@@ -148,6 +153,10 @@ export class SourceHealth {
     this.#lastError = message;
     this.#lastErrorAtMs = this.#clock.nowMs();
     this.#badSinceMs ??= this.#lastErrorAtMs;
+  }
+
+  get #lieShown() {
+    return this.#distrusted && !this.failing && !this.#mute ? this.#lie : undefined;
   }
 
   get #distrusted(): boolean {

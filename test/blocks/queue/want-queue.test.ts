@@ -392,6 +392,23 @@ describe('sources that do badly', () => {
     expect(rescued.result).toBe('liar');
   });
 
+  it('shows the lie for which a source is not trusted, and not an error that is over', async () => {
+    const answers = ['corrupt', 'error', 'block'] as const;
+    const a = source('a', (call) => answers[call - 1] ?? 'block');
+    build([a]);
+    for (let index = 0; index < 3; index++) {
+      ask(cidAt(index));
+      await clock.advance(10);
+    }
+    const [shown] = queue.sources;
+    expect(shown).toMatchObject({ state: 'failing', lastError: expect.stringContaining('do not match it') });
+    await clock.advance(61_000);
+    expect(queue.sources[0]).toMatchObject({
+      state: 'good',
+      lastError: expect.not.stringContaining('do not match it'),
+    });
+  });
+
   it('keeps a block that one source lies about apart from the others it has', async () => {
     const bad = cidAt(3);
     const a = source('a', (_call, cid) => (cid === bad ? 'corrupt' : 'block'));
