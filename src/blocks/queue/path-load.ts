@@ -54,6 +54,11 @@ const MAX_FIRST_REQUESTS = 256;
  */
 const IDLE_BYTES = 256 * 1024;
 const MAX_IDLE_REQUESTS = 64;
+/**
+ * What the background has on its way at most where the path would hold less, however slow it is: a source that was silent for
+ * a minute and comes back sends all of it at once, before whoever reads then. 1.3 s of 100 Mbit/s.
+ */
+const MAX_SPARE_BYTES = 16 * 1024 * 1024;
 
 export class PathLoad {
   readonly #clock: Clock;
@@ -99,7 +104,7 @@ export class PathLoad {
     const expectedBytes = this.#claims.of(claimedBytes);
     if (this.#inFlight >= (MAX_IN_FLIGHT_BY_RANK[rank] ?? 0)) return false;
     if (rank === 0) return this.#filling < MAX_READING;
-    if (rank >= PRIORITY_RANK.background) return !this.#isFilled(expectedBytes);
+    if (rank >= PRIORITY_RANK.background) return !this.#isFilled(expectedBytes) && !this.#isTooMuch;
     if (this.#filling < this.#window.size) return true;
     if (this.#window.isKnown) return this.#filling < MAX_IDLE_REQUESTS && this.#expectedBytes < IDLE_BYTES;
     const firstBytes = rank === PRIORITY_RANK.profile ? this.#firstBytes.limit : FIRST_BYTES;
@@ -184,6 +189,13 @@ export class PathLoad {
 
   get #filling(): number {
     return this.#inFlight - this.#stuck;
+  }
+
+  /** Slow ones do not fill the path, and all of them may come at once. */
+  get #isTooMuch(): boolean {
+    const { spareBytes } = this.#window;
+    const pathBytes = Number.isFinite(spareBytes) ? 2 * spareBytes : 0;
+    return this.#inFlight > 0 && this.#expectedBytes >= Math.max(MAX_SPARE_BYTES, pathBytes);
   }
 
   /** Whether the background has all of the path that is its own: half of one request more would find no room. */

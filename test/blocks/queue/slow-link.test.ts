@@ -2,10 +2,12 @@
 import { expect, it } from 'vitest';
 import { WantQueue } from '../../../src/blocks/queue/want-queue.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
+import { FaultSource } from '../../support/fault-source.ts';
 import { makeBlocks } from '../../support/make-block.ts';
 import { SharedLinkSource } from '../../support/shared-link-source.ts';
 
 const BLOCK_BYTES = 1000;
+const KIB = 1024;
 
 /** `blockSeconds`: of one block alone on the link. */
 function running(blockSeconds: number, blockCount = 100) {
@@ -73,4 +75,22 @@ it('says of a source that sends too slowly for a reader that it was sending', as
   await clock.advance(60_000);
   expect(await seen).toContain('did not come within 60 s (link: it was coming, too slowly)');
   await queue.close();
+});
+
+it('has no more of a fill on its way at a source that fell silent than it may send at once when it is back', async () => {
+  const clock = new FakeClock();
+  const blocks = makeBlocks(600, 256 * KIB);
+  const source = new FaultSource('a', clock, blocks, () => ({ answer: 'block', delayMs: 50 }));
+  const queue = new WantQueue({ sources: [source], timeoutMs: 600_000, clock, random: () => 0.5 });
+  const options = { priority: 'background', expectedBytes: 256 * KIB } as const;
+  for (const { cid } of blocks) void queue.want(cid, options).catch(() => {});
+  await clock.advance(500);
+  source.script = () => 'silent';
+  source.maxInFlight = 0;
+  await clock.advance(19_000);
+  const { maxInFlight } = source;
+  await queue.close();
+  // More than the path holds, since what is slow may be searched for: but 16 MiB, or twice the path.
+  expect(maxInFlight).toBeGreaterThan(16);
+  expect(maxInFlight).toBeLessThanOrEqual(130);
 });
