@@ -6,7 +6,7 @@
  * page a second time at once, and that must not wait a second time-out.
  */
 import { LRUCache } from 'lru-cache';
-import { codeOf } from '../base/errors.ts';
+import { CodedError, codeOf } from '../base/errors.ts';
 import { chain, type MaybePromise } from '../base/maybe-promise.ts';
 import { Scratch } from '../base/scratch.ts';
 import { CODEC_RAW, cidOf, codecOf } from '../unixfs/content-key.ts';
@@ -84,7 +84,7 @@ export class FileReads {
     }
     try {
       const pieces = earlier ? this.#soon(attempt, earlier, file, context) : this.#pieces(attempt, file, context);
-      if (!(pieces instanceof Promise)) return this.#succeeded(attempt, pieces);
+      if (!(pieces instanceof Promise)) return this.#succeeded(attempt, whole(attempt, pieces));
       return this.#waited(attempt, pieces).then(
         (read) => this.#succeeded(attempt, read),
         (error: unknown) => this.#failed(attempt, error),
@@ -142,12 +142,12 @@ export class FileReads {
   }
 
   /** Shown as waiting until it is settled. */
-  async #waited<T>(attempt: Attempt, work: Promise<T>): Promise<T> {
+  async #waited(attempt: Attempt, work: Promise<readonly Uint8Array[]>): Promise<readonly Uint8Array[]> {
     const { volumes, sinceMs } = attempt;
     const wait = { what: whatOf(attempt), sinceMs };
     for (const { waits } of volumes) waits.add(wait);
     try {
-      return await work;
+      return whole(attempt, await work);
     } finally {
       for (const { waits } of volumes) waits.delete(wait);
     }
@@ -171,4 +171,12 @@ export class FileReads {
 
 function whatOf({ node, from, to }: Attempt): string {
   return `bytes ${from} to ${to - 1} of ${cidOf(node.key)}`;
+}
+
+/** A program would take what is short for the end of the file: whatever made it so, an error is better. @throws INTERNAL */
+function whole({ from, to }: Attempt, pieces: readonly Uint8Array[]): readonly Uint8Array[] {
+  let sizeBytes = 0;
+  for (const piece of pieces) sizeBytes += piece.length;
+  if (sizeBytes === to - from) return pieces;
+  throw new CodedError('INTERNAL', `${sizeBytes} bytes came of ${to - from} that were asked for`);
 }

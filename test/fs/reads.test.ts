@@ -38,6 +38,19 @@ describe('what is on this machine', () => {
     expect(Buffer.concat(await fileSystem.read(node, 18, 100, context)).toString()).toBe('ij');
   });
 
+  test.each(['now', 'later'])('what comes short, %s, is an error and never an end of the file', async (when) => {
+    const { blocks, dag, fileSystem } = setUp();
+    const node = await mountRoot(
+      fileSystem,
+      dag.part(['0123456789', 'abcdefghij'].map((text) => dag.rawPart(Buffer.from(text)))).cid,
+    );
+    // As bytes are that were given back too early.
+    const short = new Uint8Array(0);
+    blocks.getRange = () => (when === 'now' ? short : Promise.resolve(short));
+    const read = async () => await fileSystem.read(node, 4, 10, context);
+    await expect(read()).rejects.toMatchObject({ code: 'INTERNAL' });
+  });
+
   test('a non-UnixFS child is a file of its block’s bytes', async () => {
     const { dag, fileSystem } = setUp();
     const bytes = Buffer.from([0xa1, 0x61, 0x61, 0x01]);
