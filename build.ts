@@ -23,6 +23,8 @@ await build({
   target: 'node24',
   external: ['fuse-native'],
   sourcemap: 'linked',
+  // The daemon has all of it in memory for as long as it runs, and twice where a comment holds a letter that is no Latin-1.
+  minifyWhitespace: true,
   legalComments: 'linked',
   logLevel: 'warning',
   // CommonJS packages among the dependencies ask for Node's modules by `require`.

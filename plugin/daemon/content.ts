@@ -32,7 +32,7 @@ import { countBlocksWithTheHeap } from './block-memory.ts';
  * Blocks just used, and those that a stream's window is ahead of its reader. The disk cache and the kernel's own pages stand
  * behind and before it, so it need not be large; what is here is the larger part of the daemon's memory.
  */
-const MEMORY_CACHE_BYTES = 32 * 1024 * 1024;
+const MEMORY_CACHE_BYTES = 24 * 1024 * 1024;
 
 export interface Content extends AsyncDisposable {
   readonly store: LocalStore;

@@ -9,19 +9,30 @@
  *   after it for those who keep them (`keep`): the caches. Whoever needs some of them later has copied these.
  * - What was given back has no length any more: a mistake here is an error, and never another block's bytes.
  * - Only what `blockMemory` gave is ever given back; anything else is V8's to collect.
+ *
+ * Some of what was given back is used again, since the kernel takes as long to hand out a MiB as we do to copy it. It moves to
+ * a buffer of its own for that, so that nobody's view of a block ever shows another one.
  */
 
 /** Below this what is gained is not worth the counting: a directory of a thousand names has half as much. */
 const LEAST_BYTES = 128 * 1024;
 
+/** Of what is to be used again. A stream gives back and asks for blocks of one size, one by one or a few at a time. */
+const MAX_SPARE_BYTES = 4 * 1024 * 1024;
+
 /** How many keep it. */
 const keepers = new WeakMap<ArrayBufferLike, number>();
 let unkept: ArrayBuffer[] = [];
+/** The latest last. */
+const spare: ArrayBuffer[] = [];
+let spareBytes = 0;
 
 /** `sizeBytes` of anything, for one block. What nobody ever keeps is collected like everything else. */
 export function blockMemory(sizeBytes: number): Uint8Array<ArrayBuffer> {
-  const memory = Buffer.allocUnsafeSlow(sizeBytes);
-  if (sizeBytes >= LEAST_BYTES) keepers.set(memory.buffer, 0);
+  if (sizeBytes < LEAST_BYTES) return Buffer.allocUnsafeSlow(sizeBytes);
+  const index = spare.findLastIndex(({ byteLength }) => byteLength === sizeBytes);
+  const memory = index < 0 ? Buffer.allocUnsafeSlow(sizeBytes) : Buffer.from(takeSpare(index));
+  keepers.set(memory.buffer, 0);
   return memory;
 }
 
@@ -53,6 +64,14 @@ function giveBack(): void {
     // Whoever was given it in the turn of its leaving may keep it again.
     if (keepers.get(memory) !== 0) continue;
     keepers.delete(memory);
-    memory.transfer(0);
+    spareBytes += memory.byteLength;
+    spare.push(memory.transfer());
   }
+  while (spareBytes > MAX_SPARE_BYTES) takeSpare(0).transfer(0);
+}
+
+function takeSpare(index: number): ArrayBuffer {
+  const [memory] = spare.splice(index, 1) as [ArrayBuffer];
+  spareBytes -= memory.byteLength;
+  return memory;
 }

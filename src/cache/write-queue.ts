@@ -5,8 +5,8 @@ import type { BlockKey } from '../blocks/block.ts';
 import { keep, letGo } from '../blocks/block-memory.ts';
 import { spaceOf } from '../blocks/disk/disk-total.ts';
 
-/** Two seconds' worth of a 1 Gbit/s link. */
-const MAX_BYTES = 64 * 1024 * 1024;
+/** A fifth of a second of a 1 Gbit/s link: the pause before a turn of writing, and the turn. */
+const MAX_BYTES = 24 * 1024 * 1024;
 /** While the disk refuses: enough to try it with. */
 const FEW_BYTES = 4 * 1024 * 1024;
 

@@ -17,6 +17,7 @@ import type { BlockTally } from '../blocks/block-tally.ts';
 import type { Clock } from '../blocks/clock.ts';
 import { spaceOf } from '../blocks/disk/disk-total.ts';
 import { backoffMs } from '../blocks/queue/backoff.ts';
+import type { SharedBound } from '../fs/shared-bound.ts';
 import { blockKeyOf, cidOf, isInline } from '../unixfs/content-key.ts';
 import { leafOnDisk } from '../unixfs/leaf-ends.ts';
 import { decodeUnixfsEntry, type UnixfsEntry } from '../unixfs/unixfs-entry.ts';
@@ -34,6 +35,8 @@ export interface FillParts {
   /** What is here and may be evicted. */
   readonly cache: FillCache;
   readonly clock: Clock;
+  /** Bytes on their way here, of all fills that run beside each other; one that runs alone has its own bound. */
+  readonly underWay?: SharedBound<object>;
 }
 
 export interface FillOptions {
@@ -66,9 +69,11 @@ export interface FillResult {
 const MAX_OUTSTANDING = 256;
 /**
  * Bytes on their way here and from here to the disk. A disk that is slower than the link sets the pace then: what comes
- * beyond the cache's 64 MiB of waiting blocks would not be kept, and be fetched again.
+ * beyond the cache's 24 MiB of waiting blocks would not be kept, and be fetched again.
  */
-const MAX_UNWRITTEN_BYTES = 48 * 1024 * 1024;
+const MAX_UNWRITTEN_BYTES = 20 * 1024 * 1024;
+/** Of all fills together, on their way here: one alone has its 20 MiB of it. */
+export const MAX_UNDER_WAY_BYTES = 32 * 1024 * 1024;
 /** The disk is looked at again after this. */
 const WRITE_PAUSE_MS = 20;
 /** A want may wait long behind readers and the rate: this bounds what a silent source holds up. */
@@ -177,7 +182,7 @@ class Pass {
     const claimedBytes = block.claimedBytes > 0 && !block.inner ? block.claimedBytes : block.expectedBytes;
     const spaceBytes = spaceOf(claimedBytes ?? GUESSED_BLOCK_BYTES);
     await this.#pause();
-    while (this.#unwrittenBytes > 0 && this.#unwrittenBytes + spaceBytes > MAX_UNWRITTEN_BYTES) {
+    while (this.#isHeldUp(spaceBytes)) {
       if (this.#options.signal.aborted) break;
       await this.#oneEndedWithin(WRITE_PAUSE_MS);
     }
@@ -194,6 +199,7 @@ class Pass {
   #track(block: PlannedBlock, bytes: Uint8Array | Promise<Uint8Array>, spaceBytes: number): void {
     this.#outstanding++;
     this.#outstandingBytes += spaceBytes;
+    this.#parts.underWay?.take(this, spaceBytes);
     Promise.resolve(bytes)
       .then((came) => {
         if (!this.#parts.blocks.isKept(blockKeyOf(block.key))) {
@@ -206,6 +212,7 @@ class Pass {
       .finally(() => {
         this.#outstanding--;
         this.#outstandingBytes -= spaceBytes;
+        this.#parts.underWay?.give(this, spaceBytes);
         this.#wake();
       });
   }
@@ -267,8 +274,11 @@ class Pass {
     }
   }
 
-  get #unwrittenBytes(): number {
-    return this.#outstandingBytes + this.#parts.cache.waitingBytes;
+  #isHeldUp(spaceBytes: number): boolean {
+    const { cache, underWay } = this.#parts;
+    if (underWay?.hasRoom(this) === false) return true;
+    const unwrittenBytes = this.#outstandingBytes + cache.waitingBytes;
+    return unwrittenBytes > 0 && unwrittenBytes + spaceBytes > MAX_UNWRITTEN_BYTES;
   }
 
   async #oneEndedWithin(limitMs: number): Promise<void> {

@@ -14,10 +14,11 @@ import type { BlockKey } from '../blocks/block.ts';
 import { BlockTally, type Keeper } from '../blocks/block-tally.ts';
 import { type Clock, systemClock } from '../blocks/clock.ts';
 import type { MountedVolume } from '../fs/mounted-volume.ts';
+import { SharedBound } from '../fs/shared-bound.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
 import type { BackgroundSuspects } from './background-suspects.ts';
 import { ownKeys } from './content-keys.ts';
-import type { FillCache, FillParts } from './fill.ts';
+import { type FillCache, type FillParts, MAX_UNDER_WAY_BYTES } from './fill.ts';
 import { FillRoom } from './fill-room.ts';
 import type { PinnableCache, Pinner } from './pins.ts';
 import { type JobParts, PrefetchJob, type PrefetchOptions } from './prefetch-job.ts';
@@ -88,7 +89,7 @@ export class Prefetcher {
   constructor(parts: PrefetcherParts) {
     const { unixfs, cache, clock = systemClock, holdMs = () => 0, unanswered = () => 0 } = parts;
     this.#parts = parts;
-    this.#fillParts = { blocks: unixfs.blocks, cache, clock };
+    this.#fillParts = { blocks: unixfs.blocks, cache, clock, underWay: new SharedBound(MAX_UNDER_WAY_BYTES) };
     this.#room = new FillRoom(
       () => {
         const { roomBytes, pinnedBytes, freeBytes, newcomersBytes } = cache;

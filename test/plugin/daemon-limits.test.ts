@@ -21,9 +21,9 @@ const MIB = 1024 * 1024;
  * What a daemon takes however much it serves. What comes on top: 90 bytes for each file that the kernel holds at the moment
  * and 400 for each directory, and a hundred bytes an entry for the largest directory.
  */
-const USUAL_BYTES = 450 * MIB;
+const USUAL_BYTES = 300 * MIB;
 /** Twice 190 MiB, of the entries that the kernel holds and of the listing, which grows by half its size at a time; and garbage. */
-const MILLION_BYTES = 1024 * MIB;
+const MILLION_BYTES = 640 * MIB;
 /** Against hangs: the largest takes twenty seconds on two idle cores. */
 const LIMIT_MS = 180_000;
 /** Sockets that are kept alive, and the disk cache's open files (256): what may stay after any amount of work. */

@@ -594,7 +594,7 @@ describe('the prefetcher', () => {
   it('ends a call that fetches all with the removal of its volume, and pins nothing for it', async () => {
     const prefetcher = start();
     limitBytes = 100_000;
-    waitingBytes = 48 * 1024 * 1024;
+    waitingBytes = 20 * 1024 * 1024;
     const { signal } = new AbortController();
     const fetching = prefetcher.fetchAll('v', root, { ...AUTO, pin: true }, signal).catch((error: unknown) => error);
     await settle();
@@ -735,11 +735,11 @@ describe('the prefetcher', () => {
   });
 
   it('lets a disk that is slower than the link set the pace', async () => {
-    waitingBytes = 48 * 1024 * 1024 - 2.5 * PART_BYTES;
+    waitingBytes = 20 * 1024 * 1024 - 2.5 * PART_BYTES;
     const prefetcher = start();
     mounted(prefetcher);
     await until(() => blocks.fetched.length > 3);
-    waitingBytes = 48 * 1024 * 1024;
+    waitingBytes = 20 * 1024 * 1024;
     for (let turn = 0; turn < 5; turn++) await settle();
     const held = blocks.fetched.length;
     await clock.advance(60_000);
