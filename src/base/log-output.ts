@@ -23,7 +23,7 @@ export function logOutput(): LogOutput {
 }
 
 /** A stream that writes what it can at once, and never closes: as Node's own for stdout. */
-type PipeStream = Pick<NodeJS.WriteStream, 'write' | 'on' | 'writableLength'>;
+type PipeStream = Pick<NodeJS.WriteStream, 'write' | 'on' | 'removeAllListeners' | 'writableLength'>;
 
 class PipeOutput implements LogOutput {
   readonly #stream: PipeStream;
@@ -31,7 +31,8 @@ class PipeOutput implements LogOutput {
 
   constructor(stream: PipeStream) {
     this.#stream = stream;
-    // Whoever read it has gone; another may come.
+    // Whoever read it has gone; another may come. (A command whose output nobody reads any more ends by that.)
+    stream.removeAllListeners('error');
     stream.on('error', () => undefined);
   }
 

@@ -131,6 +131,22 @@ describeWith(['root', 'fuse'], 'serve', () => {
     }
   });
 
+  it('goes on where whoever reads its log has gone', async () => {
+    // The pipe's reader takes one byte, and ends.
+    await using daemon = await startDaemon({
+      gateways: [gateway.url],
+      launcher: ['bash', '-c', 'exec "$@" 1> >(head --bytes=1 >/dev/null)', 'bash'],
+      settings: { LOG_LEVEL: 'debug', PREFETCH: 'none' },
+    });
+    const mountpoint = await daemon.mount('data', root);
+    const pids = [daemon.pid, daemon.daemonPid];
+    for (let times = 0; times < 20; times++) await daemon.call('List', {});
+    expect((await start('cat', join(mountpoint, 'text')).outcome).stdout.toString()).toBe('hello');
+    expect([daemon.pid, daemon.daemonPid]).toEqual(pids);
+    process.kill(daemon.daemonPid, 'SIGKILL');
+    expect((await daemon.status('data')).mounts).toBe(1);
+  });
+
   it('ends as well in the middle of its start, with its mount just made', async () => {
     for (let times = 0; times < 3; times++) {
       using scratch = new Scratch();
