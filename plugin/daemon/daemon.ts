@@ -41,7 +41,7 @@ const SILENCE_SAID_MS = 5000;
 /** Runs until SIGTERM, until it is replaced, or until the mount is lost. The process is then to end by SIGKILL. */
 export async function runDaemon(config: Config, inherited: DaemonEnvironment): Promise<void> {
   // A terminal sends these to the whole group; it is the supervisor that answers them.
-  for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
+  for (const signal of ['SIGINT', 'SIGQUIT', 'SIGHUP'] as const) process.on(signal, () => undefined);
   const stopped = once(process, 'SIGTERM').then(() => 'stopped' as const);
   const replaced = obeySupervisor();
   const logger = createLogger(config.logLevel);

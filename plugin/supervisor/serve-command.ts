@@ -24,7 +24,14 @@ export function registerServe(program: Command, context: CliContext): void {
     // Flags reach the daemon as what they stand for.
     Object.assign(process.env, DAEMON_MEMORY_ENVIRONMENT, environment);
     const [, script = ''] = process.argv;
-    const daemon = [process.execPath, ...DAEMON_MEMORY_FLAGS, ...process.execArgv, script, 'daemon'];
+    const daemon = [
+      process.execPath,
+      '--disable-sigusr1',
+      ...DAEMON_MEMORY_FLAGS,
+      ...process.execArgv,
+      script,
+      'daemon',
+    ];
     process.exit(await serve(config, daemon));
   });
 }

@@ -23,7 +23,7 @@ export class Signals {
   constructor(checkState: () => Promise<void>, logger: Logger) {
     this.#checkState = checkState;
     this.#logger = logger;
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) {
       process.on(signal, () => {
         logger.info({ signal }, 'stopping');
         setTimeout(die, STOP_LIMIT_MS).unref();

@@ -69,6 +69,21 @@ describeWith(['root', 'fuse'], 'a daemon', () => {
     expect(lines[0]).toMatch(/\b127\.0\.0\.1:\d+\b/);
   });
 
+  it('opens no debugger and does not end by a signal that means nothing to it', async () => {
+    await using daemon = await startDaemon();
+    const path = await use(daemon);
+    const pids = [daemon.pid, daemon.daemonPid];
+    for (const signal of ['SIGUSR1', 'SIGUSR2', 'SIGALRM'] as const) {
+      for (const pid of pids) process.kill(pid, signal);
+    }
+    // A call each: both have had their turn, in which the signals were delivered.
+    for (let times = 0; times < 5; times++) await daemon.call('List', {});
+    expect(listening(pids)).toEqual([]);
+    expect([daemon.pid, daemon.daemonPid]).toEqual(pids);
+    expect(spawnSync('cat', [path], { encoding: 'utf8' }).stdout).toBe('hello');
+    expect(daemon.log.join('\n')).not.toContain('Debugger');
+  });
+
   it('needs CAP_SYS_ADMIN and no other capability', async () => {
     const alone = ['setpriv', '--bounding-set=-all,+sys_admin', '--inh-caps=-all', '--no-new-privs'];
     await using daemon = await startDaemon({ launcher: alone });
