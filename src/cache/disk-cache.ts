@@ -17,15 +17,12 @@ import { chain, type MaybePromise } from '../base/maybe-promise.ts';
 import type { Scratch } from '../base/scratch.ts';
 import { type BlockKey, blockKey } from '../blocks/block.ts';
 import type { BlockEnds, BlockSink, BlockStore } from '../blocks/block-store.ts';
-import { spaceOf } from '../blocks/disk/disk-total.ts';
 import type { Priority } from '../blocks/priority.ts';
 import type { CacheDisk } from './cache-disk.ts';
-import { RETRY_DELAY_MS } from './cache-health.ts';
 import { CacheRoom } from './cache-room.ts';
-import { timed } from './disk-turns.ts';
+import { CacheWriter } from './cache-writer.ts';
 import { GuardedDisk } from './guarded-disk.ts';
-import { WritePace } from './write-pace.ts';
-import { type QueuedBlock, WriteQueue } from './write-queue.ts';
+import type { WriteQueue } from './write-queue.ts';
 
 export interface DiskCacheOptions {
   readonly limitBytes: number;
@@ -45,8 +42,6 @@ export interface DiskCacheStatistics {
 
 /** Blocks evicted on demand in one turn: some ten milliseconds where each is a file. */
 const EVICTED_A_TURN = 256;
-/** Blocks come in bursts; one commit serves a burst, and of what a start fetches at 100 Mbit/s a megabyte. */
-const FLUSH_DELAY_MS = 100;
 
 export class DiskCache implements BlockStore, BlockSink {
   readonly name = 'disk cache';
@@ -54,20 +49,11 @@ export class DiskCache implements BlockStore, BlockSink {
   onGone: (key: BlockKey, sizeBytes: number) => void = () => {};
   /** Told when it was begun anew, or opened later than the start: other blocks are here than were. */
   onOpened: () => void = () => {};
-  readonly #directory: string;
-  readonly #logger: Logger;
-  readonly #queue = new WriteQueue();
-  readonly #pace = new WritePace();
+  readonly #writer: CacheWriter;
+  readonly #queue: WriteQueue;
   readonly #room: CacheRoom;
   readonly #disk: GuardedDisk;
-  #timer: NodeJS.Timeout | undefined;
-  #timerDueMs = 0;
-  #writing = false;
   #closed = false;
-  /** Of those of `preferNew` that are over, some of what came for them waits. */
-  #wantedWaiting = 0;
-  /** Pinned blocks leave no room. */
-  #full = false;
   #hits = 0;
   #misses = 0;
 
@@ -82,8 +68,6 @@ export class DiskCache implements BlockStore, BlockSink {
   }
 
   private constructor(directory: string, { limitBytes, logger, now = Date.now }: DiskCacheOptions) {
-    this.#directory = directory;
-    this.#logger = logger;
     this.#room = new CacheRoom(limitBytes, (key, sizeBytes) => this.onGone(key, sizeBytes));
     this.#disk = new GuardedDisk(directory, {
       logger,
@@ -94,9 +78,17 @@ export class DiskCache implements BlockStore, BlockSink {
         this.onOpened();
       },
       onDamage: (key, sizeBytes) => this.#notKept([[key, sizeBytes]]),
-      onRefusal: () => this.#notKept(this.#queue.clear()),
-      onTrouble: (delayMs) => this.#schedule(delayMs),
+      onRefusal: () => this.#writer.drop(),
+      onTrouble: (delayMs) => this.#writer.schedule(delayMs),
     });
+    this.#writer = new CacheWriter({
+      directory,
+      logger,
+      room: this.#room,
+      disk: this.#disk,
+      notKept: (blocks) => this.#notKept(blocks),
+    });
+    this.#queue = this.#writer.queue;
   }
 
   has(key: BlockKey): boolean {
@@ -132,12 +124,7 @@ export class DiskCache implements BlockStore, BlockSink {
   }
 
   admit(cid: CID, bytes: Uint8Array, priority?: Priority): void {
-    const key = blockKey(cid);
-    const options = { used: priority === 'demand', few: this.#disk.health.isFailing };
-    const isTaken = !this.#full && spaceOf(bytes.length) <= this.#room.bytes && this.#queue.add(key, bytes, options);
-    if (!isTaken) this.#notKept([[key, bytes.length]]);
-    // What comes while others are written follows those.
-    else if (!this.#writing) this.#schedule(this.#writeDelayMs);
+    this.#writer.add(blockKey(cid), bytes, priority === 'demand');
   }
 
   /** Keeps blocks from eviction, whether they are here already or will be. */
@@ -149,13 +136,13 @@ export class DiskCache implements BlockStore, BlockSink {
   /** Resolves once it is so. */
   unpin(keys: Iterable<BlockKey>): Promise<void> {
     const unpinned = [...keys];
-    return this.#disk.change(({ usage }) => usage.unpin(unpinned), this.#roomCame);
+    return this.#disk.change(({ usage }) => usage.unpin(unpinned), this.#writer.roomCame);
   }
 
   /** Deletes blocks, some in each turn; gives the bytes that became free. Pinned ones stay. */
   async evict(keys: readonly BlockKey[]): Promise<number> {
     // What still waits to be written would be forgotten uncounted.
-    if (this.#queue.size > 0) await this.#write();
+    if (this.#queue.size > 0) await this.#writer.write();
     let freedBytes = 0;
     for (let from = 0; from < keys.length && !this.#closed; from += EVICTED_A_TURN) {
       const gone: [BlockKey, number][] = [];
@@ -173,7 +160,7 @@ export class DiskCache implements BlockStore, BlockSink {
           freedBytes += sizeBytes;
           this.onGone(key, sizeBytes);
         }
-        this.#roomCame();
+        this.#writer.roomCame();
       });
       await nextTurn();
     }
@@ -201,18 +188,7 @@ export class DiskCache implements BlockStore, BlockSink {
    * something, which would push itself out before what is used again and again. To be called once.
    */
   preferNew(): () => void {
-    this.#room.wanted++;
-    return () => {
-      this.#wantedWaiting++;
-      this.#letGoWritten();
-    };
-  }
-
-  /** What came for them is written, or went. */
-  #letGoWritten(): void {
-    if (this.#queue.size > 0) return;
-    this.#room.wanted -= this.#wantedWaiting;
-    this.#wantedWaiting = 0;
+    return this.#writer.preferNew();
   }
 
   /** What may come before anything is evicted for it; below 0 where what waits has no room. */
@@ -249,16 +225,15 @@ export class DiskCache implements BlockStore, BlockSink {
 
   /** True while pinned blocks leave no room for any other. */
   get isFull(): boolean {
-    return this.#full;
+    return this.#writer.isFull;
   }
 
   /** Writes what waits, where the disk takes it. */
   async close(): Promise<void> {
     this.#closed = true;
-    clearTimeout(this.#timer);
+    this.#writer.stop();
     if (this.#disk.isSilent) return;
-    do await this.#write();
-    while (this.#queue.size > 0 && !this.#disk.health.isFailing);
+    await this.#writer.writeAll();
     this.#disk.close();
   }
 
@@ -274,13 +249,8 @@ export class DiskCache implements BlockStore, BlockSink {
   #hit(key: BlockKey): void {
     this.#hits++;
     // Of one on its way there is no row to take note in.
-    if (!this.#queue.use(key) && this.#disk.current?.usage.touch(key)) this.#schedule(0);
+    if (!this.#queue.use(key) && this.#disk.current?.usage.touch(key)) this.#writer.schedule(0);
   }
-
-  /** Not before it is so: a write that is due earlier would find none once more, and nobody would look again. */
-  readonly #roomCame = (): void => {
-    this.#full = false;
-  };
 
   /** Whoever waits for them counts them first; and some may be here all the same. */
   #notKept(blocks: readonly (readonly [BlockKey, number])[]): void {
@@ -289,73 +259,4 @@ export class DiskCache implements BlockStore, BlockSink {
       for (const [key, sizeBytes] of blocks) if (!this.#closed && !this.has(key)) this.onGone(key, sizeBytes);
     });
   }
-
-  get #writeDelayMs(): number {
-    if (this.#disk.health.isFailing) return RETRY_DELAY_MS;
-    return this.#queue.bytes < this.#pace.bytesPerTurn ? FLUSH_DELAY_MS : 0;
-  }
-
-  /** Has what waits written in `delayMs`, or earlier where that was said before. */
-  #schedule(delayMs: number): void {
-    const dueMs = performance.now() + delayMs;
-    if (this.#closed || (this.#timer && this.#timerDueMs <= dueMs)) return;
-    clearTimeout(this.#timer);
-    this.#timerDueMs = dueMs;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#writing = true;
-      void this.#write().then(() => {
-        this.#writing = false;
-        if (this.#queue.size > 0) this.#schedule(this.#writeDelayMs);
-      });
-    }, delayMs).unref();
-  }
-
-  /** Never rejects. */
-  #write(): Promise<void> {
-    return this.#disk.write((open) => this.#writeSome(open));
-  }
-
-  async #writeSome(open: CacheDisk): Promise<void> {
-    const maxBytes = Math.min(this.#room.bytes / 4, this.#pace.bytesPerTurn);
-    const { batch, spaceBytes } = this.#queue.next(maxBytes, (key) => !open.disk.has(key));
-    let written = false;
-    try {
-      await this.#writeBatch(open, batch, spaceBytes);
-      written = true;
-    } finally {
-      this.#queue.done(batch, written);
-      this.#letGoWritten();
-    }
-  }
-
-  async #writeBatch({ disk, usage }: CacheDisk, batch: ReadonlyMap<BlockKey, QueuedBlock>, spaceBytes: number) {
-    const begunMs = performance.now();
-    timed(() => {
-      disk.begin();
-      usage.flush();
-      this.#full = !this.#room.make({ disk, usage }, spaceBytes);
-      disk.commit();
-      this.#room.committed();
-      disk.shrink(this.#room.spareBytes);
-    }, fail);
-    if (!this.#full) {
-      await disk.putAll(batch);
-      timed(() => {
-        for (const [key, { bytes, used }] of batch) usage.add(key, bytes.length, used);
-        disk.commit();
-      }, fail);
-      this.#pace.wrote(spaceBytes, performance.now() - begunMs);
-    } else if (batch.size > 0) {
-      this.#logger.warn(
-        { directory: this.#directory },
-        'the disk cache is full of pinned blocks: nothing else is cached',
-      );
-      this.#notKept([...batch].map(([key, { bytes }]) => [key, bytes.length]));
-    }
-  }
-}
-
-function fail(error: Error): never {
-  throw error;
 }
