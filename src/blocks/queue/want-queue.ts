@@ -29,7 +29,8 @@ import { Dispatcher, FIRST_PREFETCH_RANK } from './dispatcher.ts';
 import { RangeFetch, type RangeOptions } from './range-fetch.ts';
 import { type LaneJob, type Outcome, SourceLane } from './source-lane.ts';
 import { TokenBucket } from './token-bucket.ts';
-import { type FetchedBlock, type Waiter, Want } from './want.ts';
+import { type Settle, Waiter } from './waiter.ts';
+import { type FetchedBlock, Want } from './want.ts';
 import { WantStats } from './want-stats.ts';
 
 /** `priority`: that of the most urgent one who waited. */
@@ -188,30 +189,21 @@ export class WantQueue {
     );
   }
 
-  #addWaiter(want: Want, rank: number, options: WantOptions, settle: Pick<Waiter, 'resolve' | 'reject'>): void {
+  #addWaiter(want: Want, rank: number, options: WantOptions, settle: Settle): void {
     const { signal, timeoutMs = this.#timeoutMs, limitMs = timeoutMs } = options;
-    let stopTimer = () => {};
-    const onAbort = () =>
-      this.#leave(want, waiter, new CodedError('ABORTED', `the wait for block ${want.cid} was given up`));
-    const startTimer = () => {
-      stopTimer = this.#clock.schedule(timeoutMs, () => {
-        // Held back for others and never sent: that is no fault of any source.
-        if (rank >= FIRST_PREFETCH_RANK && this.#isHeldBack(want)) return startTimer();
-        if (want.waiters.has(waiter)) this.#stats.failed(rank);
-        this.#leave(want, waiter, want.timedOut(limitMs, this.#lanes));
-      });
-    };
-    const waiter: Waiter = {
-      rank,
-      sinceMs: this.#clock.nowMs(),
-      ...settle,
-      release() {
-        stopTimer();
-        signal?.removeEventListener('abort', onAbort);
-      },
-    };
-    startTimer();
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const waiter = new Waiter(rank, this.#clock, settle);
+    waiter.limit(timeoutMs, () => {
+      // Held back for others and never sent: that is no fault of any source.
+      if (rank >= FIRST_PREFETCH_RANK && this.#isHeldBack(want)) return true;
+      if (want.waiters.has(waiter)) this.#stats.failed(rank);
+      this.#leave(want, waiter, want.timedOut(limitMs, this.#lanes));
+      return false;
+    });
+    if (signal) {
+      waiter.listen(signal, () =>
+        this.#leave(want, waiter, new CodedError('ABORTED', `the wait for block ${want.cid} was given up`)),
+      );
+    }
     want.add(waiter);
   }
 

@@ -7,20 +7,12 @@ import type { CID } from 'multiformats/cid';
 import { CodedError } from '../../base/errors.ts';
 import { Job } from './job-list.ts';
 import type { Attempt, LaneJob, Outcome, SourceLane } from './source-lane.ts';
+import type { Waiter } from './waiter.ts';
 
 /** A verified block and the name of the source that sent it. */
 export interface FetchedBlock {
   readonly bytes: Uint8Array;
   readonly origin: string;
-}
-
-/** Someone who waits. `release` takes back the timer and the listener on the signal. */
-export interface Waiter {
-  readonly rank: number;
-  readonly sinceMs: number;
-  resolve(block: FetchedBlock): void;
-  reject(error: CodedError): void;
-  release(): void;
 }
 
 /** What a source said of the block last. */
