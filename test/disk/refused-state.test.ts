@@ -2,7 +2,7 @@
  * A daemon dies while the disk of its state fails: no other can come up. The supervisor keeps the mount all the same, says what
  * is wrong, holds nothing of that disk open, and all goes on once it is mended.
  */
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { shell, start } from '../fuse/outside.ts';
@@ -87,5 +87,35 @@ describeWith(['root', 'fuse'], 'a disk that fails under a daemon that dies', () 
     await logged(daemon, 'the state can be used again');
     expect(daemon.pid).toBe(supervisor);
     await daemon.create('afterwards', root);
+  });
+
+  test('left by a newer program, or with a damaged store: likewise, until it is put right', async () => {
+    await using daemon = await startDaemon({ gateways: [gateway.url], settings: { PREFETCH: 'none' } });
+    const mountpoint = await daemon.mount('data', root);
+    const state = join(daemon.stateDirectory, 'volumes.json');
+    const store = join(daemon.stateDirectory, 'store');
+    const makeStore = () => {
+      mkdirSync(store);
+      writeFileSync(join(store, 'blocks.db'), 'no database '.repeat(1000));
+    };
+    const spoilt: [string, () => void, RegExp][] = [
+      [state, () => writeFileSync(state, '{"version":99,"volumes":[]}'), /is of version 99, and this program knows/],
+      [store, makeStore, /the local store in .* is damaged: move it away/],
+    ];
+    for (const [path, spoil, why] of spoilt) {
+      const supervisor = daemon.pid;
+      const from = daemon.log.length;
+      renameSync(path, `${path}.aside`);
+      spoil();
+      process.kill(daemon.daemonPid, 'SIGKILL');
+      expect((await logged(daemon, SAID, from)).error).toMatch(why);
+      const reading = read(join(mountpoint, 'file'));
+      rmSync(path, { recursive: true });
+      renameSync(`${path}.aside`, path);
+      expect((await reading).result).toBe(sha256(bytes));
+      expect((await daemon.status('data')).mounts).toBe(1);
+      expect(daemon.pid).toBe(supervisor);
+      await shell('echo 1 > /proc/sys/vm/drop_caches');
+    }
   });
 });
