@@ -149,3 +149,15 @@ it('a directory whose block is large outlives it', async () => {
   expect(entry.entries.indexOf(Buffer.from('name-2999'))).toBeGreaterThanOrEqual(0);
   expect(entry.entries.key(0)).toBe(contentKey(child));
 });
+
+it('what was given back is used again, and no view of the former block shows the new one', async () => {
+  const former = blockMemory(SIZE + 1);
+  const view = former.subarray(0, 5);
+  keep(former);
+  letGo(former);
+  await nextTurn();
+  const next = blockMemory(SIZE + 1).fill(7);
+  expect([former.length, view.length, next.length]).toEqual([0, 0, SIZE + 1]);
+  // As large as nobody asked for before: memory of its own.
+  expect(blockMemory(SIZE + 2)).toHaveLength(SIZE + 2);
+});
