@@ -84,6 +84,11 @@ export class ConcurrencyWindow {
     return this.#windowBytes * (this.spareSize / this.#window);
   }
 
+  /** What all requests may bring together that nobody waits for. */
+  get bytes(): number {
+    return this.#windowBytes;
+  }
+
   /** What a request brings that the window was made for, in bytes; 0 before the first were answered. */
   get usualBytes(): number {
     return Number.isFinite(this.#windowBytes) ? this.#windowBytes / this.#window : 0;

@@ -105,7 +105,7 @@ export class PathLoad {
     if (this.#inFlight >= (MAX_IN_FLIGHT_BY_RANK[rank] ?? 0)) return false;
     if (rank === 0) return this.#filling < MAX_READING;
     if (rank >= PRIORITY_RANK.background) return !this.#isFilled(expectedBytes) && !this.#isTooMuch;
-    if (this.#filling < this.#window.size) return true;
+    if (this.#filling < this.#window.size) return rank < PRIORITY_RANK.profile || this.#hasRoom(expectedBytes);
     if (this.#window.isKnown) return this.#filling < MAX_IDLE_REQUESTS && this.#expectedBytes < IDLE_BYTES;
     const firstBytes = rank === PRIORITY_RANK.profile ? this.#firstBytes.limit : FIRST_BYTES;
     const bytes = this.#expectedBytes + (expectedBytes ?? this.#meanBlockBytes);
@@ -189,6 +189,15 @@ export class PathLoad {
 
   get #filling(): number {
     return this.#inFlight - this.#stuck;
+  }
+
+  /**
+   * As many requests as fill the path with small blocks are a flood of large ones. Of a path that is known, too, what it holds
+   * twice may be under way: a start is worth that, and no more of it comes by more.
+   */
+  #hasRoom(expectedBytes = this.#window.usualBytes): boolean {
+    if (!this.#window.isKnown || this.#filling === 0) return true;
+    return this.#fillingBytes + expectedBytes / 2 <= Math.max(this.#window.bytes, this.#firstBytes.limit);
   }
 
   /** Slow ones do not fill the path, and all of them may come at once. */

@@ -190,6 +190,33 @@ describe('a fill of small blocks that is followed by large ones', () => {
   });
 });
 
+it('a profile of large blocks, after small ones filled the path by the hundred, does not stand in front of readers', async () => {
+  const clock = new FakeClock();
+  const small = makeBlocks(3000, 2000);
+  const large = makeBlocks(200, 256 * 1024);
+  // 100 Mbit/s: 170 ms for 2 MiB.
+  const source = new LinkSource(clock, [...small, ...large], 50, 12_500);
+  const queue = new WantQueue({ sources: [source], timeoutMs: 3_600_000, clock, random: () => 0.5 });
+  const want = ({ cid, bytes }: Block, priority: Priority) =>
+    queue.want(cid, { priority, expectedBytes: bytes.length }).catch(() => {});
+  for (const block of small) void want(block, 'background');
+  await clock.advance(5000);
+  expect(queue.sources[0]?.limit).toBeGreaterThan(40);
+  const [read, ...named] = large as [Block, ...Block[]];
+  for (const block of named) void want(block, 'profile');
+  await clock.advance(100);
+  const askedMs = clock.nowMs();
+  let waitedMs = Number.POSITIVE_INFINITY;
+  void want(read, 'demand').then(() => {
+    waitedMs = clock.nowMs() - askedMs;
+  });
+  await clock.advance(5000);
+  await queue.close();
+  // 71 ms alone, and twice what the path holds before it; 4 s behind all of them.
+  expect(waitedMs).toBeLessThan(500);
+  expect(source.bytes).toBeGreaterThan(45e6);
+});
+
 it('does not go by claims once they were wrong: blocks that say a byte each do not fill the link before a reader', async () => {
   const clock = new FakeClock();
   const link = { roundTripMs: 50, blockMs: 80 };
