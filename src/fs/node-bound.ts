@@ -33,7 +33,7 @@ interface Contents {
 /** A quarter of the heap that the daemon is given (`DAEMON_MEMORY_FLAGS`): 1.2 million directories with short names. */
 const MAX_HEAP_BYTES = 512 * 1024 * 1024;
 /**
- * 750 MB, beside which the kernel has ten times as much for as many. With the directories they are taken over in 20 s of a
+ * 600 to 730 MB, beside which the kernel has ten times as much for as many. With the directories they are taken over in 20 s of a
  * processor's time, of the 120 s that a daemon on its way up may take.
  */
 const MAX_CONTENTS = 8 * 1024 * 1024;

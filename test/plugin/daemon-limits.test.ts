@@ -18,7 +18,7 @@ import { sha256 } from '../support/reading.ts';
 
 const MIB = 1024 * 1024;
 /**
- * What a daemon takes however much it serves. What comes on top: 90 bytes for each file that the kernel holds at the moment
+ * What a daemon takes however much it serves. What comes on top: 80 bytes for each file that the kernel holds at the moment
  * and 400 for each directory, and a hundred bytes an entry for the largest directory.
  */
 const USUAL_BYTES = 300 * MIB;
