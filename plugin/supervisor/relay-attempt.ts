@@ -55,11 +55,12 @@ export function attempt(
         end('broken');
       } else end(connected ? 'unanswered' : 'untried');
     };
+    // First of all: one that is destroyed says so, and nobody else hears it.
+    upstream.on('error', fail);
     if (gone.aborted) return abandon();
     gone.addEventListener('abort', abandon, { once: true });
     if (stuck?.aborted) return fail();
     stuck?.addEventListener('abort', fail, { once: true });
-    upstream.on('error', fail);
     upstream.once('socket', (socket) => {
       socket.once('connect', () => {
         connected = true;

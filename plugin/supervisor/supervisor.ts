@@ -44,6 +44,8 @@ const NOTHING = {
   heldUpBy: undefined,
   refused: undefined,
 } as const;
+/** Threads of a process that is killed are gone by then, but for those that a disk keeps in the kernel. */
+const KILLED_WITHIN_MS = 500;
 const NOT_ENDED = 'a daemon that was killed has not ended: a disk that it waits for hangs';
 
 export class Supervisor implements RelayTarget {
@@ -175,7 +177,10 @@ export class Supervisor implements RelayTarget {
       this.#waiters.serve(daemon.socketPath);
     });
     daemon.stuck.addEventListener('abort', () => {
-      if (this.#current === daemon) this.#readySocket = undefined;
+      if (this.#current !== daemon) return;
+      this.#readySocket = undefined;
+      // It may be long before it ends, and it will answer nothing any more.
+      setTimeout(() => this.#current === daemon && connection.giveBack(), KILLED_WITHIN_MS).unref();
     });
     void daemon.died.then((death) => {
       void rm(socketPath, { force: true }).catch(() => undefined);

@@ -256,6 +256,17 @@ describe('the relay', () => {
     expect(second.seen).toMatchObject([{ repeated: '1' }]);
   });
 
+  test('where no other daemon comes, such a call fails, and nothing else', async () => {
+    const only = await daemon(() => undefined);
+    target.current = only;
+    target.stuckSocket = only.socketPath;
+    const answering = call('x');
+    await until(() => only.seen.length === 1);
+    target.stuckDaemon.abort();
+    expect((await answering).status).toBe(503);
+    expect((await call('y')).status).toBe(503);
+  });
+
   test('a body that is streamed waits for a daemon, and fails with it: it is not sent twice', async () => {
     const part = 'x'.repeat(1000);
     async function* body() {
@@ -408,7 +419,7 @@ test('the engine is not told that a volume is unknown because no daemon is there
   const ask = async (userAgent: string) => {
     const socketOfOurs = connect(socket.path);
     socketOfOurs.write(
-      `POST /VolumeDriver.Get HTTP/1.1\r\nHost: x\r\nUser-Agent: ${userAgent}\r\nContent-Length: 2\r\n\r\n{}`,
+      `POST /VolumeDriver.Get HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: ${userAgent}\r\nContent-Length: 2\r\n\r\n{}`,
     );
     return await text(socketOfOurs);
   };
