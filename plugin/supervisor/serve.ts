@@ -77,6 +77,8 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   );
   signals.hand(supervisor);
   serving = true;
+  // With this process every container's mount would end, which no defect in one call is worth.
+  process.on('uncaughtException', ({ stack }) => logger.error({ stack }, 'a defect of the supervisor, which goes on'));
   if (!locked) {
     supervisor.silence = silenceOf(config.stateDirectory, STATE_WAIT_MS);
     state.onSilence = (said) => {

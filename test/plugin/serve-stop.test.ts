@@ -15,6 +15,7 @@ import { startBlockGateway } from '../support/block-gateway.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { launchDaemon, startDaemon, TestDaemon, until } from '../support/daemon.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
+import { logged } from '../support/logged.ts';
 import { describeWith } from '../support/machine.ts';
 
 const CLI = new URL('../../dist/cli.js', import.meta.url).pathname;
@@ -129,6 +130,21 @@ describeWith(['root', 'fuse'], 'serve', () => {
       await second[Symbol.asyncDispose]();
       rmSync(directory, { recursive: true });
     }
+  });
+
+  it('goes on after a defect of its own, and says so', async () => {
+    const preload = encodeURIComponent('process.on("SIGUSR2", () => { throw new Error("a defect") })');
+    await using daemon = await startDaemon({
+      gateways: [gateway.url],
+      environment: { NODE_OPTIONS: `--import=data:text/javascript,${preload}` },
+      settings: { PREFETCH: 'none' },
+    });
+    const mountpoint = await daemon.mount('data', root);
+    process.kill(daemon.pid, 'SIGUSR2');
+    expect((await logged(daemon, 'a defect of the supervisor, which goes on')).stack).toContain('a defect');
+    expect((await start('cat', join(mountpoint, 'text')).outcome).stdout.toString()).toBe('hello');
+    expect((await daemon.status('data')).mounts).toBe(1);
+    expect(await daemon.stop()).toBe(0);
   });
 
   it('goes on where whoever reads its log has gone', async () => {
