@@ -13,14 +13,14 @@ export function countBlocksWithTheHeap(): void {
 /**
  * For the daemon's process. V8 lets garbage grow in proportion to the heap that it may have, by default a quarter of the
  * machine's memory, and blocks are counted: 300 MB of them on a machine of 24 GB, before it collects for the first time.
- * Large ones are given back without it (`src/blocks/block-memory.ts`), so that a collection is due seldom even when all
- * has grown by 30 per cent alone: a `find` over a million entries makes 15 of them. What counts against the 2 GiB are
- * objects: files that the kernel holds are none (`ContentNodes`), a directory is one of 400 bytes, of which half a
- * gigabyte may be held (`NodeBound`).
+ * Large ones are given back without it (`src/blocks/block-memory.ts`), so that a collection is due seldom even when all has
+ * grown by 20 per cent alone: a `find` over a million entries makes some thirty, a few milliseconds each. What counts
+ * against the 2 GiB are objects: files that the kernel holds are none (`ContentNodes`), a directory is one of 400 bytes, of
+ * which half a gigabyte may be held (`NodeBound`).
  */
 export const DAEMON_MEMORY_FLAGS = [
   '--max-old-space-size=2048',
-  '--heap-growing-percent=30',
+  '--heap-growing-percent=20',
   '--max-semi-space-size=4',
 ] as const;
 
