@@ -10,13 +10,18 @@ import { CodedError } from '../../src/base/errors.ts';
 export async function useDirectory(directory: string, inode?: number): Promise<number> {
   try {
     const now = new Date();
-    await utimes(directory, now, now);
+    await utimes(directory, now, now).catch(notOurs);
     const { ino } = await stat(directory);
     if (inode !== undefined && ino !== inode) throw new Error('another directory is in its place: mount its disk');
     return ino;
   } catch (cause) {
     throw new CodedError('CONFIG_INVALID', `the state directory ${directory} cannot be used`, { cause });
   }
+}
+
+/** Who may write in a directory that is another's may not change its times: that is no trouble of the disk's. */
+function notOurs(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPERM' && error.code !== 'EACCES') throw error;
 }
 
 /** The same for daemons one after the other, who are to find the one that the first of them noted in `file`. */
