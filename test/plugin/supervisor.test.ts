@@ -148,7 +148,7 @@ describe('when daemons die before they have answered', () => {
   });
 
   test('one that takes over a large state in one turn, and says how it goes on, is not killed', async () => {
-    const { next } = supervise('restores', { patience: { pingIntervalMs: 50, startLimitMs: 2000 } });
+    const { next } = supervise('restores', { patience: { pingIntervalMs: 50, startLimitMs: 5000 } });
     await next();
     expect(starts()).toHaveLength(1);
   });

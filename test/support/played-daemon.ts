@@ -46,9 +46,9 @@ if (play === 'dies') {
 } else if (play === 'unready') {
   setInterval(() => undefined, 1000);
 } else {
-  for (let times = 0; play === 'restores' && times < 10; times++) {
+  for (let times = 0; play === 'restores' && times < 8; times++) {
     tell('restoring');
-    wait(300);
+    wait(800);
   }
   if (play === 'stubborn') process.on('SIGTERM', () => undefined);
   process.on('message', ({ type }: { type: string }) => {
