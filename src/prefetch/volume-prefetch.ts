@@ -168,6 +168,8 @@ export class VolumePrefetch {
         // Nobody waits for one that nobody has.
         else if (settleMs > 0) void this.#busy(() => this.#fetchTopLevels(signal, whole)).catch(() => undefined);
         await settled();
+        // What is here stands anywhere in it, and behind what is missing it would be counted in hours.
+        await this.#pass(signal, false, whole);
       });
       for (;;) {
         while (!this.#here.brought) {

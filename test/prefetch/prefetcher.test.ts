@@ -360,6 +360,18 @@ describe('the prefetcher', () => {
     expect(prefetcher.progress('v')).toMatchObject({ complete: true, stopped: null });
   });
 
+  it('counts what is here before it waits for what is not', async () => {
+    await blocks.get(leaves.at(-1) as CID, { priority: 'demand' });
+    // The disk has more to write than it can.
+    waitingBytes = 1e9;
+    const prefetcher = start();
+    mounted(prefetcher);
+    await until(() => Number(prefetcher.progress('v')?.bytesCached) > PART_BYTES, 20);
+    expect(prefetcher.progress('v')).toMatchObject({ prefetching: true, blocksFetched: 0 });
+    waitingBytes = 0;
+    await until(() => prefetcher.progress('v')?.complete === true, 20);
+  });
+
   it('shows what is here to each of two volumes of one root, whichever brought it, and what went again', async () => {
     const prefetcher = start();
     await prefetcher.count('idle', root, AUTO);
