@@ -2,7 +2,7 @@
  * How much a daemon bears at once: open files, volumes, readers, entries of a directory, levels of a DAG. Each ends with
  * the right answers, within the memory that docs/SEMANTICS.md promises, and with descriptors and threads as before.
  */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeEach, expect, it } from 'vitest';
@@ -126,6 +126,24 @@ for t in threads: t.join()
 print("\\n".join(map(str, digests)))`;
     expect((await outside('python3', '-c', program, mountpoint)).trim().split('\n')).toEqual(digests);
     await settled('256 concurrent readers of 128 MiB', startedAt, USUAL_BYTES);
+  });
+
+  it('streams of what three volumes are filled with meanwhile', { timeout: LIMIT_MS }, async () => {
+    const digests: string[] = [];
+    const mountpoints: string[] = [];
+    const volumes = [1, 2, 3].map(() => {
+      const parts = Array.from({ length: 160 }, () => randomBytes(MIB));
+      const digest = createHash('sha256');
+      for (const part of parts) digest.update(part);
+      digests.push(digest.digest('hex'));
+      return dag.directory([{ name: 'f', cid: dag.part(parts.map((part) => dag.rawPart(part))).cid }]);
+    });
+    const startedAt = performance.now();
+    for (const [index, root] of volumes.entries())
+      mountpoints.push(await daemon.mount(`volume${index}`, root, { prefetch: 'all' }));
+    const read = mountpoints.map((mountpoint) => outside('sha256sum', `${mountpoint}/f`));
+    expect((await Promise.all(read)).map((line) => line.split(' ')[0])).toEqual(digests);
+    await settled('three streams beside fills, 480 MiB', startedAt, USUAL_BYTES);
   });
 
   it('a directory of 1,000,000 entries', { timeout: LIMIT_MS }, async () => {
