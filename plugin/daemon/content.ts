@@ -26,7 +26,7 @@ import { UnixfsReader } from '../../src/unixfs/unixfs-reader.ts';
 import { type ContentResolver, contentResolver } from '../../src/volumes/content-resolver.ts';
 import { volumeNameOf } from '../../src/volumes/volume-name.ts';
 import type { Config } from '../config.ts';
-import { countBlocksWithTheHeap } from './block-memory.ts';
+import { countBlocksWithTheHeap } from './memory-settings.ts';
 
 /**
  * Blocks just used, and those that a stream's window is ahead of its reader. The disk cache and the kernel's own pages stand

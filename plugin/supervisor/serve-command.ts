@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { messageChain } from '../../src/base/errors.ts';
 import type { CliContext } from '../../src/cli/cli-parts.ts';
 import { FLAGS, readConfig } from '../config.ts';
-import { DAEMON_MEMORY_ENVIRONMENT, DAEMON_MEMORY_FLAGS } from '../daemon/block-memory.ts';
+import { DAEMON_MEMORY_ENVIRONMENT, DAEMON_MEMORY_FLAGS } from '../daemon/memory-settings.ts';
 import type { DaemonEnvironment } from './daemon-process.ts';
 
 /** `serve`, with a flag for each variable of the configuration. */

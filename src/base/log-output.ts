@@ -1,11 +1,12 @@
 /**
  * Where the lines of the log go: to stdout, at once, so that the last words before a crash are there; and without anybody
- * ever waiting for it.
+ * waiting for whoever reads a pipe.
  *
  * A pipe that nobody reads takes 64 KiB and then stops whoever writes to it, for as long as the reader is away: an engine that
  * is restarted with live-restore leaves its plugins alone with such a pipe, and so does a journal that hangs. So to a pipe or
  * a socket only what it takes now is written in the same turn; the rest waits in memory, up to a bound, and what comes beyond
- * that is counted, and said once there is room again. A disk that is full under a file is no different.
+ * that is counted, and said once there is room again. Of a file whose disk is full as much waits, and the rest is lost; one whose disk
+ * hangs holds up whoever writes a line.
  */
 import { fstatSync } from 'node:fs';
 import { destination } from 'pino';
@@ -14,7 +15,7 @@ import { destination } from 'pino';
 const MAX_UNWRITTEN_BYTES = 1024 * 1024;
 
 export interface LogOutput {
-  /** One or more whole lines. Never throws, never waits. */
+  /** One or more whole lines. Never throws; waits for the disk of a file alone. */
   write(lines: string): void;
 }
 

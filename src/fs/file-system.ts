@@ -89,9 +89,9 @@ export interface FileSystem {
   readLink(node: NodeId, context: RequestContext): MaybePromise<Uint8Array>;
 
   /**
-   * Bytes `offset`..`offset + length` as pieces in order, ready for writev; short only at the end of the file. Offset
-   * and length are safe integers, `length` at most a few MiB. What is answered in this turn is overwritten by the next
-   * read: whoever needs it longer copies it. @throws IS_A_DIRECTORY
+   * Bytes `offset`..`offset + length` as pieces in order, ready for writev; short only at the end of the file, since the
+   * kernel takes a short answer for that, for good. Offset and length are safe integers, `length` at most a few MiB. What is answered in this turn is overwritten by the next
+   * read: whoever needs it longer copies it. @throws IS_A_DIRECTORY, INTERNAL where it came short
    */
   read(node: NodeId, offset: number, length: number, context: RequestContext): MaybePromise<readonly Uint8Array[]>;
 

@@ -68,11 +68,6 @@ describeWith(['root', 'fuse'], 'kernel transport', () => {
       expect(await misses('nothing')).toBe(3);
     });
 
-    it('a read that comes back short of the size is EIO, never the end of the file', async () => {
-      fileSystem.setRootName('short', { size: 100_000, $read: () => [Buffer.alloc(50_000)] });
-      expect(await errnoOf('len(open(p, "rb").read())', `${directory}/short`)).toBe('EIO');
-    });
-
     it('a read in many small pieces arrives whole', async () => {
       const pieces = (offset: number, length: number): Uint8Array[] => {
         const bytes = patternBytes(offset, length);

@@ -80,15 +80,9 @@ const readLink: Handler = (to, request) =>
 const read: Handler = (to, request, encoded) => {
   const { offset, sizeBytes } = encoded.read();
   checkAnswerSize(sizeBytes);
-  const answer = (pieces: readonly Uint8Array[]): MaybePromise<void> => {
-    const checked = checkLength(to.fileSystem, request, offset, sizeBytes, pieces);
-    // Their memory is theirs for this turn alone.
-    const kept = checked instanceof Promise ? pieces.map((piece) => new Uint8Array(piece)) : pieces;
-    return chain(checked, () => {
-      if (claim(request)) to.answers.bytes(request.unique, kept);
-    });
-  };
-  return chain(to.fileSystem.read(request.node, offset, sizeBytes, request), answer);
+  return chain(to.fileSystem.read(request.node, offset, sizeBytes, request), (pieces) => {
+    if (claim(request)) to.answers.bytes(request.unique, pieces);
+  });
 };
 
 const listings = new SpareBuffers();
@@ -165,23 +159,6 @@ function answerXattr(to: Collaborators, request: PendingRequest, sizeBytes: numb
 
 function checkAnswerSize(sizeBytes: number): void {
   if (sizeBytes > ANSWER_LIMIT_BYTES) throw new CodedError('REQUEST_INVALID', `${sizeBytes} bytes asked for at once`);
-}
-
-/** The kernel takes a short answer for the end of the file, for good: one that is short of the size never leaves. */
-function checkLength(
-  fileSystem: FileSystem,
-  request: PendingRequest,
-  offset: number,
-  sizeBytes: number,
-  pieces: readonly Uint8Array[],
-): MaybePromise<void> {
-  let length = 0;
-  for (const piece of pieces) length += piece.length;
-  if (length === sizeBytes) return;
-  return chain(fileSystem.attributes(request.node, request), (attributes) => {
-    const due = Math.min(sizeBytes, Math.max(0, attributes.sizeBytes - offset));
-    if (length !== due) throw new CodedError('INTERNAL', `${length} bytes read at ${offset} where ${due} are due`);
-  });
 }
 
 /** Handlers by operation; what has none is answered ENOSYS. FORGETs, INTERRUPT and INIT are the session's. */
