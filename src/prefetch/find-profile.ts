@@ -1,15 +1,18 @@
 /**
  * The boot profile for a mount: the one its options name, else the one of earlier runs on this machine, else the one that
  * came with the content (`shipped-profile.ts`). One that is not of this root, or cannot be had, is ignored, and said so.
+ * Where nothing is to be fetched that nobody reads (`fetches` is false), only one that is at hand is found: it measures a start.
  */
 import { code as DAG_PB } from '@ipld/dag-pb';
 import { CID } from 'multiformats/cid';
 import { CodedError, hasCode, messageChain } from '../base/errors.ts';
 import type { WantOptions } from '../blocks/block-reader.ts';
+import { BlocksHere } from '../blocks/blocks-here.ts';
 import { parseCidText } from '../blocks/parse-cid.ts';
 import { CODEC_RAW, type ContentKey, cidOf, codecOf, contentKey } from '../unixfs/content-key.ts';
 import { readExtents } from '../unixfs/read-extents.ts';
-import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
+import type { UnixfsEntry } from '../unixfs/unixfs-entry.ts';
+import { UnixfsReader } from '../unixfs/unixfs-reader.ts';
 import { type BootProfile, decodeProfile, MAX_PROFILE_BYTES, withoutBlock } from './boot-profile.ts';
 import type { ProfileStore } from './profile-store.ts';
 import { cidWithoutProfile, PROFILE_ENTRY } from './shipped-profile.ts';
@@ -27,17 +30,22 @@ export interface FoundProfile {
   readonly ignored: readonly string[];
 }
 
-/** `named` is the volume's option. @throws ABORTED alone */
+/**
+ * `named` is the volume's option. Undefined where the content has one and it is not at hand, which is for another mount to
+ * fetch. @throws ABORTED alone
+ */
 export async function findProfile(
-  sources: ProfileSources,
+  { unixfs, profiles }: ProfileSources,
   root: CID,
   named: string | undefined,
   want: WantOptions,
-): Promise<FoundProfile> {
+  fetches: boolean,
+): Promise<FoundProfile | undefined> {
+  const sources = { unixfs: fetches ? unixfs : new UnixfsReader(new BlocksHere(unixfs.blocks)), profiles };
   const ignored: string[] = [];
   const places: readonly [FoundProfile['origin'], string, () => Promise<BootProfile | undefined>][] = [
     ['named', `the profile "${named}"`, () => namedProfile(sources, named, want)],
-    ['recorded', 'the profile kept here', async () => sources.profiles.get(root.toV1().toString())],
+    ['recorded', 'the profile kept here', async () => profiles.get(root.toV1().toString())],
     ['shipped', 'the profile that came with the content', () => shippedProfile(sources.unixfs, root, want)],
   ];
   for (const [origin, what, look] of places) {
@@ -47,6 +55,10 @@ export async function findProfile(
       return { profile: await ofThisRoot(sources.unixfs, profile, root, want), origin, ignored };
     } catch (error) {
       if (hasCode(error, 'ABORTED')) throw error;
+      if (!fetches && hasCode(error, 'BLOCK_UNAVAILABLE')) {
+        if (origin === 'shipped') return undefined;
+        continue;
+      }
       ignored.push(`${what}: ${messageChain(error)}`);
     }
   }
@@ -78,14 +90,20 @@ async function namedProfile(
 }
 
 async function shippedProfile(unixfs: UnixfsReader, root: CID, want: WantOptions): Promise<BootProfile | undefined> {
-  // Whoever lists the root will be told why it cannot be had; that is no profile's fault.
-  const entry = await Promise.resolve(unixfs.entry(contentKey(root), want)).catch((error: unknown) => {
-    if (hasCode(error, 'ABORTED')) throw error;
-    return undefined;
-  });
+  const entry = await rootEntry(unixfs, root, want);
   if (entry?.kind !== 'directory') return undefined;
   const link = entry.entries.indexOf(Buffer.from(PROFILE_ENTRY));
   return link < 0 ? undefined : await readProfile(unixfs, entry.entries.key(link), want);
+}
+
+/** Undefined where it cannot be had: whoever lists the root will be told why, and that is no profile's fault. @throws ABORTED */
+async function rootEntry(unixfs: UnixfsReader, root: CID, want: WantOptions): Promise<UnixfsEntry | undefined> {
+  try {
+    return await unixfs.entry(contentKey(root), want);
+  } catch (error) {
+    if (hasCode(error, 'ABORTED')) throw error;
+    return undefined;
+  }
 }
 
 async function readProfile(unixfs: UnixfsReader, key: ContentKey, want: WantOptions): Promise<BootProfile> {

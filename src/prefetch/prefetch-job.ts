@@ -61,7 +61,7 @@ export class PrefetchJob {
     this.#room = room;
     this.#pins = options.pin ? new Pins(root, cache, pinner) : undefined;
     this.#profile = new VolumeProfile(
-      { volumeName, root, named: options.profile, tally },
+      { volumeName, root, named: options.profile, fetches: options.prefetch !== 'none', tally },
       { unixfs, profiles, logger, clock: fill.clock },
     );
     this.work = new VolumePrefetch(fill, {

@@ -23,6 +23,8 @@ export interface VolumeProfileOptions {
   readonly root: CID;
   /** The volume's option. */
   readonly named: string | undefined;
+  /** Whether a profile is worth a request, or only one that is at hand is used. */
+  readonly fetches: boolean;
   /** Its account. */
   readonly tally: BlockTally;
 }
@@ -33,7 +35,7 @@ export class VolumeProfile {
   #watch: BootWatch | undefined;
   /** What was prefetched when a start was first heard of; undefined where none is to come. */
   #prefetchedBefore: number | undefined;
-  /** Undefined until it was looked for. */
+  /** Undefined until it was looked for, and where the content's own is not at hand. */
   #found: FoundProfile | undefined;
   /** The one of this root that is kept here, for people; null where none is known. */
   #recorded: string | null = null;
@@ -61,18 +63,18 @@ export class VolumeProfile {
 
   /** For a mount, whose start is measured by it: undefined where there is none, or `signal` aborted. */
   async find(volume: MountedVolume, signal: AbortSignal): Promise<BootProfile | undefined> {
-    const { root, named, volumeName } = this.#options;
+    const { root, named, fetches, volumeName } = this.#options;
     const want = { priority: 'profile', signal, timeoutMs: volume.spec.timeoutMs } as const;
     try {
-      this.#found = await findProfile(this.#parts, root, named, want);
+      this.#found = await findProfile(this.#parts, root, named, want, fetches);
     } catch (error) {
       if (codeOf(error) === 'ABORTED') return undefined;
       throw error;
     }
-    for (const why of this.#found.ignored) {
+    for (const why of this.#found?.ignored ?? []) {
       this.#parts.logger.warn({ volume: volumeName, error: why }, 'a boot profile is ignored');
     }
-    const { profile } = this.#found;
+    const profile = this.#found?.profile;
     if (profile) this.#watch?.foretold(profile);
     return profile;
   }
@@ -111,7 +113,7 @@ export class VolumeProfile {
 
   /**
    * A profile that came from elsewhere is kept along with what this run adds to it. Alone, a run that was over before anybody
-   * knew of one would stand before it from then on: "ls" in a container, and the content's own would be lost.
+   * had that one would stand before it from then on: "ls" in a container, and the content's own would be lost.
    */
   #keep(run: BootProfile): void {
     const { profiles } = this.#parts;

@@ -820,7 +820,7 @@ describe('the prefetcher', () => {
     blocks.fetched.length = 0;
     mounted(start(undefined, 500), { ...AUTO, prefetch: 'none' }, content);
     await settle();
-    expect(blocks.fetched.filter(({ cid }) => !cid.equals(content))).toEqual([]);
+    expect(blocks.fetched).toEqual([]);
   });
 
   it('fetches what the profile names before the root is there, once, and ends where nothing is mounted', async () => {
@@ -910,6 +910,43 @@ describe('the prefetcher', () => {
     await until(() => second.progress('v')?.complete === true);
     expect(second.progress('v')?.profile).toBe('2 blocks of 4 runs, shipped');
     second.unmounted('v');
+  });
+
+  it('fetches no profile under prefetch=none, measures a start by one that is at hand, and has none stand before one that is not', async () => {
+    const dag = new DagBuilder(blocks);
+    const text = dag.raw(Buffer.from(shippedText(profileOf(root, 4, [leaves[9] as CID, leaves[2] as CID]))));
+    const shipped = dag.directory([{ name: PROFILE_ENTRY, cid: text }, ...entriesOf(leaves)]);
+    blocks.makeAllRemote();
+    const none: PrefetchOptions = { ...AUTO, prefetch: 'none' };
+    for (const options of [none, { ...none, profile: text.toString() }]) {
+      const prefetcher = start();
+      // As Mount does, which asks for the root.
+      await blocks.get(shipped, { priority: 'demand' });
+      blocks.fetched.length = 0;
+      const volume = mounted(prefetcher, options, shipped);
+      for (let turn = 0; turn < 20; turn++) await settle();
+      expect(blocks.fetched).toEqual([]);
+      await read(volume, leaves[9] as CID);
+      prefetcher.unmounted('v');
+      await prefetcher.close();
+      expect(startLines()).toMatchObject([{ profileHitShare: null }]);
+      expect(new ProfileStore(directory, logger()).has(shipped.toString())).toBe(false);
+      said = [];
+    }
+
+    // Somebody read it.
+    await blocks.get(text, { priority: 'demand' });
+    const prefetcher = start();
+    blocks.makeRemote(leaves[9] as CID);
+    blocks.fetched.length = 0;
+    const volume = mounted(prefetcher, none, shipped);
+    await until(() => prefetcher.progress('v')?.profile === '2 blocks of 4 runs, shipped');
+    expect(blocks.fetched).toEqual([]);
+    await read(volume, leaves[9] as CID);
+    prefetcher.unmounted('v');
+    expect(startLines()).toMatchObject([{ profileHitShare: 1 }]);
+    await prefetcher.close();
+    expect(new ProfileStore(directory, logger()).get(shipped.toString())).toMatchObject({ runs: 5 });
   });
 
   it('brings what a start needs also where pins leave no more room than that', async () => {
