@@ -4,12 +4,15 @@
  * A block counts once, whoever says first that it is here: the want that brought it (readahead and a reader often wait for
  * the same one), or a walk that found it. One that is gone (`gone`) counts no more, and anew when it is fetched again. While a
  * walk counts from nothing, what comes and goes meanwhile is told to both counts.
+ *
+ * A walk has marks of its own for each block that it meets, and those are the ones that are here, or will be: it may keep them
+ * in the set of these (`lendMarks`), which is half the memory of two.
  */
 import type { CID } from 'multiformats/cid';
 import { blockKey } from './block.ts';
 import type { OnBlock } from './block-reader.ts';
 import { spaceOf } from './disk/disk-total.ts';
-import { FingerprintSet } from './fingerprint-set.ts';
+import { FingerprintSet, PRESENT } from './fingerprint-set.ts';
 import { PRIORITIES, type Priority } from './priority.ts';
 
 export interface Fetched {
@@ -30,13 +33,16 @@ export class BlockTally {
   /** The source that sent the latest block; null where none did. */
   source: string | null = null;
   #here = new FingerprintSet();
+  /** Its marks are a walk's. */
+  #lent: FingerprintSet | undefined;
+  #blocksHere = 0;
   #bytesHere = 0;
   #evictableBytes = 0;
   /** What a walk counts at this moment. */
   #successor: BlockTally | undefined;
 
   get blocksHere(): number {
-    return this.#here.size;
+    return this.#blocksHere;
   }
 
   /** Of a count under way. */
@@ -81,6 +87,7 @@ export class BlockTally {
   here(key: string, sizeBytes: number, evictable: boolean): boolean {
     this.#successor?.here(key, sizeBytes, evictable);
     if (!this.#here.add(key)) return false;
+    this.#blocksHere++;
     this.#bytesHere += sizeBytes;
     if (evictable) this.#evictableBytes += spaceOf(sizeBytes);
     return true;
@@ -97,6 +104,7 @@ export class BlockTally {
     // What the local store had as well was no one's to evict.
     else if (kept) this.#evictableBytes += spaceOf(sizeBytes);
     if (kept) return false;
+    this.#blocksHere--;
     this.#bytesHere -= sizeBytes;
     return true;
   }
@@ -107,10 +115,26 @@ export class BlockTally {
     return this.#successor;
   }
 
+  /**
+   * Room for a walk's marks, all but `PRESENT`, in the set of what is here; in one of its own where another walk has that.
+   * Whoever has it uses it no more once he gave it back: the next one finds no marks there.
+   */
+  lendMarks(): { readonly marks: FingerprintSet; readonly giveBack: () => void } {
+    if (this.#lent === this.#here) return { marks: new FingerprintSet(), giveBack: () => undefined };
+    const marks = this.#here;
+    this.#lent = marks;
+    const giveBack = () => {
+      marks.keepOnly(PRESENT);
+      if (this.#lent === marks) this.#lent = undefined;
+    };
+    return { marks, giveBack };
+  }
+
   /** What is here was counted anew, by `counted`. */
   adopt(counted: BlockTally): void {
     this.#successor = undefined;
     this.#here = counted.#here;
+    this.#blocksHere = counted.#blocksHere;
     this.#bytesHere = counted.#bytesHere;
     this.#evictableBytes = counted.#evictableBytes;
   }

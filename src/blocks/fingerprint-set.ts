@@ -1,36 +1,38 @@
 /**
- * A set of blocks, by any key that ends in the digest, for walks over whole volumes: 11 to 22 bytes a key where a
- * `Set` of strings takes a hundred. Each may have some marks, which a walk keeps in no other place.
+ * A set of blocks, by any key that ends in the digest, for walks over whole volumes: 11 to 16 bytes a key where a
+ * `Set` of strings takes a hundred. Each may have some marks, so that several who look at the same blocks do with one.
  *
- * It keeps 60 bits of each digest. Two blocks that agree in them count as one: by accident never, by intent only in
+ * It keeps 59 bits of each digest. Two blocks that agree in them count as one: by accident never, by intent only in
  * content that was made so, which then misses a prefetch or a count of its own and nothing else. Where a key stands
  * depends on secrets of this process as well: links may claim any digests, and such as all belong in one slot would make
  * each look-up a walk over the others.
  */
 import { getRandomValues } from 'node:crypto';
 
-/** A power of two. */
 const FIRST_SLOTS = 1024;
+/** Half as much again: doubling would leave more than half of it free, and has twice as much of it at once. */
+const GROWTH = 1.5;
 
 const SECRETS = getRandomValues(new Uint32Array(3));
 const [SECRET_A = 0, SECRET_B = 0, SECRET_C = 0] = SECRETS;
 
 /** Bits below the digest's in the second word of a slot. */
-const MARK_BITS = 4;
+const MARK_BITS = 5;
 const MARKS = (1 << MARK_BITS) - 1;
 /** Of whoever wants no more than to know what is in here. */
-const PRESENT = 1;
+export const PRESENT = 1;
 
 export class FingerprintSet {
   /** Two words a slot; the second is 0 where it is empty, since what stands there has a mark. */
   #slots = new Uint32Array(FIRST_SLOTS * 2);
   #size = 0;
 
+  /** Keys that have any mark. */
   get size(): number {
     return this.#size;
   }
 
-  /** True where `key` did not have `mark`, one bit of four, and was put in for it if need be. */
+  /** True where `key` did not have `mark`, one bit of five, and was put in for it if need be. */
   add(key: string, mark = PRESENT): boolean {
     const high = wordAt(key, 4);
     const low = lowAt(key);
@@ -38,9 +40,9 @@ export class FingerprintSet {
     const found = this.#slots[at + 1] as number;
     if ((found & mark) !== 0) return false;
     this.#slots[at] = high;
-    this.#slots[at + 1] = low | (found & MARKS) | mark;
+    this.#slots[at + 1] = (low | (found & MARKS) | mark) >>> 0;
     // Three quarters full at the most: a search looks at a few slots.
-    if (found === 0 && ++this.#size * 8 > this.#slots.length * 3) this.#grow();
+    if (found === 0 && ++this.#size * 8 > this.#slots.length * 3) this.#resize(Math.ceil(this.#places * GROWTH));
     return true;
   }
 
@@ -50,49 +52,70 @@ export class FingerprintSet {
     return ((this.#slots[at + 1] as number) & mark) !== 0;
   }
 
-  /** Takes `mark` from `key`, which has another one. */
-  unmark(key: string, mark: number): void {
-    const at = this.#find(wordAt(key, 4), lowAt(key));
-    this.#slots[at + 1] = ((this.#slots[at + 1] as number) & ~mark) >>> 0;
-  }
-
-  /** True where `key` was there. What stands behind it moves up: a slot that was merely emptied would hide it. */
-  delete(key: string): boolean {
+  /** True where `key` had `mark`, which is taken from it; without any it is not in here any more. */
+  delete(key: string, mark = PRESENT): boolean {
     // Each block that goes is asked for in every volume: most have nothing here.
     if (this.#size === 0) return false;
-    const slots = this.#slots;
-    const mask = slots.length / 2 - 1;
     const at = this.#find(wordAt(key, 4), lowAt(key));
-    if (slots[at + 1] === 0) return false;
-    let hole = at / 2;
-    for (let slot = (hole + 1) & mask; slots[slot * 2 + 1] !== 0; slot = (slot + 1) & mask) {
-      const high = slots[slot * 2] as number;
-      const low = slots[slot * 2 + 1] as number;
-      const home = mixed(high, withoutMarks(low)) & mask;
-      if (((slot - home) & mask) < ((slot - hole) & mask)) continue;
-      slots[hole * 2] = high;
-      slots[hole * 2 + 1] = low;
-      hole = slot;
-    }
-    slots.fill(0, hole * 2, hole * 2 + 2);
-    this.#size--;
+    const found = this.#slots[at + 1] as number;
+    if ((found & mark) === 0) return false;
+    const left = (found & ~mark) >>> 0;
+    if ((left & MARKS) !== 0) this.#slots[at + 1] = left;
+    else this.#empty(at / 2);
     return true;
+  }
+
+  /** Takes from all every mark but `mark`, and gives back the memory of those that have not that. */
+  keepOnly(mark: number): void {
+    const slots = this.#slots;
+    let left = 0;
+    for (let at = 1; at < slots.length; at += 2) {
+      const there = slots[at] as number;
+      const isLeft = (there & mark) !== 0;
+      slots[at] = isLeft ? (withoutMarks(there) | mark) >>> 0 : 0;
+      if (isLeft) left++;
+    }
+    this.#size = left;
+    // Also where it is as large as it was: what stood behind those that are gone has to move up.
+    this.#resize(Math.max(FIRST_SLOTS, Math.ceil((left * 4 * GROWTH) / 3)));
+  }
+
+  get #places(): number {
+    return this.#slots.length / 2;
   }
 
   /** Where the pair stands, or the empty slot where it would. */
   #find(high: number, low: number): number {
     const slots = this.#slots;
-    const mask = slots.length / 2 - 1;
-    for (let slot = mixed(high, low) & mask; ; slot = (slot + 1) & mask) {
+    const places = this.#places;
+    for (let slot = home(high, low, places); ; slot = after(slot, places)) {
       const at = slot * 2;
       const there = slots[at + 1] as number;
       if (there === 0 || (slots[at] === high && withoutMarks(there) === low)) return at;
     }
   }
 
-  #grow(): void {
+  /** What stands behind a slot moves up: one that was merely emptied would hide it. */
+  #empty(gap: number): void {
+    const slots = this.#slots;
+    const places = this.#places;
+    let hole = gap;
+    for (let slot = after(gap, places); slots[slot * 2 + 1] !== 0; slot = after(slot, places)) {
+      const high = slots[slot * 2] as number;
+      const low = slots[slot * 2 + 1] as number;
+      const due = home(high, withoutMarks(low), places);
+      if (distance(due, slot, places) < distance(hole, slot, places)) continue;
+      slots[hole * 2] = high;
+      slots[hole * 2 + 1] = low;
+      hole = slot;
+    }
+    slots.fill(0, hole * 2, hole * 2 + 2);
+    this.#size--;
+  }
+
+  #resize(places: number): void {
     const former = this.#slots;
-    this.#slots = new Uint32Array(former.length * 2);
+    this.#slots = new Uint32Array(places * 2);
     for (let from = 0; from < former.length; from += 2) {
       const high = former[from] as number;
       const low = former[from + 1] as number;
@@ -102,6 +125,20 @@ export class FingerprintSet {
       this.#slots[at + 1] = low;
     }
   }
+}
+
+/** Any number of places will do: the hash as a share of all there are, of these. */
+function home(high: number, low: number, places: number): number {
+  return Math.floor(((mixed(high, low) >>> 0) / 2 ** 32) * places);
+}
+
+function after(slot: number, places: number): number {
+  return slot + 1 === places ? 0 : slot + 1;
+}
+
+/** From one slot on to the other. */
+function distance(from: number, to: number, places: number): number {
+  return to >= from ? to - from : to - from + places;
 }
 
 /** 32 bits that depend on all of both words and on the secrets: multiplied by odd numbers, the upper half folded in. */

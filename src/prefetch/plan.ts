@@ -7,7 +7,7 @@
  * for each stage, and asks for each of them `again`, which is here by then. So it takes 40 bytes a directory, and of a block
  * its place in the set of those that were met.
  */
-import { FingerprintSet } from '../blocks/fingerprint-set.ts';
+import { FingerprintSet, PRESENT } from '../blocks/fingerprint-set.ts';
 import { CODEC_DAG_PB, type ContentKey, codecOf, isInline } from '../unixfs/content-key.ts';
 import type { FileChildren } from '../unixfs/file-node.ts';
 import { type HamtShard, isSubShard } from '../unixfs/hamt-shard.ts';
@@ -47,15 +47,18 @@ export interface BlockPlan {
 /** Inner nodes of files on their way at once: hides the round trip for each, and keeps to the files' order. */
 const MAX_INNER_OUT = 4;
 
-/** Marks of a block: its claim is counted; it was handed out; its children are still to be, as those of a file of that size. */
-const COUNTED = 1;
-const HANDED_OUT = 2;
-const SMALL = 4;
-const LARGE = 8;
+/**
+ * Marks of a block: its claim is counted; it was handed out; its children are still to be, as those of a file of that size.
+ * `PRESENT` is not ours.
+ */
+const COUNTED = PRESENT << 1;
+const HANDED_OUT = PRESENT << 2;
+const SMALL = PRESENT << 3;
+const LARGE = PRESENT << 4;
 
 export class Plan implements BlockPlan {
   readonly #root: ContentKey;
-  readonly #marks = new FingerprintSet();
+  #marks: FingerprintSet;
   /** The same of what is content itself: its end is no digest. */
   readonly #inline = new Map<ContentKey, number>();
   /** Directories, and shards of them, breadth first. */
@@ -74,7 +77,9 @@ export class Plan implements BlockPlan {
   #innerOut = 0;
   #claimedBytes = 0;
 
-  constructor(root: ContentKey) {
+  /** `marks`: where nobody else uses any but `PRESENT`. */
+  constructor(root: ContentKey, marks = new FingerprintSet()) {
+    this.#marks = marks;
     this.#root = root;
     this.#isNew(root, HANDED_OUT);
     this.#metadata = { key: root, claimedBytes: Number.NaN, inner: true, stage: 0 };
@@ -114,6 +119,11 @@ export class Plan implements BlockPlan {
       if (entry?.kind === 'file' && entry.file.children) this.#openInner(entry.file.children, block.stage);
     }
     if (this.#stage === 0) this.#lookAhead();
+  }
+
+  /** Nothing is handed out from it any more. What is told it late is of no use to anybody, and leaves no marks with others. */
+  end(): void {
+    this.#marks = new FingerprintSet();
   }
 
   /** Metadata was opened for the first time. */
@@ -230,9 +240,9 @@ export class Plan implements BlockPlan {
 
   /** True where it had it. */
   #unmark(key: ContentKey, mark: number): boolean {
+    if (!isInline(key)) return this.#marks.delete(key, mark);
     if (!this.#has(key, mark)) return false;
-    if (isInline(key)) this.#inline.set(key, (this.#inline.get(key) ?? 0) & ~mark);
-    else this.#marks.unmark(key, mark);
+    this.#inline.set(key, (this.#inline.get(key) ?? 0) & ~mark);
     return true;
   }
 }

@@ -2,7 +2,7 @@
  * Counts what is here of volumes that nobody uses, so that `status` can say it after a restart: one volume after the other,
  * in a fifth of the thread's time at the most, and in none of it while readers need it all.
  *
- * A count is kept right by what the cache says of each block that goes, and so takes 16 to 32 bytes a block for as long
+ * A count is kept right by what the cache says of each block that goes, and so takes 11 to 16 bytes a block for as long
  * as the daemon runs: beyond a bound, volumes stay uncounted until they are mounted. A disk that does not answer seems to have
  * nothing: what was counted meanwhile is thrown away.
  */
@@ -12,7 +12,7 @@ import { pause } from './pause.ts';
 
 /** Rest for each time that was worked. */
 const REST_SHARE = 4;
-/** 16 to 32 MB of fingerprints. */
+/** 11 to 16 MB of fingerprints. */
 const MAX_BLOCKS = 1_000_000;
 
 export type QuietCount = 'done' | 'later' | 'never';

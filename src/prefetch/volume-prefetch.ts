@@ -121,13 +121,13 @@ export class VolumePrefetch {
   async count(signal: AbortSignal, rest: FillOptions['rest']): Promise<void> {
     const { root } = this.#options;
     const pass = this.#here.begin(false);
-    const options = {
+    const options: FillOptions = {
       ...this.#fillOptions('background', signal, false, false),
       tally: pass.tally,
       rest,
       onHere: () => {},
     };
-    const work = () => fill(this.#parts, new Plan(contentKey(root)), options);
+    const work = () => this.#fillAll(options);
     // What is missing is not looked at, and is no reason to suspect the rest.
     this.#here.end(pass, await this.#guarded(`count/${root}`, signal, work, () => true));
   }
@@ -266,7 +266,7 @@ export class VolumePrefetch {
       this.#here.claimed(bytes);
       return !orNothing || hasRoom(bytes - tally.bytesHere, whole);
     };
-    const work = () => fill(this.#parts, new Plan(contentKey(root)), { ...options, tally: pass.tally, onTotal });
+    const work = () => this.#fillAll({ ...options, tally: pass.tally, onTotal });
     const preferOthers = fetch && whole ? this.#parts.cache.preferNew() : undefined;
     const result = await this.#guarded(`${root}`, signal, work).finally(preferOthers);
     if (this.#here.isOvertaken(pass)) return this.#pass(signal, fetch, whole);
@@ -277,6 +277,18 @@ export class VolumePrefetch {
     const isHere = this.complete;
     if (isHere) await this.#tell(signal);
     return { ...result, isHere };
+  }
+
+  /** By a plan of all, whose marks stand beside what its tally says is here. */
+  async #fillAll(options: FillOptions): Promise<FillResult> {
+    const { marks, giveBack } = options.tally.lendMarks();
+    const plan = new Plan(contentKey(this.#options.root), marks);
+    try {
+      return await fill(this.#parts, plan, options);
+    } finally {
+      plan.end();
+      giveBack();
+    }
   }
 
   /** That all is here; said once where it fails. */

@@ -16,13 +16,13 @@ test('holds what was added, and nothing else', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(word, word), { maxLength: 3000 }), fc.tuple(word, word), (pairs, other) => {
       const set = new FingerprintSet();
-      // Of the second word 28 bits count.
-      const names = new Set(pairs.map(([high, low]) => `${high}/${low % 2 ** 28}`));
+      // Of the second word 27 bits count.
+      const names = new Set(pairs.map(([high, low]) => `${high}/${low % 2 ** 27}`));
       const news = pairs.filter(([high, low]) => set.add(key(high, low))).length;
       expect(news).toBe(names.size);
       expect(set.size).toBe(names.size);
       for (const [high, low] of pairs) expect(set.has(key(high, low))).toBe(true);
-      expect(set.has(key(...other))).toBe(names.has(`${other[0]}/${other[1] % 2 ** 28}`));
+      expect(set.has(key(...other))).toBe(names.has(`${other[0]}/${other[1] % 2 ** 27}`));
     }),
     { numRuns: 20 },
   );
@@ -50,18 +50,42 @@ test('what is deleted is gone, and hides nothing of the others', () => {
   );
 });
 
-test('each has marks of its own, which outlast growth and the deletion of others', () => {
-  const set = new FingerprintSet();
-  const keys = Array.from({ length: 3000 }, (_, index) => key(index, 7 * index));
-  for (const [index, each] of keys.entries()) expect(set.add(each, 1 << (index % 4))).toBe(true);
-  for (const each of keys.slice(1000)) expect(set.add(each, 8)).toBe(keys.indexOf(each) % 4 !== 3);
-  for (const each of keys.slice(0, 500)) expect(set.delete(each)).toBe(true);
-  for (const each of keys.slice(2000)) if (set.has(each, 1)) set.unmark(each, 1);
-  expect(set.size).toBe(2500);
-  for (const [index, each] of keys.entries()) {
-    const marks = index < 500 ? 0 : ((1 << (index % 4)) | (index < 1000 ? 0 : 8)) & (index < 2000 ? 15 : 14);
-    for (const mark of [1, 2, 4, 8]) expect(set.has(each, mark)).toBe((marks & mark) !== 0);
-  }
+test('each has marks of its own, which outlast growth and what becomes of others', () => {
+  // Few words and few marks, so that they meet.
+  const step = fc.tuple(
+    fc.constantFrom('add', 'add', 'delete', 'keep'),
+    fc.integer({ min: 0, max: 60 }),
+    fc.integer({ min: 0, max: 60 }),
+    fc.integer({ min: 0, max: 4 }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 4000 }), fc.integer({ min: 1, max: 5 }), (steps, keeps) => {
+      const set = new FingerprintSet();
+      const marks = new Map<string, number>();
+      let keepsLeft = keeps;
+      for (const [what, high, low, bit] of steps) {
+        const name = `${high}/${low}`;
+        const mark = 1 << bit;
+        const had = marks.get(name) ?? 0;
+        if (what === 'add') {
+          expect(set.add(key(high, low), mark)).toBe((had & mark) === 0);
+          marks.set(name, had | mark);
+        } else if (what === 'delete') {
+          expect(set.delete(key(high, low), mark)).toBe((had & mark) !== 0);
+          marks.set(name, had & ~mark);
+        } else if (keepsLeft-- > 0) {
+          set.keepOnly(mark);
+          for (const [each, its] of marks) marks.set(each, its & mark);
+        }
+      }
+      expect(set.size).toBe([...marks.values()].filter((its) => its !== 0).length);
+      for (let high = 0; high <= 60; high++)
+        for (let low = 0; low <= 60; low++)
+          for (const mark of [1, 2, 4, 8, 16])
+            expect(set.has(key(high, low), mark)).toBe(((marks.get(`${high}/${low}`) ?? 0) & mark) !== 0);
+    }),
+    { numRuns: 30 },
+  );
 });
 
 /** Where the slot followed from the key alone, this took more than a minute, in which nothing else was done. */

@@ -8,9 +8,11 @@ import type { WantOptions } from '../../src/blocks/block-reader.ts';
 import type { BlockEnds } from '../../src/blocks/block-store.ts';
 import { BlockTally } from '../../src/blocks/block-tally.ts';
 import { systemClock } from '../../src/blocks/clock.ts';
+import { PRESENT } from '../../src/blocks/fingerprint-set.ts';
 import { type FillOptions, fill } from '../../src/prefetch/fill.ts';
 import { Plan, type PlannedBlock } from '../../src/prefetch/plan.ts';
 import { contentKey } from '../../src/unixfs/content-key.ts';
+import { decodeUnixfsEntry } from '../../src/unixfs/unixfs-entry.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
 
@@ -89,8 +91,18 @@ test('each block exactly once, stage by stage; what is here is not asked for', a
       const absent = [...blocks.cids.values()].filter((cid) => !isHere(cid.toString()));
       blocks.makeRemote(...absent);
 
-      const plan = new Recorded(contentKey(root));
       const tally = new BlockTally();
+      // Another walk has marks of its own, and what was counted before is nothing that this one has met.
+      const other = tally.lendMarks();
+      for (const [key, bytes] of blocks.blocks) {
+        if (!isHere(key)) continue;
+        tally.here(key, bytes.length, false);
+        other.marks.add(key, PRESENT << 2);
+      }
+      other.giveBack();
+      const before = tally.blocksHere;
+      const { marks, giveBack } = tally.lendMarks();
+      const plan = new Recorded(contentKey(root), marks);
       let total = -1;
       const result = await fill(
         { blocks, cache: { has: () => true, waitingBytes: 0, preferNew: () => () => {} }, clock: systemClock },
@@ -103,6 +115,10 @@ test('each block exactly once, stage by stage; what is here is not asked for', a
         },
       );
       expect(result).toEqual({ missing: 0, stopped: undefined, lastError: undefined });
+      giveBack();
+      expect(tally.blocksHere).toBeGreaterThanOrEqual(before);
+      expect([...blocks.blocks.keys()].filter((key) => marks.has(key)).length).toBe(tally.blocksHere);
+      expect(marks.size).toBe(tally.blocksHere);
       const keys = plan.handedOut.map(({ key }) => key.slice(2));
       expect(new Set(keys).size).toBe(keys.length);
       expect(keys.sort()).toEqual([...all].sort());
@@ -133,6 +149,20 @@ test('leaves on the disk are counted by their ends, and not read', async () => {
   expect(result.missing).toBe(0);
   expect(tally.bytesHere).toBe([...blocks.blocks.values()].reduce((sum, block) => sum + block.length, 0));
   expect(blocks.read.filter((cid) => leaves.some((leaf) => leaf.cid.equals(cid)))).toEqual([]);
+});
+
+test('what comes after its end leaves no marks where the next walk has its own', () => {
+  const blocks = new BlockMap();
+  const dag = new DagBuilder(blocks);
+  const root = dag.directory([{ name: 'file', cid: dag.raw(Buffer.from('raw')) }]);
+  const tally = new BlockTally();
+  const { marks, giveBack } = tally.lendMarks();
+  const plan = new Plan(contentKey(root), marks);
+  const block = plan.next() as PlannedBlock;
+  plan.end();
+  giveBack();
+  plan.open(block, decodeUnixfsEntry(block.key, blocks.blocks.get(blockKey(root)) as Uint8Array));
+  expect(marks.size).toBe(0);
 });
 
 function background(tally: BlockTally): FillOptions {
