@@ -27,9 +27,14 @@ let unkept: ArrayBuffer[] = [];
 const spare: ArrayBuffer[] = [];
 let spareBytes = 0;
 
+/** True of a block whose memory is counted; the C library gives the kernel back what is as large by itself. */
+export function isLarge(sizeBytes: number): boolean {
+  return sizeBytes >= LEAST_BYTES;
+}
+
 /** `sizeBytes` of anything, for one block. What nobody ever keeps is collected like everything else. */
 export function blockMemory(sizeBytes: number): Uint8Array<ArrayBuffer> {
-  if (sizeBytes < LEAST_BYTES) return Buffer.allocUnsafeSlow(sizeBytes);
+  if (!isLarge(sizeBytes)) return Buffer.allocUnsafeSlow(sizeBytes);
   const index = spare.findLastIndex(({ byteLength }) => byteLength === sizeBytes);
   const memory = index < 0 ? Buffer.allocUnsafeSlow(sizeBytes) : Buffer.from(takeSpare(index));
   keepers.set(memory.buffer, 0);

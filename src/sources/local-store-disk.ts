@@ -17,6 +17,8 @@ import type { BlockDisk, DiskTotals } from '../blocks/disk/block-disk.ts';
  * of the first deletions.
  */
 const BALLAST_BYTES = 16 * 1024 * 1024;
+/** Written at a time: all of it at once was as much of a new daemon's memory, until V8 collected it. */
+const PIECE_BYTES = 256 * 1024;
 
 /** A disk with this many times the room is not short of it. */
 const PLENTY = 2;
@@ -55,9 +57,11 @@ export class Ballast {
   take(): void {
     const file = openSync(this.#path, 'a', 0o600);
     try {
-      const missing = BALLAST_BYTES - fstatSync(file).size;
-      // Random, or a file system that compresses would set nothing aside.
-      if (missing > 0) writeSync(file, randomFillSync(Buffer.allocUnsafe(missing)));
+      const piece = Buffer.allocUnsafe(PIECE_BYTES);
+      for (let missing = BALLAST_BYTES - fstatSync(file).size; missing > 0; ) {
+        // Random, or a file system that compresses would set nothing aside.
+        missing -= writeSync(file, randomFillSync(piece), 0, Math.min(missing, PIECE_BYTES));
+      }
     } finally {
       closeSync(file);
     }

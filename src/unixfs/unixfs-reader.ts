@@ -20,8 +20,8 @@ import type { LinkTable } from './link-table.ts';
 import { SharedListings } from './shared-listings.ts';
 import { decodeUnixfsEntry, entryMemoryBytes, type UnixfsEntry } from './unixfs-entry.ts';
 
-/** Half of it holds the inner nodes of a file of 250 GB in blocks of 1 MiB, or 25,000 directories of ten entries. */
-const DEFAULT_CACHE_BYTES = 32 * 1024 * 1024;
+/** Half of it holds the inner nodes of a file of 190 GB in blocks of 1 MiB, or 19,000 directories of ten entries. */
+const DEFAULT_CACHE_BYTES = 24 * 1024 * 1024;
 /** Whoever reads a listing by cursor asks again within this; it may be of 350 MB. */
 const OVERSIZED_KEPT_MS = 60_000;
 

@@ -79,6 +79,19 @@ describe('whoever keeps blocks', () => {
     expect(cache.get(blockKey(third.cid))).toBe(again);
   });
 
+  it('in memory lets go what small blocks push out', async () => {
+    const cache = new MemoryCache(3 * SIZE);
+    const large = makeBlocks(2, SIZE).map(({ cid, bytes }) => ({ cid, bytes: lent(bytes) }));
+    for (const { cid, bytes } of large) cache.admit(cid, bytes);
+    for (const { cid, bytes } of makeBlocks(9, SIZE / 10)) cache.admit(cid, bytes);
+    await nextTurn();
+    expect(large.map(({ bytes }) => bytes.length)).toEqual([SIZE, SIZE]);
+    expect(cache.blocks).toBe(2 + 9);
+    cache.admit(large[0]?.cid as Block['cid'], lent(Buffer.alloc(SIZE + SIZE / 2)));
+    await nextTurn();
+    expect(large.map(({ bytes }) => bytes.length)).toEqual([0, 0]);
+  });
+
   it('on its way to the disk has what is being written, whatever leaves the queue meanwhile', async () => {
     const queue = new WriteQueue();
     const [written, waiting] = makeBlocks(2, SIZE).map(({ cid, bytes }) => ({
