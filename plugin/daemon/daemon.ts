@@ -9,6 +9,7 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import express from 'express';
+import { die } from '../../src/base/die.ts';
 import { diskAnswers, untilDiskAnswers } from '../../src/base/disk-answers.ts';
 import { CodedError, messageChain } from '../../src/base/errors.ts';
 import { createLogger, type Logger } from '../../src/base/log.ts';
@@ -115,7 +116,7 @@ function listen(config: Config, inherited: DaemonEnvironment, served: Served): P
 /** Answers pings; resolves when the supervisor wants another daemon in this one's place. */
 function obeySupervisor(): Promise<'replaced'> {
   // Without its supervisor nobody would relay a call or restart it.
-  process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+  process.once('disconnect', die);
   return new Promise((resolve) => {
     process.on('message', ({ type }: MessageDown) => {
       if (type === 'ping') tell({ type: 'pong' });

@@ -12,6 +12,8 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Logger } from '../../src/base/log.ts';
+import type { LogOutput } from '../../src/base/log-output.ts';
+import { passOnLines } from './daemon-words.ts';
 import { oomKills } from './oom-kills.ts';
 
 /** What the daemon reads to find its connection. The descriptor's number is fixed by the position in stdio. */
@@ -71,6 +73,12 @@ export interface DaemonDeath {
   readonly refused: string | undefined;
 }
 
+/** Where what daemons write goes, besides the log: their stdout, which is their log, and their stderr. */
+export interface DaemonOutputs {
+  readonly log: LogOutput;
+  readonly errors: Pick<LogOutput, 'write'>;
+}
+
 export interface Patience {
   readonly pingIntervalMs?: number;
   readonly startLimitMs?: number;
@@ -104,18 +112,20 @@ export class DaemonProcess {
     fuseDescriptor: number | undefined,
     environment: DaemonEnvironment,
     logger: Logger,
+    outputs: DaemonOutputs,
     { pingIntervalMs = PING_INTERVAL_MS, startLimitMs = START_LIMIT_MS }: Patience = {},
   ) {
     this.socketPath = environment.IPFS_VOLUME_DAEMON_SOCKET;
     this.#logger = logger;
     const [program = process.execPath, ...args] = command;
     this.#child = spawn(program, args, {
-      stdio: ['ignore', 'inherit', 'pipe', fuseDescriptor ?? 'ignore', 'ipc'],
+      stdio: ['ignore', outputs.log.isPipe ? 'inherit' : 'pipe', 'pipe', fuseDescriptor ?? 'ignore', 'ipc'],
       env: { ...process.env, ...environment },
     });
-    this.#child.stderr?.on('data', (chunk: Buffer) => {
-      process.stderr.write(chunk);
-      this.#lastWords = (this.#lastWords + chunk.toString()).slice(-LAST_WORDS_BYTES);
+    if (this.#child.stdout) passOnLines(this.#child.stdout, outputs.log);
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      outputs.errors.write(text);
+      this.#lastWords = (this.#lastWords + text).slice(-LAST_WORDS_BYTES);
     });
     const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>();
     this.ready = ready;

@@ -1,6 +1,7 @@
 /** The commands `serve` and, hidden, `daemon`: environment and flags to a configuration, and that to a process. */
 import { writeSync } from 'node:fs';
 import type { Command } from 'commander';
+import { die } from '../../src/base/die.ts';
 import { messageChain } from '../../src/base/errors.ts';
 import type { CliContext } from '../../src/cli/cli-parts.ts';
 import { FLAGS, readConfig } from '../config.ts';
@@ -40,8 +41,6 @@ export function registerServe(program: Command, context: CliContext): void {
 export function registerDaemon(program: Command, context: CliContext): void {
   program.command('daemon', { hidden: true }).action(async () => {
     keepToOurselves({});
-    // A thread that is blocked reading /dev/fuse would keep the process from exiting, in whichever way but this one.
-    const die = () => process.kill(process.pid, 'SIGKILL');
     const fail = (words: string) => {
       try {
         writeSync(process.stderr.fd, `${words}\n`);
@@ -54,6 +53,7 @@ export function registerDaemon(program: Command, context: CliContext): void {
     try {
       const { runDaemon } = await import('../daemon/daemon.ts');
       await runDaemon(readConfig(env), env as unknown as DaemonEnvironment);
+      // The thread that is blocked reading /dev/fuse would keep it from exiting in any other way.
       die();
     } catch (error) {
       fail(`ipfs-volume: ${messageChain(error)}`);

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { closeSync } from 'node:fs';
 import { rm, statfs } from 'node:fs/promises';
 import { createLogger } from '../../src/base/log.ts';
+import { logOutput } from '../../src/base/log-output.ts';
 import { mountConnection } from '../../src/fuse/kernel/mount.ts';
 import { requestResend } from '../../src/fuse/kernel/resend.ts';
 import { detach } from '../../src/fuse/run-program.ts';
@@ -28,6 +29,8 @@ import { within } from './within.ts';
 
 /** Calls under way when the supervisor ends get an answer, or an end, within this. */
 const STOP_GRACE_MS = 300;
+/** As may the last lines of the log; whoever does not take them by then hangs. */
+const LOG_GRACE_MS = 400;
 /** A state directory that has not answered by then is waited for later: the engine dials a starting plugin for 10 s. */
 const STATE_WAIT_MS = 3000;
 
@@ -36,9 +39,9 @@ const STATE_WAIT_MS = 3000;
  * @throws STATE_LOCKED, MOUNT_FAILED, CONFIG_INVALID where the metrics' address is taken, and what the machine refuses, before anything is left behind.
  */
 export async function serve(config: Config, daemonCommand: readonly string[]): Promise<number> {
-  const logger = createLogger(config.logLevel);
-  // Daemons' last words go there, and are in the log as well: where they cannot be written, nothing else may end by it.
-  process.stderr.on('error', () => undefined);
+  // Daemons' last words go to stderr, and are in the log as well: whether either is read, nobody waits for it.
+  const outputs = { log: logOutput(1), errors: logOutput(2) };
+  const logger = createLogger(config.logLevel, outputs.log);
   for (const warning of configWarnings(process.env, config))
     logger.warn(warning, 'the configuration is hardly meant so');
   const state = new StateDisk(config.stateDirectory);
@@ -46,7 +49,10 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   await using undo = new AsyncDisposableStack();
   let locked = false;
   let hangs = () => signals.stopping && !locked;
-  undo.defer(() => state.release(hangs()));
+  undo.defer(async () => {
+    await within(LOG_GRACE_MS, outputs.log.written());
+    await state.release(hangs());
+  });
   locked = await within(STATE_WAIT_MS, state.locked);
   if (signals.stopping) return 0;
   const mountRootLock = await lockMountRoot(
@@ -65,7 +71,7 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   const connection = await connect(config, mountRoot);
   undo.defer(() => connection.detach());
 
-  const supervisor = new Supervisor({ daemonCommand, runDirectory, connection, logger, state });
+  const supervisor = new Supervisor({ daemonCommand, runDirectory, connection, logger, outputs, state });
   hangs = () => supervisor.silence !== undefined;
   const socket = await listenOnSocket(config.socketPath, relay(supervisor, logger));
   undo.defer(() => socket.close(STOP_GRACE_MS));

@@ -2,6 +2,7 @@
  * The signals of `serve`, from its first moment on. One that ends a start in the middle must leave nothing behind either, so it
  * is kept until there is a supervisor to obey it; until then whoever starts looks after each step whether it came.
  */
+import { die } from '../../src/base/die.ts';
 import { messageChain } from '../../src/base/errors.ts';
 import type { Logger } from '../../src/base/log.ts';
 
@@ -63,9 +64,4 @@ export class Signals {
     }
     this.#supervisor.replace();
   }
-}
-
-/** A thread that waits for a disk, or a file on it to be closed, keeps a process from exiting; the kernel takes its locks back. */
-export function die(): void {
-  process.kill(process.pid, 'SIGKILL');
 }

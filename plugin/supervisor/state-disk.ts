@@ -6,10 +6,10 @@
  * whoever mends it must not have to end us, and every container's mount, for that.
  */
 import { statSync } from 'node:fs';
+import { die } from '../../src/base/die.ts';
 import { diskTakes, untilDiskAnswers } from '../../src/base/disk-answers.ts';
 import { lockStateDirectory, type StateLock } from '../../src/base/state-lock.ts';
 import { silenceOf } from './daemon-process.ts';
-import { die } from './signals.ts';
 import { useDirectory } from './usable-directory.ts';
 import { within } from './within.ts';
 

@@ -1,6 +1,6 @@
 /** What a supervisor is given: the connection that it keeps, the state that its daemons use, and how patient it is. */
 import type { Logger } from '../../src/base/log.ts';
-import type { Patience } from './daemon-process.ts';
+import type { DaemonOutputs, Patience } from './daemon-process.ts';
 import type { RestartPolicy } from './restart-policy.ts';
 
 export interface SupervisedConnection {
@@ -32,6 +32,7 @@ export interface SupervisorOptions {
   readonly runDirectory: string;
   readonly connection: SupervisedConnection;
   readonly logger: Logger;
+  readonly outputs: DaemonOutputs;
   readonly state?: HeldState;
   readonly policy?: RestartPolicy;
   readonly patience?: Patience;

@@ -144,7 +144,7 @@ export class Supervisor implements RelayTarget {
 
   #launch(): void {
     if (this.#stopping) return;
-    const { daemonCommand, connection, runDirectory, logger, patience } = this.#options;
+    const { daemonCommand, connection, runDirectory, logger, outputs, patience } = this.#options;
     this.#generation++;
     const socketPath = join(runDirectory, `daemon-${this.#generation}.sock`);
     let daemon: DaemonProcess;
@@ -161,6 +161,7 @@ export class Supervisor implements RelayTarget {
           IPFS_VOLUME_LAST_DEATH: this.#diedSilently ? 'silent' : 'other',
         },
         logger,
+        outputs,
         patience,
       );
     } catch (error) {

@@ -6,7 +6,7 @@
  * name themselves without credentials.
  */
 import { pino } from 'pino';
-import { logOutput } from './log-output.ts';
+import { type LogOutput, logOutput } from './log-output.ts';
 
 export interface Logger {
   debug(fields: object, message: string): void;
@@ -21,8 +21,8 @@ export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** A logger on stdout, written at once: the last words before a crash are the ones that matter. */
-export function createLogger(level: LogLevel): Logger {
+/** A logger on `output`, written at once: the last words before a crash are the ones that matter. */
+export function createLogger(level: LogLevel, output: LogOutput = logOutput(1)): Logger {
   return pino(
     {
       level,
@@ -30,7 +30,7 @@ export function createLogger(level: LogLevel): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    logOutput(),
+    output,
   );
 }
 

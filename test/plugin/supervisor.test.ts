@@ -64,6 +64,7 @@ function supervise(play: string, options: Partial<SupervisorOptions> = {}) {
       detach: async () => void detached++,
     },
     logger: { ...silentLogger(), error: note, warn: note, info: note } as Logger,
+    outputs: { log: { isPipe: true, write: () => {}, written: async () => {} }, errors: { write: () => {} } },
     patience: { pingIntervalMs: 50, startLimitMs: 20_000 },
     ...options,
   });
