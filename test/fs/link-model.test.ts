@@ -19,7 +19,7 @@ const READ = 128 * KIB;
 const MOST_AT_ONCE = 256;
 
 /** A file of `sizeBytes` in raw leaves, two levels deep as Kubo makes it, at the end of the link. */
-async function remoteFile(sizeBytes: number, blockBytes: number) {
+async function remoteFile(sizeBytes: number, blockBytes: number, over = FAST_FAR) {
   const content = new BlockMap();
   const dag = new DagBuilder(content);
   const leaves = Array.from({ length: sizeBytes / blockBytes }, (_, index) => {
@@ -30,7 +30,7 @@ async function remoteFile(sizeBytes: number, blockBytes: number) {
   const inner = [];
   for (let at = 0; at < leaves.length; at += 174) inner.push(dag.part(leaves.slice(at, at + 174)));
   const root = dag.part(inner).cid;
-  const link = new LinkFileSystem(content, FAST_FAR);
+  const link = new LinkFileSystem(content, over);
   const node = await link.mount(root);
   const before = link.source.bytes;
   return {
@@ -157,6 +157,32 @@ test('a reader beside a stream is not starved', async () => {
   expect(waitsMs.length).toBeGreaterThan(10);
   // What is under way already, once the path is known, stands before it: another round trip at the most.
   expect(waitsMs[Math.floor(waitsMs.length * 0.75)]).toBeLessThan(2.2 * roundTripMs);
+});
+
+test('a reader beside eight streams at 100 Mbit/s waits for what their readers wait for, and little of what is ahead of them', async () => {
+  const over = { roundTripMs: 50, bytesPerMs: 12_500 };
+  const total = 128 * MIB;
+  const { link, node, startMs } = await remoteFile(total + 64 * MIB, MIB, over);
+  const each = total / 8;
+  let streaming = 8;
+  const stream = async (from: number) => {
+    for (let offset = from; offset < from + each; offset += READ) await link.read(node, offset, READ);
+    streaming--;
+  };
+  const waitsMs: number[] = [];
+  const other = async () => {
+    for (let read = 1; streaming === 8; read++) {
+      waitsMs.push(await link.read(node, total + ((read * read * 7) % 61) * MIB, 4096));
+      await link.clock.wait(150);
+    }
+  };
+  await link.elapse(Promise.all([other(), ...Array.from({ length: 8 }, (_, index) => stream(index * each))]));
+  // Eight blocks that others wait for come first, whatever is done; six more while nothing is known of the path.
+  const blockMs = MIB / over.bytesPerMs;
+  expect(waitsMs.length).toBeGreaterThan(10);
+  expect(Math.max(...waitsMs.slice(0, 2))).toBeLessThan(roundTripMs + 14 * blockMs);
+  expect(Math.max(...waitsMs.slice(2))).toBeLessThan(roundTripMs + 9 * blockMs);
+  expect(total / over.bytesPerMs / (link.clock.nowMs() - startMs)).toBeGreaterThan(0.85);
 });
 
 describe('a walk through a whole tree', () => {

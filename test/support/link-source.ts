@@ -5,7 +5,7 @@
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../../src/base/errors.ts';
 import { type Block, blockKey } from '../../src/blocks/block.ts';
-import type { BlockSource, FetchOptions } from '../../src/blocks/block-source.ts';
+import type { BlockSource, FetchOptions, RangeSource } from '../../src/blocks/block-source.ts';
 import type { Clock } from '../../src/blocks/clock.ts';
 
 export class LinkSource implements BlockSource {
@@ -27,6 +27,11 @@ export class LinkSource implements BlockSource {
     this.roundTripMs = roundTripMs;
     this.bytesPerMs = bytesPerMs;
     for (const { cid, bytes } of blocks) this.#blocks.set(blockKey(cid), bytes);
+  }
+
+  /** Bytes that left the link so far. */
+  get sentBytes(): number {
+    return this.bytes - Math.max(0, this.#freeAtMs - this.#clock.nowMs()) * this.bytesPerMs;
   }
 
   get clock() {
@@ -51,4 +56,25 @@ export class LinkSource implements BlockSource {
   }
 
   async close(): Promise<void> {}
+}
+
+/** The same, and ranges of a file that is made of `leaves`, all of one size. */
+export class RangeLinkSource extends LinkSource implements RangeSource {
+  readonly #leaves: readonly Block[];
+
+  constructor(clock: LinkSource['clock'], leaves: readonly Block[], roundTripMs: number, bytesPerMs: number) {
+    super(clock, leaves, roundTripMs, bytesPerMs);
+    this.#leaves = leaves;
+  }
+
+  async *getRange(_root: CID, from: number, to: number, options: FetchOptions): AsyncIterable<Block> {
+    const leafBytes = this.#leaves[0]?.bytes.length ?? 1;
+    const leaves = this.#leaves.slice(Math.floor(from / leafBytes), Math.floor(to / leafBytes) + 1);
+    const coming = leaves.map(async (leaf) => ({ ...leaf, bytes: await this.getBlock(leaf.cid, options) }));
+    for (const block of coming) yield await block;
+  }
+
+  getTree(root: CID, sizeBytes: number, options: FetchOptions): AsyncIterable<Block> {
+    return this.getRange(root, 0, sizeBytes - 1, options);
+  }
 }

@@ -2,7 +2,6 @@
 
 /** What is learned from each answer. */
 export interface WindowSample {
-  readonly nowMs: number;
   readonly bytes: number;
   readonly delayMs: number;
   /** What had come in all when the request was sent: `receivedBytes` then. */
@@ -22,11 +21,9 @@ export class AnswerRound {
   #bytesInFlightTimes = 0;
   #delays = 0;
   #waysMs: number[] = [];
-  #firstAnswerMs = 0;
 
   /** `bytes` of it at least one; `receivedBytes`: all that came until now, itself included; `wayMs`: what it took beyond its own bytes' time. */
   add(sample: WindowSample, bytes: number, receivedBytes: number, wayMs: number): void {
-    if (this.answers === 0) this.#firstAnswerMs = sample.nowMs;
     this.answers++;
     this.bytes += bytes;
     // What came while this one was under way, over the time that it took: in sum over a round, no burst distorts it.
@@ -53,10 +50,5 @@ export class AnswerRound {
   /** The median of what answers took beyond their own bytes' time. */
   get usualWayMs(): number {
     return this.#waysMs.toSorted((a, b) => a - b)[this.#waysMs.length >> 1] ?? 0;
-  }
-
-  /** Answers a millisecond from the first one on. */
-  paceAt(nowMs: number): number {
-    return (this.answers - 1) / Math.max(nowMs - this.#firstAnswerMs, 0.001);
   }
 }

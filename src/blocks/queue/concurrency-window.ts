@@ -7,21 +7,26 @@
  * processor, a neighbour) makes a rate lower and a delay longer, never the reverse, so it moves neither. This is BBR's
  * model of a path (Cardwell and others, 2016), for requests instead of packets.
  *
- * It doubles while that pays. Then it cruises at the knee, and from time to time tries more for a moment, since links and
- * neighbours change, and after that less, so that a queue on the way drains and the delay is seen as it is. In the very
- * first answers, delays that grow end the doubling at once: at 25 Mbit/s sixteen blocks of 1 MiB are five seconds of
- * queue.
+ * It begins where the path was found to be full (`PathBytes`), cruises at the knee, and from time to time tries more for a moment,
+ * since links and neighbours change, and after that less, so that a queue on the way drains and the delay is seen as it is.
  */
 import { AnswerRound, type WindowSample } from './answer-round.ts';
 import { PathModel } from './path-model.ts';
 import { SpareTrim } from './spare-trim.ts';
 
-/** Enough for 16 × 256 KiB = 4 MiB in the first round trip; performance of a fixed 10 (Kubo's readers) is the floor to beat. */
+/** From which a failure that comes before the path was found takes its share. */
 const START_WINDOW = 16;
 /** One to be answered, one on its way. */
 const MIN_WINDOW = 2;
 /** 256 blocks of 256 KiB are 64 MiB a round trip: 5 Gbit/s at 100 ms. */
 const MAX_WINDOW = 256;
+/** For what requests bring, before the first were answered: UnixFS's old chunk size. */
+const GUESSED_BYTES = 256 * 1024;
+/**
+ * What a request takes of the path at least, be it for a block of a few bytes: 256 of these are what may be under way at first. Of a
+ * source whose processor is slow (a Kubo node's, 0.3 ms for each) as many are some 80 ms.
+ */
+export const LEAST_REQUEST_BYTES = 8 * 1024;
 
 /** A round is judged on at least this many answers: fewer are noise. */
 const MIN_ROUND_ANSWERS = 8;
@@ -29,8 +34,6 @@ const MIN_ROUND_ANSWERS = 8;
 const CRUISE_ROUNDS = 6;
 /** What a round counts towards that while readers wait beside the fill: fewer than one in a hundred of them may feel the try. */
 const SHARED_ROUND = 1 / 96;
-/** Doubling goes on while it brings this much; half of what it would on an empty path. */
-const DOUBLING_PAYS = 1.4;
 /** Readers come and go: one in the last so many rounds is one beside the fill. */
 const READER_ROUNDS = 16;
 /** A try brings at best what it adds, and must bring a third of that to be followed by another. */
@@ -43,13 +46,13 @@ const ROUNDING = 0.1;
 /** Below the knee for one round, after each try. */
 const DRAIN = 0.75;
 
-type Phase = 'double' | 'cruise' | 'more' | 'drain';
+type Phase = 'unknown' | 'cruise' | 'more' | 'drain';
 
 export class ConcurrencyWindow {
   #window = START_WINDOW;
-  /** What requests as large as those it was made for bring together; no bound before the first were answered. */
-  #windowBytes = Number.POSITIVE_INFINITY;
-  #phase: Phase = 'double';
+  /** What requests as large as those it was made for bring together. */
+  #windowBytes = START_WINDOW * GUESSED_BYTES;
+  #phase: Phase = 'unknown';
   /** False in the first round of a phase: what comes then was sent in the former one. */
   #measuring = true;
   #received = 0;
@@ -64,34 +67,24 @@ export class ConcurrencyWindow {
   #sharedRounds = 0;
   #round = new AnswerRound();
 
-  /** Requests that may be in flight together, whoever asks. */
+  /** Requests that fill the path, as large as they lately were. */
   get size(): number {
     return this.#window;
   }
 
-  /** The same for the background: half, until the path is known, and a little less beside readers. */
-  get spareSize(): number {
-    if (this.#phase === 'double') return Math.max(MIN_WINDOW, Math.floor(this.#window / 2));
-    if (this.#phase === 'cruise' && this.#sharedRounds > 0) return Math.max(MIN_WINDOW, this.#trim.from(this.#window));
-    return this.#window;
-  }
-
-  /**
-   * What the background's requests may bring together: as many requests for small blocks as fill the path are a flood when
-   * large ones follow, and small files come before large ones in every fill.
-   */
-  get spareBytes(): number {
-    return this.#windowBytes * (this.spareSize / this.#window);
-  }
-
-  /** What all requests may bring together that nobody waits for. */
+  /** What these bring together, a small one for as much as it takes of the path. */
   get bytes(): number {
-    return this.#windowBytes;
+    return Math.max(this.#windowBytes, this.#window * LEAST_REQUEST_BYTES);
   }
 
-  /** What a request brings that the window was made for, in bytes; 0 before the first were answered. */
+  /** The same for the background: half, until the path is known, and a little less beside readers. */
+  get spareBytes(): number {
+    return this.bytes * (this.#spareSize / this.#window);
+  }
+
+  /** What a request brings that the window was made for. */
   get usualBytes(): number {
-    return Number.isFinite(this.#windowBytes) ? this.#windowBytes / this.#window : 0;
+    return Math.max(LEAST_REQUEST_BYTES, this.#windowBytes / this.#window);
   }
 
   /** What `bytes` take on the path at its rate, as far as that is known. */
@@ -99,9 +92,9 @@ export class ConcurrencyWindow {
     return this.#path.rate > 0 ? this.#path.timeMsOf(bytes) : 0;
   }
 
-  /** False until it has found where more requests bring no more. */
+  /** False until it was told where more requests bring no more. */
   get isKnown(): boolean {
-    return this.#phase !== 'double';
+    return this.#phase !== 'unknown';
   }
 
   /** All that was answered so far, to be noted when a request is sent. */
@@ -110,7 +103,7 @@ export class ConcurrencyWindow {
   }
 
   answered(sample: WindowSample): void {
-    const { nowMs, delayMs, inFlight, forReader } = sample;
+    const { delayMs, inFlight, forReader } = sample;
     // An empty block is an answer too; a round of nothing but these would have no rate to reckon with.
     const bytes = Math.max(1, sample.bytes);
     this.#received += bytes;
@@ -119,9 +112,20 @@ export class ConcurrencyWindow {
     round.add(sample, bytes, this.#received, delayMs - this.#path.timeMsOf(bytes));
     this.#meanBytes = round.meanBytes;
     if (forReader) this.#sharedRounds = READER_ROUNDS;
-    if (this.#queueBuildsUp(nowMs, delayMs)) return;
     const isWindowful = round.answers >= this.#window || round.bytes >= this.#windowBytes;
     if (isWindowful && round.answers >= MIN_ROUND_ANSWERS) this.#endRound(inFlight);
+  }
+
+  /** The first block of several that come by one request took so long. */
+  sawDelay(delayMs: number, bytes: number): void {
+    this.#path.sawDelay(delayMs, bytes);
+  }
+
+  /** The path was found to be full at so many bytes a millisecond. */
+  found(bytesPerMs: number): void {
+    this.#path.sawRate(bytesPerMs);
+    if (!this.isKnown) this.#enter('drain', this.#knee * DRAIN);
+    else if (this.#phase === 'cruise' && this.#knee > this.#window) this.#resize(this.#knee);
   }
 
   /** A request failed: fewer at once, but once only for all that fail together, and climbing again from there. */
@@ -135,20 +139,13 @@ export class ConcurrencyWindow {
     this.#failedInRound = true;
   }
 
-  get #knee(): number {
-    return this.#path.holds(this.#meanBytes);
+  get #spareSize(): number {
+    if (this.#phase === 'cruise' && this.#sharedRounds > 0) return Math.max(MIN_WINDOW, this.#trim.from(this.#window));
+    return this.#window;
   }
 
-  /** While doubling: the fourth answer already took twice the first one's time, so the rest stands in a queue. */
-  #queueBuildsUp(nowMs: number, delayMs: number): boolean {
-    const { answers, saturation } = this.#round;
-    const { leastDelayMs } = this.#path;
-    if (this.#phase !== 'double' || answers < 4 || delayMs < 2 * leastDelayMs || saturation < 1) return false;
-    const perMs = this.#round.paceAt(nowMs);
-    if (Math.ceil(perMs * leastDelayMs * 1.25) >= this.#window) return false;
-    this.#path.sawRate(perMs * this.#meanBytes);
-    this.#enter('drain', this.#knee);
-    return true;
+  get #knee(): number {
+    return this.#path.holds(this.#meanBytes || GUESSED_BYTES);
   }
 
   #endRound(inFlight: number): void {
@@ -166,6 +163,7 @@ export class ConcurrencyWindow {
     }
     this.#path.sawRate(rate);
     this.#startRound();
+    if (!this.isKnown) return;
     if (!valid) {
       // Readers who drove past the window found that the path holds more.
       if (this.#phase === 'cruise' && this.#knee > this.#window) this.#resize(this.#knee);
@@ -174,10 +172,6 @@ export class ConcurrencyWindow {
     this.#measuring = true;
     if (!measured) return;
     switch (this.#phase) {
-      case 'double':
-        if (pace >= DOUBLING_PAYS * this.#basePace) this.#enter('double', this.#window * 2, pace);
-        else this.#enter('drain', this.#knee * DRAIN);
-        break;
       case 'more':
         if (pace >= (1 + (this.#growth - 1) * TRY_PAYS) * this.#basePace) {
           this.#growth = Math.min(2, this.#growth * BOLDER);
@@ -210,11 +204,10 @@ export class ConcurrencyWindow {
   }
 
   #enter(phase: Phase, window: number, basePace = 0): void {
-    const grows = phase === 'double' || phase === 'more';
     const before = this.#window;
     this.#resize(window);
     // Nowhere further to go.
-    this.#phase = grows && this.#window === before ? 'drain' : phase;
+    this.#phase = phase === 'more' && this.#window === before ? 'drain' : phase;
     this.#basePace = basePace;
     this.#cruised = 0;
     this.#measuring = false;
@@ -223,7 +216,7 @@ export class ConcurrencyWindow {
 
   #resize(window: number): void {
     this.#window = Math.max(MIN_WINDOW, Math.min(Math.ceil(window - ROUNDING), MAX_WINDOW));
-    if (this.#meanBytes > 0) this.#windowBytes = this.#window * this.#meanBytes;
+    this.#windowBytes = this.#window * (this.#meanBytes || GUESSED_BYTES);
   }
 
   #startRound(): void {

@@ -1,17 +1,19 @@
 /**
- * What is under way on the path to one source, by number and by bytes, and whether more may start.
+ * What is under way on the path to one source, and whether more may start.
  *
  * What always holds:
- * - Readers are never held back by the rest: what nobody waits for yet starts only while all that is in flight leaves the path
- *   unfilled (`ConcurrencyWindow`), a reader's want starts at once. As readers come, the background's requests are simply not
- *   replaced; none is thrown away.
+ * - Readers are never held back by the rest: a reader's want starts at once, and what nobody waits for yet starts only while all
+ *   that is under way, readers' wants included, leaves the path unfilled. As readers come, the rest is simply not replaced; none
+ *   is thrown away.
+ * - That is one rule, in bytes, a small request for a few kilobytes: what is under way is no more than what the path holds and a
+ *   small queue (`PathBytes`), for a boot profile twice that, and for the background just so much (`ConcurrencyWindow`).
  * - A request that is slower than usual, and of which nothing comes, stops counting as filling the path: ten absent blocks that
  *   a Kubo node searches for must not stop the other volumes' readahead. One that comes slowly fills it.
  */
 import type { Clock } from '../clock.ts';
 import { PRIORITY_RANK, type Priority } from '../priority.ts';
-import { ConcurrencyWindow } from './concurrency-window.ts';
-import { FIRST_BYTES, FirstBytes } from './first-bytes.ts';
+import { ConcurrencyWindow, LEAST_REQUEST_BYTES } from './concurrency-window.ts';
+import { PathBytes } from './path-bytes.ts';
 import { SizeClaims } from './size-claims.ts';
 import { UsualDelay } from './usual-delay.ts';
 
@@ -21,6 +23,8 @@ export interface Flight {
   readonly slow: boolean;
   /** Something of it came. */
   moved(): void;
+  /** A block of several that it brings came. */
+  came(bytes: number): void;
   /** To be called once. */
   end(bytes: number | undefined): void;
 }
@@ -31,40 +35,33 @@ export interface FlightEvents {
   ended(): void;
 }
 
+/** Readers' requests at most: sockets to one source; and of those that answer in their usual time the concurrent readers we promise, twice. */
+const MOST_READING = { all: 2048, filling: 512 } as const;
 /**
- * Requests in flight at most, by rank, slow ones included: sockets to one source. What is less urgent leaves room for the
- * rest, so that a volume full of absent blocks does not take the others' turns.
+ * Of all others at most, slow ones included, by rank: what is less urgent leaves room for the rest, so that a volume full of absent
+ * blocks does not take the others' turns. And the bytes that a source which was silent for a minute may send at once, before whoever
+ * reads then, when it is back: 16 MiB are 1.3 s of 100 Mbit/s.
  */
-const MAX_IN_FLIGHT_BY_RANK = [2048, 512, 512, 256, 256] as const;
-/** Readers' requests that answer in their usual time, at most: the concurrent readers we promise, twice. */
-const MAX_READING = 512;
+const MOST_AHEAD = [
+  { requests: 512, bytes: Number.POSITIVE_INFINITY },
+  { requests: 512, bytes: Number.POSITIVE_INFINITY },
+  { requests: 256, bytes: Number.POSITIVE_INFINITY },
+  { requests: 256, bytes: 16 * 1024 * 1024 },
+] as const;
 /** For the estimate of what a request will bring, before the first came: UnixFS's old chunk size. */
 const GUESSED_BLOCK_BYTES = 256 * 1024;
 /** Answers that the estimate rests on. */
 const MEAN_OF_ANSWERS = 16;
-/**
- * Until a path is known, so many requests may be under way up to FIRST_BYTES, whatever the window of requests: a start wants
- * a thousand blocks of 3 KB, and the window would take ten round trips to grow to that.
- */
-const MAX_FIRST_REQUESTS = 256;
-/**
- * Of a path that is known, too, so much counts as idle: 80 ms of 25 Mbit/s. The window counts requests, and finds a few of
- * them enough where each brings 3 KB and the processor is what held it back; a range of a megabyte would wait for them. Of a
- * source whose processor is slow (a Kubo node's, 0.3 ms for each) as many are some 20 ms.
- */
-const IDLE_BYTES = 256 * 1024;
-const MAX_IDLE_REQUESTS = 64;
-/**
- * What the background has on its way at most where the path would hold less, however slow it is: a source that was silent for
- * a minute and comes back sends all of it at once, before whoever reads then. 1.3 s of 100 Mbit/s.
- */
-const MAX_SPARE_BYTES = 16 * 1024 * 1024;
+/** Of what the path holds, what may be under way of look-ahead: so much more than it that a late answer does not leave it idle. */
+const SMALL_QUEUE = 1.25;
+/** And of a boot profile: no more of a start comes by more than that. */
+const START_QUEUE = 2;
 
 export class PathLoad {
   readonly #clock: Clock;
   readonly #window = new ConcurrencyWindow();
   readonly #delay = new UsualDelay();
-  readonly #firstBytes = new FirstBytes();
+  readonly #pathBytes = new PathBytes(LEAST_REQUEST_BYTES);
   readonly #claims = new SizeClaims();
   #inFlight = 0;
   /** Of these, what is slow and of which nothing comes. */
@@ -73,6 +70,8 @@ export class PathLoad {
   #expectedBytes = 0;
   /** Of what fills the path, where no size is known that of the usual answer. */
   #fillingBytes = 0;
+  /** What was looked at last waits for room. */
+  #heldBack = false;
   #blocks = 0;
   #meanBlockBytes = GUESSED_BLOCK_BYTES;
 
@@ -101,15 +100,16 @@ export class PathLoad {
 
   /** Whether a request of `rank` may start now. What may not at one rank may not at a later one, as far as anybody looks. */
   admits(rank: number, claimedBytes: number | undefined): boolean {
-    const expectedBytes = this.#claims.of(claimedBytes);
-    if (this.#inFlight >= (MAX_IN_FLIGHT_BY_RANK[rank] ?? 0)) return false;
-    if (rank === 0) return this.#filling < MAX_READING;
-    if (rank >= PRIORITY_RANK.background) return !this.#isFilled(expectedBytes) && !this.#isTooMuch;
-    if (this.#filling < this.#window.size) return rank < PRIORITY_RANK.profile || this.#hasRoom(expectedBytes);
-    if (this.#window.isKnown) return this.#filling < MAX_IDLE_REQUESTS && this.#expectedBytes < IDLE_BYTES;
-    const firstBytes = rank === PRIORITY_RANK.profile ? this.#firstBytes.limit : FIRST_BYTES;
-    const bytes = this.#expectedBytes + (expectedBytes ?? this.#meanBlockBytes);
-    return this.#filling < MAX_FIRST_REQUESTS && bytes <= firstBytes;
+    if (rank === PRIORITY_RANK.demand) return this.#inFlight < MOST_READING.all && this.#filling < MOST_READING.filling;
+    const most = MOST_AHEAD[rank - 1];
+    if (most === undefined) return false;
+    const nextBytes = this.#claims.of(claimedBytes) ?? this.#meanBlockBytes;
+    const room = this.#roomFor(rank, nextBytes);
+    // Slow ones do not fill the path, and all of them may come at once.
+    const isTooMuch =
+      this.#inFlight >= most.requests || (this.#inFlight > 0 && this.#expectedBytes >= Math.max(most.bytes, 2 * room));
+    this.#heldBack = isTooMuch || (this.#filling > 0 && this.#load > room);
+    return !this.#heldBack;
   }
 
   /**
@@ -122,20 +122,22 @@ export class PathLoad {
     let slow = false;
     let moves = false;
     let stuck = false;
-    const estimate = expectedBytes ?? this.#meanBlockBytes;
-    const fillingBytes = expectedBytes ?? this.#window.usualBytes;
+    /** What is still to come. */
+    let leftBytes = expectedBytes ?? this.#meanBlockBytes;
+    let blocks = 0;
+    const onTheWayMs = this.#window.timeMsOf(this.#fillingBytes + (expectedBytes ?? 0));
     this.#inFlight++;
-    this.#expectedBytes += estimate;
-    this.#fillingBytes += fillingBytes;
+    this.#expectedBytes += leftBytes;
+    this.#fillingBytes += leftBytes;
     const setStuck = (isStuck: boolean) => {
       if (isStuck === stuck) return;
       stuck = isStuck;
       this.#stuck += isStuck ? 1 : -1;
-      this.#fillingBytes += isStuck ? -fillingBytes : fillingBytes;
+      this.#fillingBytes += isStuck ? -leftBytes : leftBytes;
     };
     const stopTimer =
       events.slow &&
-      this.#clock.schedule(this.#delay.slowAfterMs(this.#window.timeMsOf(this.#fillingBytes)), () => {
+      this.#clock.schedule(this.#delay.slowAfterMs(onTheWayMs), () => {
         slow = true;
         setStuck(!moves);
         events.slow?.();
@@ -149,22 +151,30 @@ export class PathLoad {
         moves = true;
         setStuck(false);
       },
+      came: (bytes) => {
+        const delayMs = blocks++ === 0 ? this.#clock.nowMs() - startedAtMs : undefined;
+        if (delayMs !== undefined) this.#window.sawDelay(delayMs, bytes);
+        this.#cameOnPath(bytes, delayMs, this.#isFull);
+        const gone = Math.min(bytes, leftBytes);
+        leftBytes -= gone;
+        this.#expectedBytes -= gone;
+        if (!stuck) this.#fillingBytes -= gone;
+      },
       end: (bytes) => {
         stopTimer?.();
-        const saturated = this.#isFilled();
+        const saturated = this.#isFull;
         if (bytes !== undefined) {
-          const nowMs = this.#clock.nowMs();
-          const delayMs = nowMs - startedAtMs;
+          const delayMs = this.#clock.nowMs() - startedAtMs;
           this.#delay.add(delayMs);
-          this.#firstBytes.answered(nowMs, bytes, delayMs);
           const forReader = priority === 'demand';
           const inFlight = this.#inFlight;
-          this.#window.answered({ nowMs, bytes, delayMs, receivedBefore, inFlight, saturated, forReader });
+          this.#window.answered({ bytes, delayMs, receivedBefore, inFlight, saturated, forReader });
+          this.#cameOnPath(bytes, delayMs, saturated);
         }
         this.#inFlight--;
-        this.#expectedBytes -= estimate;
         setStuck(false);
-        this.#fillingBytes -= fillingBytes;
+        this.#expectedBytes -= leftBytes;
+        this.#fillingBytes -= leftBytes;
         events.ended();
       },
     };
@@ -187,32 +197,33 @@ export class PathLoad {
     this.#window.failed();
   }
 
+  #cameOnPath(bytes: number, delayMs: number | undefined, isFull: boolean): void {
+    const foundRate = this.#pathBytes.answered({ nowMs: this.#clock.nowMs(), bytes, delayMs, isFull });
+    if (foundRate !== undefined) this.#window.found(foundRate);
+  }
+
+  /** As much is under way as may be: something waits for room, or the background would. */
+  get #isFull(): boolean {
+    return this.#heldBack || this.#load > this.#roomFor(PRIORITY_RANK.background, this.#meanBlockBytes);
+  }
+
   get #filling(): number {
     return this.#inFlight - this.#stuck;
   }
 
-  /**
-   * As many requests as fill the path with small blocks are a flood of large ones. Of a path that is known, too, what it holds
-   * twice may be under way: a start is worth that, and no more of it comes by more.
-   */
-  #hasRoom(expectedBytes = this.#window.usualBytes): boolean {
-    if (!this.#window.isKnown || this.#filling === 0) return true;
-    return this.#fillingBytes + expectedBytes / 2 <= Math.max(this.#window.bytes, this.#firstBytes.limit);
+  /** What is under way on the path: a small request takes more of it than its bytes. */
+  get #load(): number {
+    return Math.max(this.#fillingBytes, this.#filling * LEAST_REQUEST_BYTES);
   }
 
-  /** Slow ones do not fill the path, and all of them may come at once. */
-  get #isTooMuch(): boolean {
-    const { spareBytes } = this.#window;
-    const pathBytes = Number.isFinite(spareBytes) ? 2 * spareBytes : 0;
-    return this.#inFlight > 0 && this.#expectedBytes >= Math.max(MAX_SPARE_BYTES, pathBytes);
-  }
-
-  /** Whether the background has all of the path that is its own: half of one request more would find no room. */
-  #isFilled(expectedBytes = this.#window.usualBytes): boolean {
-    if (this.#filling === 0) return false;
-    const { spareSize, spareBytes, isKnown } = this.#window;
-    // Eight blocks of 1 MiB are a minute of a slow link, and whoever reads gets a ninth of it.
-    if (!isKnown && this.#fillingBytes + expectedBytes / 2 > this.#firstBytes.limit) return true;
-    return this.#filling >= spareSize || this.#fillingBytes + expectedBytes / 2 > spareBytes;
+  /** What may be under way already when a request of `rank` for `nextBytes` starts: half of it may be too much. */
+  #roomFor(rank: number, nextBytes: number): number {
+    const { isKnown, bytes, spareBytes, usualBytes } = this.#window;
+    const ownBytes = Math.max(nextBytes, LEAST_REQUEST_BYTES);
+    if (!isKnown) return this.#pathBytes.searched - ownBytes;
+    // A window holds the one that is on the link, too.
+    if (rank >= PRIORITY_RANK.background) return spareBytes - usualBytes + ownBytes / 2;
+    const queue = rank >= PRIORITY_RANK.profile ? START_QUEUE : SMALL_QUEUE;
+    return Math.max(bytes - usualBytes, this.#pathBytes.holds(queue)) + ownBytes / 2;
   }
 }

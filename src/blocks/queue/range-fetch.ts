@@ -173,7 +173,8 @@ export class RangeFetch {
       limit.came(count);
       lane.heard();
     };
-    const onBlock = () => {
+    const onBlock = (bytes: number) => {
+      flight.came(bytes);
       limit.stop();
       limit = watch(this.#options.idleTimeoutMs);
     };
@@ -194,7 +195,12 @@ export class RangeFetch {
     }
   }
 
-  async #receive(range: Range, lane: SourceLane, onBytes: (count: number) => void, onBlock: () => void): Promise<void> {
+  async #receive(
+    range: Range,
+    lane: SourceLane,
+    onBytes: (count: number) => void,
+    onBlock: (bytes: number) => void,
+  ): Promise<void> {
     const { signal } = range.controller;
     const { source } = lane;
     if (!isRangeSource(source)) return;
@@ -206,7 +212,7 @@ export class RangeFetch {
       // One that sends nothing, again and again, comes to an end as well.
       bytesLeft -= Math.max(1, bytes.length);
       if (bytesLeft < 0) return;
-      onBlock();
+      onBlock(bytes.length);
       range.count++;
       lane.received(bytes.length);
       this.#options.deliver(cid, bytes, range.rank, source.name);

@@ -102,7 +102,8 @@ describe('priority', () => {
     for (let index = 0; index < 100; index++) ask(cidAt(index), 'background');
     await settle();
     const flooded = a.calls.length;
-    expect(flooded).toBe(16);
+    // Of blocks that may be of 256 KiB each.
+    expect(flooded).toBe(8);
     ask(cidAt(101), 'metadata');
     ask(cidAt(102), 'readahead');
     ask(cidAt(103), 'demand');
@@ -110,9 +111,9 @@ describe('priority', () => {
     const order = a.calls.map(({ priority }) => priority);
     expect(order[flooded]).toBe('demand');
     order.splice(flooded, 1);
-    // The first sixteen were let out before the more urgent ones were asked for.
-    const rest = order.slice(16);
-    const counts = { readahead: 33, metadata: 1, profile: 84, background: 100 } as const;
+    // The first eight were let out before the more urgent ones were asked for.
+    const rest = order.slice(8);
+    const counts = { readahead: 33, metadata: 1, profile: 92, background: 100 } as const;
     expect(rest).toEqual(
       (['readahead', 'metadata', 'profile', 'background'] as const).flatMap((priority) =>
         new Array<Priority>(counts[priority]).fill(priority),
@@ -123,8 +124,8 @@ describe('priority', () => {
   it.each([
     { bytes: 3000, expected: 256 },
     { bytes: 64 * 1024, expected: 32 },
-    { bytes: 1024 * 1024, expected: 16 },
-    { bytes: undefined, expected: 16 },
+    { bytes: 1024 * 1024, expected: 2 },
+    { bytes: undefined, expected: 8 },
   ])('sends $expected blocks of $bytes bytes at once while the path is not known', async ({ bytes, expected }) => {
     const a = source('a', () => ({ answer: 'block', delayMs: 50 }));
     build([a]);
@@ -797,7 +798,7 @@ describe('ranges', () => {
     const a = ranged();
     a.script = () => ({ answer: 'error', delayMs: 30 });
     build([a]);
-    for (let index = 100; index < 116; index++) ask(cidAt(index), 'readahead');
+    for (let index = 100; index < 140; index++) ask(cidAt(index), 'demand', { timeoutMs: 100 });
     const seen = askRange(0, 99);
     await clock.advance(500);
     expect([seen.count, a.ranges]).toEqual([0, 0]);
