@@ -8,7 +8,9 @@
  */
 import { CodedError } from '../base/errors.ts';
 import { chain, type MaybePromise } from '../base/maybe-promise.ts';
+import { formatCount } from '../base/units.ts';
 import type { OnBlock, WantOptions } from '../blocks/block-reader.ts';
+import { cidOf } from '../unixfs/content-key.ts';
 import type { LinkTable } from '../unixfs/link-table.ts';
 import type { UnixfsEntry } from '../unixfs/unixfs-entry.ts';
 import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
@@ -16,6 +18,7 @@ import type { SiblingsAhead } from './ahead/siblings-ahead.ts';
 import { TreeAhead } from './ahead/tree-ahead.ts';
 import { entryOf } from './attributes.ts';
 import type { ChildNodes, Place } from './child-nodes.ts';
+import type { OnFailedRequest } from './failure-log.ts';
 import type { ListedEntry, RequestContext } from './file-system.ts';
 import { contentInode } from './inode-number.ts';
 import type { MountedVolume } from './mounted-volume.ts';
@@ -37,16 +40,19 @@ export class DirectoryLister {
   readonly #now: () => number;
   readonly #treeAhead: TreeAhead;
   readonly #siblingsAhead: SiblingsAhead;
+  readonly #onFailed: OnFailedRequest;
   #ahead = 0;
 
-  /** `now` is a clock in milliseconds that never goes back. */
+  /** `now` is a clock in milliseconds that never goes back. `onFailed` is told of children that were waited for in vain. */
   constructor(
     unixfs: UnixfsReader,
     nodes: NodeTable,
     children: ChildNodes,
     siblingsAhead: SiblingsAhead,
     now: () => number,
+    onFailed: OnFailedRequest,
   ) {
+    this.#onFailed = onFailed;
     this.#unixfs = unixfs;
     this.#nodes = nodes;
     this.#children = children;
@@ -82,7 +88,8 @@ export class DirectoryLister {
       const made: Node[] = [];
       const account: OnBlock = (cid, bytes, how) => directory.volume.account(cid, bytes, { ...how, awaited: true });
       const want = new NodeWant('metadata', leftMs, context, this.#now, account);
-      const pending = leftMs > 0 ? this.#want(directory, table, cursor, end, want, made) : [];
+      const missing: unknown[] = [];
+      const pending = leftMs > 0 ? this.#want(directory, table, cursor, end, want, made, missing) : [];
       const fillAll = () => {
         this.#fill(directory, table, cursor, end, true, fill);
         for (const node of made) this.#nodes.dropUnused(node);
@@ -90,7 +97,10 @@ export class DirectoryLister {
       if (pending.length === 0) return fillAll();
       this.#wantAhead(table, end, directory.volume);
       return Promise.all(pending).then(() => {
-        if (!context.signal.aborted) return fillAll();
+        if (!context.signal.aborted) {
+          this.#tellMissing(directory, missing);
+          return fillAll();
+        }
         for (const node of made) this.#nodes.dropUnused(node);
         throw new CodedError('ABORTED', 'nobody waits for the listing any more');
       });
@@ -134,7 +144,10 @@ export class DirectoryLister {
     }
   }
 
-  /** Asks for the blocks of `from`..`to` that say what a child is; resolved, never rejected, where one must be waited for. */
+  /**
+   * Asks for the blocks of `from`..`to` that say what a child is; resolved, never rejected, where one must be waited for. The
+   * reasons why some did not come are added to `missing`.
+   */
   #want(
     directory: DirectoryNode,
     table: LinkTable,
@@ -142,16 +155,25 @@ export class DirectoryLister {
     to: number,
     want: WantOptions,
     made: Node[],
+    missing: unknown[],
   ): Promise<unknown>[] {
     const pending: Promise<unknown>[] = [];
     for (let link = from; link < to; link++) {
-      const entry = this.#entry(table, link, want, (found) => {
+      const use = (found: UnixfsEntry) => {
         const place: Place = { parent: directory.id, name: table.name(link), volume: directory.volume };
         made.push(this.#children.adopt(place, table.key(link), found));
-      });
+      };
+      const entry = this.#entry(table, link, want, use, (error) => missing.push(error));
       if (entry) pending.push(entry);
     }
     return pending;
+  }
+
+  /** The reader gets its listing, in which nothing says why some of it is unknown. */
+  #tellMissing({ key, volume }: DirectoryNode, [first, ...others]: readonly unknown[]): void {
+    if (first === undefined) return;
+    const more = others.length > 0 ? `, and ${formatCount(others.length, 'other')}` : '';
+    this.#onFailed(volume, () => `what an entry of ${cidOf(key)} is${more}`, first);
   }
 
   #wantAhead(table: LinkTable, from: number, { spec, account }: MountedVolume): void {
@@ -179,11 +201,12 @@ export class DirectoryLister {
     link: number,
     want: WantOptions,
     use: (entry: UnixfsEntry) => void = () => undefined,
+    onMissing: (error: unknown) => void = () => undefined,
   ): Promise<unknown> | undefined {
     if (table.isRaw(link) && table.size(link) !== undefined) return undefined;
     try {
       const entry = this.#unixfs.entry(table.key(link), want);
-      if (entry instanceof Promise) return entry.then(use).catch(() => undefined);
+      if (entry instanceof Promise) return entry.then(use).catch(onMissing);
       use(entry);
     } catch {
       // The listing goes on without this child; looking it up says what is wrong with it.

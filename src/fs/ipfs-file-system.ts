@@ -89,8 +89,8 @@ export class IpfsFileSystem implements FileSystem {
     this.#root = new RootDirectory(recorder);
     this.#children = new ChildNodes(unixfs, this.#nodes);
     this.#siblingsAhead = new SiblingsAhead(unixfs);
-    this.#lister = new DirectoryLister(unixfs, this.#nodes, this.#children, this.#siblingsAhead, now);
     const onFailed = new FailureLog(options.logger, options.nameOf).report;
+    this.#lister = new DirectoryLister(unixfs, this.#nodes, this.#children, this.#siblingsAhead, now, onFailed);
     this.#notes = new RequestNotes(onFailed, now);
     this.#reads = new FileReads(unixfs, this.#nodes, now, options.observers ?? [], onFailed);
   }

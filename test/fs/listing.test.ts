@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { BlockMap } from '../support/block-map.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
 import { fileSystemOver, mountRoot } from '../support/mount-content.ts';
+import { RecordingLogger } from '../support/recording-logger.ts';
 import { context, listAll } from '../support/walk-file-system.ts';
 
 function setUp(options: Parameters<typeof fileSystemOver>[1] = {}) {
@@ -115,6 +116,28 @@ test('silent children cost one time-out for the whole pass, however many calls i
   expect(call(200, 1000)).toBe(undefined);
   expect(cursors.length).toBeGreaterThanOrEqual(600);
 });
+
+test.each([
+  ['said nothing', /did not come/],
+  ['has no such block', /no source has/],
+])(
+  'a listing whose children cannot be had, of which a source %s, succeeds, and the volume knows why',
+  async (how, why) => {
+    const logger = new RecordingLogger();
+    const { blocks, dag, fileSystem } = setUp({ logger });
+    const missing = dag.part([], Buffer.from('missing')).cid;
+    const root = dag.directory([{ name: 'missing', cid: missing }]);
+    const node = await mountRoot(fileSystem, root);
+    if (how === 'said nothing') blocks.makeSilent(missing);
+    else blocks.remove(missing);
+    const [listed] = await withExpiries(blocks, listAll(fileSystem, node, true));
+    expect(listed).toMatchObject({ kind: undefined, node: 0 });
+    const volume = fileSystem.volume('v');
+    expect(volume?.lastError).toMatch(why);
+    expect(volume?.lastError).toContain(missing.toString());
+    expect(logger.lines).toMatchObject([{ level: 'warn', fields: { what: `what an entry of ${root} is` } }]);
+  },
+);
 
 test('a listing without attributes waits for nothing, and fetches what it lacks behind', async () => {
   const { blocks, dag, fileSystem } = setUp();
