@@ -1,7 +1,7 @@
 /**
  * Rows 1 and 2: real programs started from a volume of 1 GB or more, of which they touch a few per cent: from the call of
- * Docker's that mounts it until they say that they are ready. Lazily, without and with a boot profile, each time on a
- * machine that has nothing of it; from the local disk; and after a copy of the whole by `ipfs get`, which is made once.
+ * Docker's that mounts it until they say that they are ready. Lazily, without a boot profile, with one that is kept here, and
+ * with one that came with the content, each time on a machine that has nothing of it; from the local disk; and after a copy of the whole by `ipfs get`, which is made once.
  *
  * The limit is what the profile names, over the link's rate, and two round trips.
  */
@@ -21,6 +21,7 @@ import { lazyStart, type Recorded, recordStart, type Setting } from '../lazy-sta
 import { LINKS } from '../link.ts';
 import { type Origin, withCopy, withLink, withOrigin } from '../origin.ts';
 import { makeProgramVolume, ready, type StartProgram } from '../program-volume.ts';
+import { shipProfile } from '../shipped-volume.ts';
 
 /** The copy of a GB takes 90 s by the link's rate alone. */
 const COPY_LIMIT_SECONDS = 240;
@@ -42,10 +43,11 @@ export const start: Benchmark = {
       await withLink(home, LINKS.far, options.note, async (far) => {
         for (const program of programs) {
           const recorded = await recordStart({ program, cid, origin: far });
+          const shipped = await shipProfile(far.node, cid, recorded.profile);
           options.note(`${program.name}: its blocks are ${(recorded.bytes / 1024 ** 2).toFixed(1)} MiB.`);
           for (const [origin, speed] of [[home, HOME] as const, [far, FAR] as const]) {
             const part = partOf(options, 2 * programs.length);
-            figures.push(...(await atLink({ program, cid, origin }, speed, recorded, source, part)));
+            figures.push(...(await atLink({ program, cid, origin }, speed, { ...recorded, shipped }, source, part)));
           }
         }
       });
@@ -57,7 +59,7 @@ export const start: Benchmark = {
 async function atLink(
   setting: Setting,
   speed: string,
-  { profile, bytes }: Recorded,
+  { profile, bytes, shipped }: Recorded & { readonly shipped: string },
   source: string,
   options: RunOptions,
 ): Promise<Figures[]> {
@@ -70,7 +72,7 @@ async function atLink(
     run: async () => [{ workload, unit: 's', value: await measure() }],
   });
   /** The first of them is drawn, over the slower link. */
-  const lazily = (contender: string, used: string | undefined): Trial => {
+  const lazily = (contender: string, used: string | undefined, cid = setting.cid): Trial => {
     let drawn = speed !== HOME;
     return trial(`ipfs-volume, ${contender}`, () => {
       const picture = `start, ${workload}, ${contender}`;
@@ -78,11 +80,12 @@ async function atLink(
         ? undefined
         : (name: string, points: Series['points']) => options.draw({ picture, name, points });
       drawn = true;
-      return lazyStart(setting, used, draw);
+      return lazyStart({ ...setting, cid }, used, draw);
     });
   };
   const figures = await interleave(
     [
+      lazily('profile shipped', undefined, shipped),
       lazily('with profile', profile),
       lazily('without profile', undefined),
       trial('local disk, cold', () => {

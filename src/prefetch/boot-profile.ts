@@ -5,6 +5,9 @@
  * directories and inner nodes stand in it where they were needed, and ranges that touch are one block of it. It belongs
  * to one root; content never changes, so it never grows stale.
  *
+ * Its small blocks may stand in groups: files of their own whose leaves are these blocks, so that a gateway sends a
+ * whole group in one answer (`ipfs-volume add --profile` makes them, docs/decisions/shipping-profiles.md).
+ *
  * Reads that the kernel's page cache answers are invisible: that a block is not seen proves nothing, and merging never
  * drops one for it.
  */
@@ -21,6 +24,14 @@ export interface BootProfile {
   readonly runs: number;
   /** In the order of first need, and what each measures, as far as that was seen: 0 where it was not. */
   readonly blocks: ReadonlyMap<ContentKey, number>;
+  /** Blocks of it that are the leaves of one file; no block is in two. Each has its size in `blocks`. */
+  readonly groups?: readonly BlockGroup[] | undefined;
+}
+
+export interface BlockGroup {
+  /** The file's root. */
+  readonly key: ContentKey;
+  readonly blocks: readonly ContentKey[];
 }
 
 const VERSION = 1;
@@ -29,10 +40,21 @@ export const MAX_PROFILE_BLOCKS = 32_768;
 /** Of MAX_PROFILE_BLOCKS with the longest CIDs that are allowed. */
 export const MAX_PROFILE_BYTES = 8 * 1024 * 1024;
 
-/** As JSON: CIDv1s, and the sizes in the same order, without which a profile is as good as it was before there were any. */
-export function encodeProfile({ root, runs, blocks }: BootProfile): string {
-  const cids = [...blocks.keys()].map((key) => cidOf(key).toString());
-  return `${JSON.stringify({ version: VERSION, root, runs, blocks: cids, sizes: [...blocks.values()] }, null, 1)}\n`;
+/**
+ * As JSON: CIDv1s, the sizes in the same order, and the groups by places in it; without sizes and groups a profile is as good as it
+ * was before there were any.
+ */
+export function encodeProfile({ root, runs, blocks, groups = [] }: BootProfile): string {
+  const keys = [...blocks.keys()];
+  const cids = keys.map((key) => cidOf(key).toString());
+  const value = { version: VERSION, root, runs, blocks: cids, sizes: [...blocks.values()] };
+  if (groups.length === 0) return `${JSON.stringify(value, null, 1)}\n`;
+  const placeOf = new Map(keys.map((key, place) => [key, place]));
+  const placed = groups.map((group) => ({
+    cid: cidOf(group.key).toString(),
+    blocks: group.blocks.map((key) => placeOf.get(key)),
+  }));
+  return `${JSON.stringify({ ...value, groups: placed }, null, 1)}\n`;
 }
 
 /** @throws INPUT_INVALID for whatever is not a profile, whole and of a version that is known. */
@@ -44,13 +66,31 @@ export function decodeProfile(text: string): BootProfile {
   } catch {
     throw invalid('it is not JSON');
   }
-  const { version, root, runs, blocks, sizes = [] } = (value ?? {}) as Record<string, unknown>;
+  const { version, root, runs, blocks, sizes = [], groups = [] } = (value ?? {}) as Record<string, unknown>;
   if (version !== VERSION) throw invalid(`its version is not ${VERSION}`);
   if (!Number.isSafeInteger(runs) || (runs as number) < 1) throw invalid('its number of runs cannot be read');
   if (!Array.isArray(blocks) || blocks.length > MAX_PROFILE_BLOCKS) throw invalid('its list of blocks cannot be read');
   if (!Array.isArray(sizes) || !sizes.every(isBlockSize)) throw invalid('its list of sizes cannot be read');
   const sized = blocks.map((text, index): [ContentKey, number] => [contentKey(readCid(text)), sizes[index] ?? 0]);
-  return { root: readCid(root).toString(), runs: runs as number, blocks: new Map(sized) };
+  const profile = { root: readCid(root).toString(), runs: runs as number, blocks: new Map(sized) };
+  const read = readGroups(groups, sized);
+  return read.length > 0 ? { ...profile, groups: read } : profile;
+}
+
+function readGroups(value: unknown, sized: readonly [ContentKey, number][]): BlockGroup[] {
+  const grouped = new Set<ContentKey>();
+  const blockAt = (place: unknown): ContentKey => {
+    const [key, sizeBytes = 0] = (typeof place === 'number' && sized[place]) || [];
+    if (key === undefined || sizeBytes === 0 || grouped.has(key)) throw invalid('its list of groups cannot be read');
+    grouped.add(key);
+    return key;
+  };
+  if (!Array.isArray(value)) throw invalid('its list of groups cannot be read');
+  return value.map((group: unknown) => {
+    const { cid, blocks } = (group ?? {}) as Record<string, unknown>;
+    if (!Array.isArray(blocks) || blocks.length === 0) throw invalid('its list of groups cannot be read');
+    return { key: contentKey(readCid(cid)), blocks: blocks.map(blockAt) };
+  });
 }
 
 /**
@@ -73,14 +113,21 @@ export function mergeProfiles(before: BootProfile, run: BootProfile): BootProfil
   for (const block of before.blocks.keys()) blocks.push(block, ...(behind.get(block) ?? []));
   const sizeOf = (block: ContentKey) => Math.max(before.blocks.get(block) ?? 0, run.blocks.get(block) ?? 0);
   const sized = blocks.slice(0, MAX_PROFILE_BLOCKS).map((block): [ContentKey, number] => [block, sizeOf(block)]);
-  return { root: before.root, runs: before.runs + run.runs, blocks: new Map(sized) };
+  const merged = { root: before.root, runs: before.runs + run.runs, blocks: new Map(sized) };
+  return withGroups(merged, before.groups ?? run.groups);
 }
 
 /** `profile` without the block `key`. */
-export function withoutBlock(profile: BootProfile, key: ContentKey): BootProfile {
+export function withoutBlock({ groups, ...profile }: BootProfile, key: ContentKey): BootProfile {
   const blocks = new Map(profile.blocks);
   blocks.delete(key);
-  return { ...profile, blocks };
+  return withGroups({ ...profile, blocks }, groups);
+}
+
+/** Those of `groups` whose blocks it names, all of them and their sizes. */
+function withGroups(profile: BootProfile, groups: BootProfile['groups']): BootProfile {
+  const named = groups?.filter(({ blocks }) => blocks.every((key) => (profile.blocks.get(key) ?? 0) > 0));
+  return named && named.length > 0 ? { ...profile, groups: named } : profile;
 }
 
 function isBlockSize(value: unknown): value is number {

@@ -18,7 +18,7 @@ import type { Clock } from '../blocks/clock.ts';
 import { spaceOf } from '../blocks/disk/disk-total.ts';
 import { backoffMs } from '../blocks/queue/backoff.ts';
 import type { SharedBound } from '../fs/shared-bound.ts';
-import { blockKeyOf, cidOf, isInline } from '../unixfs/content-key.ts';
+import { blockKeyOf, type ContentKey, cidOf, isInline } from '../unixfs/content-key.ts';
 import { leafOnDisk } from '../unixfs/leaf-ends.ts';
 import { decodeUnixfsEntry, type UnixfsEntry } from '../unixfs/unixfs-entry.ts';
 import type { BlockPlan, PlannedBlock } from './plan.ts';
@@ -165,6 +165,7 @@ class Pass {
 
   /** Deals with a block that is here, in this turn; sets one under way that is not. */
   #take(block: PlannedBlock): MaybePromise<void> {
+    if (block.brings) return this.#takeTogether(block, block.brings);
     if (!this.#parts.blocks.isKept(blockKeyOf(block.key))) {
       return this.#options.fetch ? this.#fetch(block) : this.#lacks(block, this.#inMemory(block));
     }
@@ -177,10 +178,30 @@ class Pass {
     this.#track(block, bytes, 0);
   }
 
-  /** Sets it under way. Waits for pauses alone. */
-  async #fetch(block: PlannedBlock): Promise<void> {
-    const claimedBytes = block.claimedBytes > 0 && !block.inner ? block.claimedBytes : block.expectedBytes;
-    const spaceBytes = spaceOf(claimedBytes ?? GUESSED_BLOCK_BYTES);
+  #fetch(block: PlannedBlock): Promise<void> {
+    const expectedBytes = block.claimedBytes > 0 && !block.inner ? block.claimedBytes : block.expectedBytes;
+    const fetch = () => this.#parts.blocks.get(cidOf(block.key), { ...this.#want, expectedBytes });
+    return this.#setUnderWay(block, spaceOf(expectedBytes ?? GUESSED_BLOCK_BYTES), (spaceBytes) =>
+      this.#track(block, fetch(), spaceBytes),
+    );
+  }
+
+  /** What comes along with another, where more than half of it is missing; what does not come, the plan hands out again. */
+  #takeTogether(block: PlannedBlock, brings: readonly ContentKey[]): MaybePromise<void> {
+    const missing = brings.filter((key) => !this.#parts.blocks.isKept(blockKeyOf(key)));
+    const treeBytes = block.expectedBytes ?? 0;
+    if (!this.#options.fetch || missing.length <= brings.length / 2) return this.#plan.open(block);
+    const fetch = () => this.#parts.blocks.fetchTree(cidOf(block.key), treeBytes, this.#want);
+    return this.#setUnderWay(block, spaceOf(treeBytes), (spaceBytes) =>
+      this.#count(
+        fetch().then(() => this.#plan.open(block)),
+        spaceBytes,
+      ),
+    );
+  }
+
+  /** Has it set under way, with the room that it will take. Waits for pauses alone. */
+  async #setUnderWay(block: PlannedBlock, spaceBytes: number, begin: (spaceBytes: number) => void): Promise<void> {
     await this.#pause();
     while (this.#isHeldUp(spaceBytes)) {
       if (this.#options.signal.aborted) break;
@@ -191,30 +212,34 @@ class Pass {
       this.#stopped = 'full';
       return this.#lacks(block);
     }
-    const bytes = this.#parts.blocks.get(cidOf(block.key), { ...this.#want, expectedBytes: claimedBytes });
-    this.#track(block, bytes, spaceBytes);
+    begin(spaceBytes);
   }
 
-  /** `spaceBytes`: the room that it will take. */
   #track(block: PlannedBlock, bytes: Uint8Array | Promise<Uint8Array>, spaceBytes: number): void {
+    const arrival = Promise.resolve(bytes).then((came) => {
+      if (!this.#parts.blocks.isKept(blockKeyOf(block.key))) {
+        throw new CodedError('STORE_FULL', 'the disk cache does not keep what is fetched');
+      }
+      this.#failuresInARow = 0;
+      this.#came(block, came);
+    });
+    this.#count(
+      arrival.catch((error: unknown) => this.#failed(block, error)),
+      spaceBytes,
+    );
+  }
+
+  /** `work`, which never rejects, is under way until it ends. */
+  #count(work: Promise<void>, spaceBytes: number): void {
     this.#outstanding++;
     this.#outstandingBytes += spaceBytes;
     this.#parts.underWay?.take(this, spaceBytes);
-    Promise.resolve(bytes)
-      .then((came) => {
-        if (!this.#parts.blocks.isKept(blockKeyOf(block.key))) {
-          throw new CodedError('STORE_FULL', 'the disk cache does not keep what is fetched');
-        }
-        this.#failuresInARow = 0;
-        this.#came(block, came);
-      })
-      .catch((error: unknown) => this.#failed(block, error))
-      .finally(() => {
-        this.#outstanding--;
-        this.#outstandingBytes -= spaceBytes;
-        this.#parts.underWay?.give(this, spaceBytes);
-        this.#wake();
-      });
+    void work.finally(() => {
+      this.#outstanding--;
+      this.#outstandingBytes -= spaceBytes;
+      this.#parts.underWay?.give(this, spaceBytes);
+      this.#wake();
+    });
   }
 
   #came(block: PlannedBlock, bytes: Uint8Array): void {

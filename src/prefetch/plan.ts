@@ -28,6 +28,8 @@ export interface PlannedBlock {
   readonly inner: boolean;
   /** It was handed out before, and is only to be opened once more. */
   readonly again?: boolean;
+  /** It is wanted for the sake of these, all of which are below it: as one answer, or else not at all. */
+  readonly brings?: readonly ContentKey[];
   /** 0 for metadata, 1 for small files, 2 for large ones. */
   readonly stage: 0 | 1 | 2;
 }

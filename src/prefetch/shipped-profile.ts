@@ -1,7 +1,8 @@
 /**
- * A boot profile that comes with its content: the entry `.ipfs-volume-profile` of the root directory.
+ * A boot profile that comes with its content: the entry `.ipfs-volume-profile` of the root directory, and beside it
+ * `.ipfs-volume-start`, the file whose leaves are the blocks that stand in the profile's groups.
  *
- * It cannot name the root that holds it, so it names the root without it: the same directory block less that one link.
+ * It cannot name the root that holds it, so it names the root without it: the same directory block less those links.
  * Whoever reads the content checks exactly that, so a profile of any other tree is never taken for this one's. An
  * ordinary file to whoever reads the volume; a root that is sharded has none (docs/decisions/shipping-profiles.md).
  */
@@ -13,12 +14,17 @@ import { contentKey } from '../unixfs/content-key.ts';
 import { type BootProfile, encodeProfile, withoutBlock } from './boot-profile.ts';
 
 export const PROFILE_ENTRY = '.ipfs-volume-profile';
+export const START_ENTRY = '.ipfs-volume-start';
+export const SHIPPED_ENTRIES: readonly string[] = [PROFILE_ENTRY, START_ENTRY];
 const SHA2_256 = 0x12;
 
-/** The CIDv1 of the directory block `bytes` with no entry of a profile. @throws where it is no dag-pb block */
+/** The CIDv1 of the directory block `bytes` with neither entry. @throws where it is no dag-pb block */
 export function cidWithoutProfile(bytes: Uint8Array): string {
   const { Links, Data } = decode(bytes);
-  const without = encode({ Links: Links.filter(({ Name }) => Name !== PROFILE_ENTRY), ...(Data ? { Data } : {}) });
+  const without = encode({
+    Links: Links.filter(({ Name }) => !SHIPPED_ENTRIES.includes(Name ?? '')),
+    ...(Data ? { Data } : {}),
+  });
   return CID.createV1(DAG_PB, create(SHA2_256, createHash('sha256').update(without).digest())).toString();
 }
 

@@ -7,8 +7,12 @@ import { CID } from 'multiformats/cid';
 import { expect, test } from 'vitest';
 import { addTree } from '../../src/cli/add/add-tree.ts';
 import { decodeProfile } from '../../src/prefetch/boot-profile.ts';
-import { cidWithoutProfile, PROFILE_ENTRY, shippedText } from '../../src/prefetch/shipped-profile.ts';
-import { contentKey } from '../../src/unixfs/content-key.ts';
+import { cidWithoutProfile, PROFILE_ENTRY, START_ENTRY } from '../../src/prefetch/shipped-profile.ts';
+import { cidOf, contentKey } from '../../src/unixfs/content-key.ts';
+import { readExtents } from '../../src/unixfs/read-extents.ts';
+import { UnixfsReader } from '../../src/unixfs/unixfs-reader.ts';
+import { BlockMap } from '../support/block-map.ts';
+import { makeBlock } from '../support/make-block.ts';
 import { ControlServer, json, readBody } from './support/control-server.ts';
 import { runCommand } from './support/run-command.ts';
 import { Scratch } from './support/scratch.ts';
@@ -228,16 +232,23 @@ test('add --profile ships the profile of the very tree, in place of any that sta
     return cid.toString();
   };
   const bare = await rootNow();
-  const profile = { version: 1, root: bare, runs: 2, blocks: [...new Set(cids)].toReversed() };
+  // And a block of another tree, as an imported one may.
+  const stranger = contentKey(makeBlock('of another tree').cid);
+  const blocks = [...new Set(cids)].toReversed().concat(String(cidOf(stranger)));
+  const profile = { version: 1, root: bare, runs: 2, blocks };
   writeFileSync(scratch.at('tree', 'more'), 'of which nobody has a profile');
   const other = await rootNow();
   rmSync(scratch.at('tree', 'more'));
   let last: { cid: CID; bytes: Uint8Array } | undefined;
+  const sent = new BlockMap();
   await using server = await ControlServer.start({
     'POST /ipfs-volume/import': async (request, response, asked) => {
       const body = await readBody(request, asked).catch(() => undefined);
       if (!body) return;
-      for await (const block of await CarBlockIterator.fromBytes(body)) last = block;
+      for await (const block of await CarBlockIterator.fromBytes(body)) {
+        last = block;
+        sent.put(block.cid, block.bytes);
+      }
       response.end(JSON.stringify(await keep(body)));
     },
     [`GET /ipfs-volume/profiles/${bare}`]: json(profile),
@@ -250,11 +261,21 @@ test('add --profile ships the profile of the very tree, in place of any that sta
   expect(cidWithoutProfile(last?.bytes ?? new Uint8Array())).toBe(bare);
   const entry = decode(last?.bytes ?? new Uint8Array()).Links.find(({ Name }) => Name === PROFILE_ENTRY);
   expect(entry?.Hash.code).toBe(0x55);
-  const text = shippedText(decodeProfile(JSON.stringify(profile)));
-  expect(entry?.Tsize).toBe(Buffer.byteLength(text));
-  expect([...decodeProfile(text).blocks.keys()]).toEqual(
-    profile.blocks.slice(1).map((cid) => contentKey(CID.parse(cid))),
-  );
+  const taken = decodeProfile(Buffer.from(await sent.get(entry?.Hash as CID, { priority: 'demand' })).toString());
+  expect([...taken.blocks.keys()]).toEqual(profile.blocks.slice(1).map((cid) => contentKey(CID.parse(cid))));
+
+  // Its small blocks of this tree, whatever they are in it, are the leaves of one file, group by group.
+  const grouped = taken.groups?.flatMap((group) => group.blocks) ?? [];
+  const small = [...taken.blocks].filter(([key, size]) => size <= 256 * 1024 && key !== stranger).map(([key]) => key);
+  expect(grouped).toEqual(small);
+  expect(small.length).toBeGreaterThan(2);
+  expect(small.length).toBeLessThan(taken.blocks.size - 1);
+  const start = decode(last?.bytes ?? new Uint8Array()).Links.find(({ Name }) => Name === START_ENTRY);
+  const want = { priority: 'demand' } as const;
+  const whole = Buffer.concat(await Promise.all(small.map((key) => sent.get(cidOf(key), want))));
+  const extents = await new UnixfsReader(sent).file(contentKey(start?.Hash as CID), whole.length).locate(0, 1e9, want);
+  const bytes = Buffer.concat(await readExtents(sent, extents, want, () => undefined));
+  expect(Buffer.compare(bytes, whole)).toBe(0);
 
   writeFileSync(scratch.at('tree', PROFILE_ENTRY), 'of yesterday');
   expect((await add(tree)).stdout).toBe(shipped.stdout);

@@ -8,7 +8,14 @@ import { CID } from 'multiformats/cid';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { codeOf } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/log.ts';
-import { type BootProfile, decodeProfile, encodeProfile, mergeProfiles } from '../../src/prefetch/boot-profile.ts';
+import {
+  type BlockGroup,
+  type BootProfile,
+  decodeProfile,
+  encodeProfile,
+  mergeProfiles,
+  withoutBlock,
+} from '../../src/prefetch/boot-profile.ts';
 import { BootRecorder } from '../../src/prefetch/boot-recorder.ts';
 import { ProfileStore } from '../../src/prefetch/profile-store.ts';
 import { type ContentKey, contentKey } from '../../src/unixfs/content-key.ts';
@@ -55,6 +62,26 @@ describe('a boot profile', () => {
         expect([...decoded.blocks]).toEqual([...profile.blocks]);
       }),
     );
+  });
+
+  it('keeps its groups in its file and over merges, of blocks that it names with their sizes', () => {
+    const [a, b, c, d, e, file, other] = KEYS as [ContentKey, ContentKey, ContentKey, ...ContentKey[]] as ContentKey[];
+    const group = (key: unknown, ...blocks: unknown[]) => ({ key, blocks }) as BlockGroup;
+    const shipped = { ...profileOf([a, b, c, d] as ContentKey[], 7), groups: [group(file, b, a), group(other, c, d)] };
+    expect(decodeProfile(encodeProfile(shipped))).toEqual(shipped);
+    const merged = mergeProfiles(shipped, profileOf([e, b] as ContentKey[], 9));
+    expect([...merged.blocks.keys()]).toEqual([e, a, b, c, d]);
+    expect(decodeProfile(encodeProfile(merged)).groups).toEqual(shipped.groups);
+    expect(mergeProfiles(profileOf([e] as ContentKey[]), shipped).groups).toEqual(shipped.groups);
+    expect(withoutBlock(shipped, c as ContentKey).groups).toEqual([shipped.groups[0]]);
+
+    const text = JSON.parse(encodeProfile(shipped));
+    const cid = text.blocks[0];
+    const groups = [7, [7], [{ cid }], [{ cid, blocks: [] }], [{ cid: 'x', blocks: [0] }], [{ cid, blocks: [4] }]];
+    for (const bad of [...groups, [{ cid, blocks: [-1] }], [{ cid, blocks: ['0'] }], [{ cid, blocks: [1, 1] }]]) {
+      expect(refusal(JSON.stringify({ ...text, groups: bad }))).toBe('INPUT_INVALID');
+    }
+    expect(refusal(JSON.stringify({ ...text, sizes: [0, 7, 7, 7] }))).toBe('INPUT_INVALID');
   });
 
   it('is taken without sizes, as older programs wrote it', () => {

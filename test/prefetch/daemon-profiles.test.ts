@@ -3,13 +3,20 @@ import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { addTree } from '../../src/cli/add/add-tree.ts';
-import { PROFILE_ENTRY } from '../../src/prefetch/shipped-profile.ts';
+import { addTree, type RootFiles } from '../../src/cli/add/add-tree.ts';
+import { CarStream } from '../../src/cli/add/car-stream.ts';
+import { emitProfileFiles } from '../../src/cli/add/profile-files.ts';
+import { decodeProfile } from '../../src/prefetch/boot-profile.ts';
+import { SHIPPED_ENTRIES, START_ENTRY } from '../../src/prefetch/shipped-profile.ts';
+import { cidOf } from '../../src/unixfs/content-key.ts';
 import { type BlockGateway, startBlockGateway } from '../support/block-gateway.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { startDaemon, type TestDaemon, until } from '../support/daemon.ts';
+import { startGatewayServer } from '../support/gateway-server.ts';
+import { startKubo } from '../support/kubo.ts';
 import { logged } from '../support/logged.ts';
 import { describeWith } from '../support/machine.ts';
 
@@ -19,7 +26,7 @@ const run = promisify(execFile);
 /** What the container reads, in this order, of 40 files. */
 const READ = ['d3/file7', 'd0/file2', 'd1/file9'];
 
-describeWith(['root', 'fuse'], 'boot profiles between hosts', () => {
+describeWith(['root', 'fuse', 'kubo'], 'boot profiles between hosts', () => {
   let directory: string;
   let tree: string;
   let gateway: BlockGateway;
@@ -88,13 +95,12 @@ describeWith(['root', 'fuse'], 'boot profiles between hosts', () => {
     const publish = async (path: string, withProfile: boolean): Promise<string> => {
       const { cid } = await addTree(path, (block) => void blocks.put(block.cid, block.bytes), {
         keepMetadata: false,
-        rootFile: withProfile ? { name: PROFILE_ENTRY, contentFor: async () => shippedBytes } : undefined,
+        rootFiles: withProfile ? { names: SHIPPED_ENTRIES, emitFor } : undefined,
       });
       return cid.toString();
     };
-    const mountedHere = await first.mount('shipped', shipped);
-    const { stdout } = await run('cat', [join(mountedHere, PROFILE_ENTRY)], { timeout: DEADLINE_MS });
-    const shippedBytes = Buffer.from(stdout);
+    const emitFor: RootFiles['emitFor'] = (_root, sizeOf, emit) =>
+      emitProfileFiles(decodeProfile(JSON.stringify(recorded)), sizeOf, emit);
     expect(await publish(tree, true)).toBe(shipped);
     expect(await publish(tree, false)).toBe(bare);
     expect(await publish(exported, false)).toBe(profileCid);
@@ -140,5 +146,53 @@ describeWith(['root', 'fuse'], 'boot profiles between hosts', () => {
       `ignored the profile "web-start": it is of ${bare}, not of this root`,
     );
     expect(await logged(fourth, 'a boot profile is ignored')).toMatchObject({ volume: 'sub' });
+  });
+
+  it("come in a few answers of Kubo's gateway", async () => {
+    await using first = await startDaemon();
+    const bare = await ipfsVolume(first, 'add', '--no-metadata', tree);
+    await readFirst(await first.mount('v', bare));
+    await first.call('Unmount', { Name: 'v', ID: 'v' });
+    await logged(first, 'start-up complete');
+    const recorded = decodeProfile(await ipfsVolume(first, 'profile export', 'v'));
+    const car = new CarStream();
+    const sent = buffer(car);
+    const { cid } = await addTree(tree, (block) => car.write(block), {
+      keepMetadata: false,
+      rootFiles: {
+        names: SHIPPED_ENTRIES,
+        emitFor: (_, sizeOf, emit) => emitProfileFiles(recorded, sizeOf, emit),
+      },
+    });
+    car.end();
+    const kubo = await startKubo({ offline: true });
+    await using stack = new AsyncDisposableStack();
+    stack.defer(() => kubo.stop());
+    await kubo.run(['dag', 'import', '--silent'], await sent);
+    const relay = await startGatewayServer((request, response) => {
+      void fetch(`${kubo.gatewayUrl}${request.url}`).then(async (answer) => {
+        response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' });
+        response.end(Buffer.from(await answer.arrayBuffer()));
+      });
+    });
+    stack.defer(() => relay.close());
+
+    await using second = await startDaemon({ gateways: [relay.url] });
+    const mountpoint = await second.mount('v', cid);
+    await complete(second);
+    await readFirst(mountpoint);
+    // All but the root, which is another one now.
+    const named = [...recorded.blocks.keys()].map((key) => cidOf(key).toString()).filter((each) => each !== bare);
+    const asked = relay.requests.map(({ url }) => url);
+    const singly = asked
+      .filter(({ searchParams }) => searchParams.get('format') === 'raw')
+      .map(({ pathname }) => pathname);
+    expect(singly.length).toBeGreaterThan(2);
+    expect(singly.filter((path) => named.some((each) => path.endsWith(each)))).toEqual([]);
+    expect(asked.filter(({ searchParams }) => searchParams.get('dag-scope') === 'all')).toHaveLength(1);
+    // What Kubo takes for a file of its own holds the same blocks, and nothing twice.
+    const start = await kubo.run(['cat', `${cid}/${START_ENTRY}`]);
+    const whole = await Promise.all(named.map((each) => kubo.run(['block', 'get', each])));
+    expect(Buffer.compare(start, Buffer.concat(whole))).toBe(0);
   });
 });

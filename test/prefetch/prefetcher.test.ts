@@ -10,14 +10,14 @@ import { chain, type MaybePromise } from '../../src/base/maybe-promise.ts';
 import { type BlockKey, blockKey } from '../../src/blocks/block.ts';
 import type { WantOptions } from '../../src/blocks/block-reader.ts';
 import { MountedVolume } from '../../src/fs/mounted-volume.ts';
-import type { BootProfile } from '../../src/prefetch/boot-profile.ts';
+import type { BlockGroup, BootProfile } from '../../src/prefetch/boot-profile.ts';
 import type { Pinner } from '../../src/prefetch/pins.ts';
 import type { PrefetchOptions } from '../../src/prefetch/prefetch-job.ts';
 import { Prefetcher } from '../../src/prefetch/prefetcher.ts';
 import { ProfileStore } from '../../src/prefetch/profile-store.ts';
 import { PROFILE_ENTRY, shippedText } from '../../src/prefetch/shipped-profile.ts';
 import { UnpinList } from '../../src/prefetch/unpin-list.ts';
-import { contentKey } from '../../src/unixfs/content-key.ts';
+import { type ContentKey, contentKey } from '../../src/unixfs/content-key.ts';
 import { UnixfsReader } from '../../src/unixfs/unixfs-reader.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
@@ -888,6 +888,36 @@ describe('the prefetcher', () => {
     expect(said.filter(({ message }) => message === 'a boot profile is ignored')).toMatchObject([{ level: 'warn' }]);
     other.unmounted('v');
   });
+
+  it.each([true, false])(
+    'brings the groups of a profile, each in one answer where a source can: %s',
+    async (sendsTrees) => {
+      const dag = new DagBuilder(blocks);
+      const [a, b, c, d, e, alone] = leaves as [CID, CID, CID, CID, CID, CID];
+      const group = (...cids: CID[]) => {
+        const parts = cids.map((cid) => ({ cid, size: PART_BYTES }));
+        return { key: contentKey(dag.part(parts).cid), blocks: cids.map(contentKey) };
+      };
+      const groups = [group(a, b, c), group(d, e)];
+      const ordered = [a, b, alone, c, d, e].map((cid): [ContentKey, number] => [contentKey(cid), PART_BYTES]);
+      new ProfileStore(directory, logger()).merge({ root: root.toString(), runs: 1, blocks: new Map(ordered), groups });
+      blocks.makeAllRemote();
+      blocks.sendsTrees = sendsTrees;
+      // Half of the second one is here.
+      await blocks.get(d, { priority: 'demand' });
+      blocks.fetched.length = 0;
+      const prefetcher = start();
+      prefetcher.expected('v', root, AUTO);
+      await until(() => prefetcher.progress('v')?.blocksFetched === (sendsTrees ? 6 : 5));
+      await until(() => prefetcher.progress('v')?.prefetching === false);
+      const first = groups[0] as BlockGroup;
+      expect(blocks.trees.map(({ root: cid }) => contentKey(cid))).toEqual([first.key]);
+      const singly = blocks.fetched.map(({ cid, priority }) => `${cid} ${priority}`);
+      expect(singly).toEqual((sendsTrees ? [alone, e] : [alone, a, b, c, e]).map((cid) => `${cid} profile`));
+      expect(fetchedTwice()).toBe(0);
+      prefetcher.unmounted('v');
+    },
+  );
 
   it('keeps nothing of a run that was over before the profile that came with the content was here', async () => {
     const dag = new DagBuilder(blocks);

@@ -35,6 +35,8 @@ interface RangeFetchOptions {
   /** For each further block, unless it is on its way. */
   readonly idleTimeoutMs: number;
   readonly pump: (lane: SourceLane) => void;
+  /** Told what a range of that rank takes of the prefetch rate: `bytes`, or some given back. */
+  readonly charge: (rank: number, bytes: number) => void;
   readonly deliver: (cid: CID, bytes: Uint8Array, rank: number, origin: string) => void;
 }
 
@@ -160,6 +162,9 @@ export class RangeFetch {
 
   async #run(range: Range, lane: SourceLane): Promise<void> {
     const { signal } = range.controller;
+    const { rank, expectedBytes } = range;
+    this.#options.charge(rank, expectedBytes);
+    let cameBytes = 0;
     const flight = lane.begin(PRIORITIES[range.rank] ?? 'demand', range.expectedBytes);
     let idle = false;
     const blockBytes = Math.min(range.expectedBytes, MAX_BLOCK_BYTES);
@@ -172,6 +177,7 @@ export class RangeFetch {
     const onBytes = (count: number) => {
       limit.came(count);
       lane.heard();
+      cameBytes += count;
     };
     const onBlock = (bytes: number) => {
       flight.came(bytes);
@@ -190,6 +196,7 @@ export class RangeFetch {
     } finally {
       limit.stop();
       flight.end(undefined);
+      this.#options.charge(rank, cameBytes - expectedBytes);
       this.#finish(range);
       this.#options.pump(lane);
     }

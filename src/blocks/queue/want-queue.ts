@@ -92,6 +92,9 @@ export class WantQueue {
       timeoutMs: options.timeoutMs,
       idleTimeoutMs: attemptTimeoutMs,
       pump: (lane) => this.#dispatcher.pump(lane),
+      charge: (rank, bytes) => {
+        if (rank >= FIRST_PREFETCH_RANK) this.#dispatcher.charge(bytes);
+      },
       deliver: (cid, bytes, rank, origin) => this.#deliver(cid, bytes, rank, origin),
     });
   }

@@ -9,6 +9,7 @@ import { isUtf8 } from 'node:buffer';
 import { type BigIntStats, closeSync, lstatSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../../base/errors.ts';
+import { type BlockKey, blockKey } from '../../blocks/block.ts';
 import { inputError } from '../input-error.ts';
 import { type DagLink, type DagRoot, type Emit, emitNode } from './dag-node.ts';
 import { emitDirectory } from './directory-dag.ts';
@@ -21,16 +22,20 @@ export interface AddTreeOptions {
   readonly keepMetadata: boolean;
   /** Told of each device, socket or fifo that is passed over; where absent, the first one is an error. */
   readonly onSpecial?: ((path: string) => void) | undefined;
-  /** One more file for the root directory, in place of any of its name, made once the root without it is known. */
-  readonly rootFile?: RootFile | undefined;
+  /** More files for the root directory, in place of any of their names, made once the root without them is known. */
+  readonly rootFiles?: RootFiles | undefined;
   /** Told of bytes of files as they are read, and of each entry when it is done. */
   readonly onProgress?: ((bytes: number, entries: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface RootFile {
-  readonly name: string;
-  readonly contentFor: (root: CID) => Promise<Uint8Array>;
+/** Of the tree's blocks: what each measures. */
+export type SizeOf = (key: BlockKey) => number | undefined;
+
+export interface RootFiles {
+  readonly names: readonly string[];
+  /** Emits them for the `root` without them, and gives their links. */
+  readonly emitFor: (root: CID, sizeOf: SizeOf, emit: Emit) => Promise<readonly DagLink[]>;
 }
 
 /**
@@ -39,7 +44,7 @@ export interface RootFile {
  */
 export async function addTree(path: string, emit: Emit, options: AddTreeOptions): Promise<DagRoot> {
   const stat = withPath(path, () => statSync(path, { bigint: true }));
-  if (options.rootFile) return addWithRootFile(path, stat, options.rootFile, emit, options);
+  if (options.rootFiles) return addWithRootFiles(path, stat, options.rootFiles, emit, options);
   const root = await addEntry(path, stat, emit, options);
   if (!root) throw special(path);
   return root;
@@ -73,41 +78,41 @@ async function addAny(
   return undefined;
 }
 
-/** The directory's blocks go out once, with the file; without it they are made for the sake of their root alone. */
-async function addWithRootFile(
+/** The directory's block goes out once, with the files; without them it is made for the sake of its CID alone. */
+async function addWithRootFiles(
   path: string,
   stat: BigIntStats,
-  { name, contentFor }: RootFile,
+  { names, emitFor }: RootFiles,
   emit: Emit,
   options: AddTreeOptions,
 ): Promise<DagRoot> {
   if (!stat.isDirectory()) {
-    throw new CodedError('INPUT_INVALID', `${path}: not a directory, so there is no place in it for ${name}`);
+    throw new CodedError('INPUT_INVALID', `${path}: not a directory, so there is no place in it for ${names[0]}`);
   }
-  const links = (await addChildren(path, emit, options)).filter((link) => link.name !== name);
+  const sizes = new Map<BlockKey, number>();
+  const measured: Emit = (block) => {
+    sizes.set(blockKey(block.cid), block.bytes.length);
+    return emit(block);
+  };
+  const links = (await addChildren(path, measured, options)).filter(({ name }) => !names.includes(name));
   const metadata = directoryMetadata(stat, options);
+  const only = (emit: Emit) => onlyBlock(path, names, emit);
   const bare = await emitDirectory(
     links,
     metadata,
-    onlyBlock(path, name, () => undefined),
+    only(() => undefined),
   );
-  const content = await contentFor(bare.cid);
-  const file = await emitFile(chunksOf(content), undefined, emit);
-  return emitDirectory([...links, { ...file, name }], metadata, onlyBlock(path, name, emit));
+  const files = await emitFor(bare.cid, (key) => sizes.get(key), emit);
+  return emitDirectory([...links, ...files], metadata, only(emit));
 }
 
-/** Takes one block and refuses a second: that directory is sharded, and "the root less one link" is no block of its own. */
-function onlyBlock(path: string, name: string, emit: Emit): Emit {
+/** Takes one block and refuses a second: that directory is sharded, and "the root less some links" is no block of its own. */
+function onlyBlock(path: string, names: readonly string[], emit: Emit): Emit {
   let blocks = 0;
   return (block) => {
     if (++blocks === 1) return emit(block);
-    throw new CodedError('INPUT_INVALID', `${path}: has too many entries to hold ${name} as well`);
+    throw new CodedError('INPUT_INVALID', `${path}: has too many entries to hold ${names[0]} as well`);
   };
-}
-
-function chunksOf(bytes: Uint8Array): Uint8Array[] {
-  const count = Math.ceil(bytes.length / CHUNK_BYTES);
-  return Array.from({ length: count }, (_, index) => bytes.subarray(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES));
 }
 
 async function addDirectory(path: string, stat: BigIntStats, emit: Emit, options: AddTreeOptions): Promise<DagRoot> {

@@ -13,20 +13,27 @@ import { encodeUnixFs, type Metadata, UNIXFS_TYPE } from './unixfs-data.ts';
 export const CHUNK_BYTES = 1024 * 1024;
 const MAX_LINKS = 1024;
 
-interface Child extends DagLink {
-  /** Bytes of the file below this child: UnixFS `blocksizes`. */
+/** A leaf, or a node with what is below it. */
+export interface FilePart extends DagLink {
+  /** Bytes of the file in it: UnixFS `blocksizes`. */
   readonly fileBytes: number;
 }
 
 /** The chunks of a file in order, none empty; a file of no bytes has no chunk. */
 export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
+/** `bytes` as such chunks. */
+export function chunksOf(bytes: Uint8Array): Uint8Array[] {
+  const count = Math.ceil(bytes.length / CHUNK_BYTES);
+  return Array.from({ length: count }, (_, index) => bytes.subarray(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES));
+}
+
 /**
  * Emits all blocks of a file and returns its root. With `metadata` (even empty) the leaves are dag-pb as Kubo's are:
  * it refuses raw leaves beside a mode or mtime, since a one-block file would have nowhere to keep them.
  */
 export async function emitFile(chunks: Chunks, metadata: Metadata | undefined, emit: Emit): Promise<DagRoot> {
-  const levels: Child[][] = [[]];
+  const levels: FilePart[][] = [[]];
   const leaf = (chunk: Uint8Array, own: Metadata) => {
     if (!metadata) return emitRaw(chunk, emit);
     // Kubo writes no `Data` field at all for no bytes, and always the size.
@@ -46,16 +53,26 @@ export async function emitFile(chunks: Chunks, metadata: Metadata | undefined, e
 
   await push(levels, 0, child(await leaf(last, {}), last.length), emit);
   for (let level = 0; level < levels.length - 1; level++) {
-    await push(levels, level + 1, await close(levels[level] as Child[], {}, emit), emit);
+    await push(levels, level + 1, await close(levels[level] as FilePart[], {}, emit), emit);
   }
-  return close(levels.at(-1) as Child[], metadata ?? {}, emit);
+  return close(levels.at(-1) as FilePart[], metadata ?? {}, emit);
 }
 
-function child(root: DagRoot, fileBytes: number): Child {
+/** Emits the nodes above `parts`, at least one, which were emitted before, and returns the root. */
+export async function emitFileOver(parts: readonly FilePart[], emit: Emit): Promise<FilePart> {
+  if (parts.length <= MAX_LINKS) return close(parts, {}, emit);
+  const nodes: FilePart[] = [];
+  for (let from = 0; from < parts.length; from += MAX_LINKS) {
+    nodes.push(await close(parts.slice(from, from + MAX_LINKS), {}, emit));
+  }
+  return emitFileOver(nodes, emit);
+}
+
+function child(root: DagRoot, fileBytes: number): FilePart {
   return { ...root, name: '', fileBytes };
 }
 
-async function push(levels: Child[][], level: number, next: Child, emit: Emit): Promise<void> {
+async function push(levels: FilePart[][], level: number, next: FilePart, emit: Emit): Promise<void> {
   levels[level] ??= [];
   if (levels[level].length === MAX_LINKS) {
     const full = levels[level];
@@ -65,7 +82,7 @@ async function push(levels: Child[][], level: number, next: Child, emit: Emit): 
   levels[level].push(next);
 }
 
-async function close(children: readonly Child[], metadata: Metadata, emit: Emit): Promise<Child> {
+async function close(children: readonly FilePart[], metadata: Metadata, emit: Emit): Promise<FilePart> {
   const blockSizes = children.map((c) => c.fileBytes);
   const fileSize = blockSizes.reduce((sum, size) => sum + size, 0);
   const data = encodeUnixFs({ type: UNIXFS_TYPE.file, fileSize, blockSizes, ...metadata });

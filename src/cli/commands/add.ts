@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import { CodedError, hasCode } from '../../base/errors.ts';
 import { decodeProfile } from '../../prefetch/boot-profile.ts';
-import { PROFILE_ENTRY, shippedText } from '../../prefetch/shipped-profile.ts';
-import type { RootFile } from '../add/add-tree.ts';
+import { SHIPPED_ENTRIES } from '../../prefetch/shipped-profile.ts';
+import type { RootFiles } from '../add/add-tree.ts';
 import type { CliContext } from '../cli-parts.ts';
 import {
   type DaemonOptions,
@@ -28,8 +28,9 @@ The CID is the one of Kubo's profile unixfs-v1-2025: "ipfs add -r --hidden" give
 "ipfs add -r --hidden --raw-leaves=false --preserve-mode --preserve-mtime" without.
 
 With --profile the daemon's boot profile of the same content (recorded when a container ran on it, or imported) goes into
-the root directory as .ipfs-volume-profile, and the first mount on any host finds it. The root CID is then another one. To
-keep it, add the file that "profile export" writes by itself and name its CID by the volume option profile=.`;
+the root directory as .ipfs-volume-profile, and the first mount on any host finds it; its small blocks stand together in
+.ipfs-volume-start, which takes no room of its own in IPFS, so that they are fetched in a few answers. The root CID is then
+another one. To keep it, add the file that "profile export" writes by itself and name its CID by the volume option profile=.`;
 
 export function registerAdd(program: Command, context: CliContext): void {
   const command = program
@@ -57,7 +58,7 @@ async function add(path: string, options: AddOptions, context: CliContext): Prom
         onSpecial: options.skipSpecial ? (skipped) => stderr.write(`skipped ${skipped}\n`) : undefined,
         // A terminal alone wants to know, and the counting is not for nothing.
         onProgress: stderr.isTTY ? progress.advance : undefined,
-        rootFile: options.profile ? profileFile(options, context) : undefined,
+        rootFiles: options.profile ? profileFiles(options, context) : undefined,
         signal,
       });
       progress.stop();
@@ -70,17 +71,18 @@ async function add(path: string, options: AddOptions, context: CliContext): Prom
 }
 
 /** Asked for on a connection of its own: that of the upload is busy. */
-function profileFile(options: DaemonOptions, context: CliContext): RootFile {
+function profileFiles(options: DaemonOptions, context: CliContext): RootFiles {
   return {
-    name: PROFILE_ENTRY,
-    async contentFor(root) {
+    names: SHIPPED_ENTRIES,
+    async emitFor(root, sizeOf, emit) {
+      const { emitProfileFiles } = await import('../add/profile-files.ts');
       const profile = await withDaemon(options, context, (daemon) => daemon.profile(root.toString())).catch((cause) => {
         const how = 'run a container on it first, or "ipfs-volume profile import" one';
         throw hasCode(cause, 'NOT_IN_STORE')
           ? new CodedError('NOT_IN_STORE', `the daemon has no boot profile of ${root}: ${how}`)
           : cause;
       });
-      return Buffer.from(shippedText(decodeProfile(JSON.stringify(profile))));
+      return emitProfileFiles(decodeProfile(JSON.stringify(profile)), sizeOf, emit);
     },
   };
 }
