@@ -62,6 +62,12 @@ export interface BlockReader {
   /** Bytes `start`..`end` of a block on the disk here will be read soon. Never fails, and changes nothing but the wait. */
   expect(cid: CID, start: number, end: number): void;
 
+  /**
+   * The last bytes of a block of file data were given to a reader. The kernel has its pages now and asks for none again: memory
+   * that holds it for no other reason is better given to what comes next. Changes nothing but that.
+   */
+  readToEnd(cid: CID): void;
+
   /** True where `get` needs no source: identity CIDs, memory, local store, cache. */
   has(cid: CID): boolean;
 

@@ -10,6 +10,7 @@ import { CodedError } from '../base/errors.ts';
 import { chain, type MaybePromise } from '../base/maybe-promise.ts';
 import type { Scratch } from '../base/scratch.ts';
 import { type BlockKey, blockKey } from './block.ts';
+import { isLent } from './block-memory.ts';
 import type { BlockReader, WantOptions } from './block-reader.ts';
 import type { BlockEnds, BlockSink, BlockStore } from './block-store.ts';
 import type { RangeOptions } from './queue/range-fetch.ts';
@@ -19,6 +20,7 @@ import { checkCid, identityBytes } from './verify.ts';
 /** Memory answers at once. */
 interface Memory extends BlockStore, BlockSink {
   get(key: BlockKey): Uint8Array | undefined;
+  drop(key: BlockKey): void;
 }
 
 export interface BlockServiceOptions extends Omit<WantQueueOptions, 'onVerified'> {
@@ -133,6 +135,13 @@ export class BlockService implements BlockReader {
     const key = blockKey(cid);
     if (this.#memory.has(key)) return;
     this.#stores.find((store) => store.has(key))?.expect?.(key, start, end);
+  }
+
+  readToEnd(cid: CID): void {
+    const key = blockKey(cid);
+    const bytes = this.#memory.get(key);
+    // Small ones are not worth the question to the disks' indexes.
+    if (bytes && isLent(bytes) && this.isKept(key)) this.#memory.drop(key);
   }
 
   has(cid: CID): boolean {

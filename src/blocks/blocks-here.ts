@@ -35,6 +35,10 @@ export class BlocksHere implements BlockReader {
     this.#blocks.expect(cid, start, end);
   }
 
+  readToEnd(cid: CID): void {
+    this.#blocks.readToEnd(cid);
+  }
+
   has(cid: CID): boolean {
     return this.#blocks.has(cid);
   }

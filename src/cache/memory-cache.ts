@@ -2,7 +2,8 @@
  * Verified blocks in memory, bounded by bytes; the least recently used goes first.
  *
  * What it is for: the block that several small reads touch, and the inner nodes of DAGs. File data is the kernel's page
- * cache's business and a hit there never comes here.
+ * cache's business and a hit there never comes here: what was read to its end is dropped (`BlockReader.readToEnd`), so that a
+ * stream has in it what is ahead of its reader, and no more.
  *
  * Small blocks have a third of it, and large ones what those leave. A walk over a million names would fill all of it with
  * directories, which are kept decoded anyway; and when a stream's large blocks then took their place, the C library would keep
@@ -51,6 +52,11 @@ export class MemoryCache implements BlockStore, BlockSink {
   getRange(key: BlockKey, start: number, end: number): Uint8Array | undefined {
     const bytes = this.get(key);
     return bytes && bytes.length >= end ? bytes.subarray(start, end) : undefined;
+  }
+
+  /** Keeps the block no longer, if it does. */
+  drop(key: BlockKey): void {
+    if (!this.#small.delete(key)) this.#large.delete(key);
   }
 
   /** Keeps a verified block. A small view of a large buffer is copied: it would hold all of the buffer. */

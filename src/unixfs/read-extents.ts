@@ -23,8 +23,8 @@ export function readExtents(
   const pieces = extents.map((extent) => {
     try {
       const piece = readExtent(blocks, extent, options, scratch);
-      if (!(piece instanceof Promise)) return piece;
-      return piece.then(own).catch((error: unknown) => fail(extent, error));
+      if (!(piece instanceof Promise)) return given(piece, extent);
+      return piece.then((bytes) => own(given(bytes, extent))).catch((error: unknown) => fail(extent, error));
     } catch (error) {
       return Promise.reject(error).catch((error) => fail(extent, error));
     }
@@ -35,6 +35,11 @@ export function readExtents(
   /** What has to wait for others is copied: neither a block nor a scratch is anybody's for longer than a turn. */
   function own(piece: Uint8Array): Uint8Array {
     return extents.length > 1 ? new Uint8Array(piece) : piece;
+  }
+
+  function given(piece: Uint8Array, { cid, offsetInBlock, length, blockBytes }: Extent): Uint8Array {
+    if (offsetInBlock + length === blockBytes) blocks.readToEnd(cid);
+    return piece;
   }
 
   function fail(extent: Extent, error: unknown): never {

@@ -1,10 +1,12 @@
 /** Memory of blocks: whoever keeps a block has its bytes, and when nobody does it is given back, not earlier and not later. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { CID } from 'multiformats/cid';
 import { describe, expect, it } from 'vitest';
-import { type Block, blockKey } from '../../src/blocks/block.ts';
+import { type Block, type BlockKey, blockKey } from '../../src/blocks/block.ts';
 import { blockMemory, isLent, keep, letGo } from '../../src/blocks/block-memory.ts';
 import { BlockService } from '../../src/blocks/block-service.ts';
 import type { BlockSource } from '../../src/blocks/block-source.ts';
+import type { BlockSink, BlockStore } from '../../src/blocks/block-store.ts';
 import { MemoryCache } from '../../src/cache/memory-cache.ts';
 import { WriteQueue } from '../../src/cache/write-queue.ts';
 import { contentKey } from '../../src/unixfs/content-key.ts';
@@ -146,6 +148,35 @@ it('a read over several blocks has the bytes of those that were given back befor
   await service.close();
 });
 
+it('a block that a reader read to its end leaves memory where the disk has it, and nowhere else', async () => {
+  const [block] = makeBlocks(1, SIZE) as [Block];
+  const source: BlockSource = {
+    name: 'source',
+    getBlock: async () => lent(block.bytes),
+    ping: async () => undefined,
+    close: async () => undefined,
+  };
+  const read = async (sinks: readonly WriteSink[]) => {
+    const memory = new MemoryCache(3 * SIZE);
+    const service = new BlockService({ memory, stores: sinks, sinks, sources: [source], timeoutMs: 60_000 });
+    const extent = { offset: 0, cid: block.cid, blockBytes: SIZE };
+    const blocksLeft: number[] = [];
+    for (const offsetInBlock of [0, SIZE / 2]) {
+      const part = { ...extent, offsetInBlock, length: SIZE / 2 };
+      const pieces = await readExtents(service, [part], { priority: 'demand' }, () => undefined);
+      // What is given is valid in this turn, also where nobody keeps it any more.
+      expect(Buffer.concat(pieces).equals(block.bytes.subarray(offsetInBlock, offsetInBlock + SIZE / 2))).toBe(true);
+      blocksLeft.push(memory.blocks);
+    }
+    await service.close();
+    return blocksLeft;
+  };
+  expect(await read([])).toEqual([1, 1]);
+  const sink = new WriteSink();
+  expect(await read([sink])).toEqual([1, 0]);
+  expect(sink.queue.get(blockKey(block.cid))).toHaveLength(SIZE);
+});
+
 it('a directory whose block is large outlives it', async () => {
   const blocks = new BlockMap();
   const dag = new DagBuilder(blocks);
@@ -174,3 +205,25 @@ it('what was given back is used again, and no view of the former block shows the
   // As large as nobody asked for before: memory of its own.
   expect(blockMemory(SIZE + 2)).toHaveLength(SIZE + 2);
 });
+
+/** What waits for a disk, and nothing behind it. */
+class WriteSink implements BlockStore, BlockSink {
+  readonly name = 'disk cache';
+  readonly queue = new WriteQueue();
+
+  has(key: BlockKey): boolean {
+    return this.queue.has(key);
+  }
+
+  get(key: BlockKey): Uint8Array | undefined {
+    return this.queue.get(key);
+  }
+
+  getRange(key: BlockKey, start: number, end: number): Uint8Array | undefined {
+    return this.queue.getRange(key, start, end);
+  }
+
+  admit(cid: CID, bytes: Uint8Array): void {
+    this.queue.add(blockKey(cid), bytes, { used: true, few: false });
+  }
+}

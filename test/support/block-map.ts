@@ -107,6 +107,8 @@ export class BlockMap implements BlockReader {
     });
   }
 
+  readToEnd(): void {}
+
   ends(_cid: CID): BlockEnds | undefined {
     return undefined;
   }
