@@ -37,10 +37,10 @@ export interface BlockSource {
   getBlock(cid: CID, options: FetchOptions): Promise<Uint8Array>;
 
   /**
-   * Asks for what the source must have at hand, whatever it searches for meanwhile. Resolves once it answered, be it that it
-   * refuses. Where it cannot be asked so, its silence alone tells. @throws SOURCE_FAILED, ABORTED
+   * Asks for what the source must have at hand, whatever it searches for meanwhile. Resolves once it answered, false where
+   * that was a refusal. Where it cannot be asked so, its silence alone tells. @throws SOURCE_FAILED, ABORTED
    */
-  ping?(options: { readonly signal: AbortSignal }): Promise<void>;
+  ping?(options: { readonly signal: AbortSignal }): Promise<boolean>;
 
   /** Ends pending requests and gives back sockets. Idempotent. */
   close(): Promise<void>;

@@ -96,7 +96,7 @@ class GatewaySource implements RangeSource {
     yield* this.#car(root, 'dag-scope=all', sizeBytes, options);
   }
 
-  ping({ signal }: { readonly signal: AbortSignal }): Promise<void> {
+  ping({ signal }: { readonly signal: AbortSignal }): Promise<boolean> {
     return this.#http.ping({ method: 'GET', path: PING_PATH, query: RAW_QUERY, accept: RAW, signal });
   }
 

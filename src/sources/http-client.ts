@@ -81,10 +81,11 @@ export class HttpClient {
     throw this.failure('redirects for ever');
   }
 
-  /** Whether anything comes, to its end, whatever it says. @throws as `ask` */
-  async ping(request: HttpRequest): Promise<void> {
+  /** Resolves once anything comes, to its end; true where it is what was asked for, or that there is none. @throws as `ask` */
+  async ping(request: HttpRequest): Promise<boolean> {
     const answer = await this.ask(request);
     await answer.bytes(MAX_PING_BYTES);
+    return answer.status === 200 || answer.status === 404;
   }
 
   /** An error in this source's name. What servers say goes on one line, without our secrets if they repeat them. */

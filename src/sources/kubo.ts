@@ -58,7 +58,7 @@ class KuboSource implements BlockSource {
     throw this.#http.failure(`sends more than ${MAX_BLOCK_BYTES} bytes for block ${cid}`, 'BLOCK_TOO_LARGE');
   }
 
-  ping({ signal }: { readonly signal: AbortSignal }): Promise<void> {
+  ping({ signal }: { readonly signal: AbortSignal }): Promise<boolean> {
     return this.#http.ping({ method: 'POST', path: '/api/v0/version', signal });
   }
 

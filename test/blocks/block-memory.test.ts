@@ -124,7 +124,7 @@ it('a read over several blocks has the bytes of those that were given back befor
       await answers[index]?.promise;
       return lent((blocks[index] as Block).bytes);
     },
-    ping: async () => undefined,
+    ping: async () => true,
     close: async () => undefined,
   };
   const memory = new MemoryCache(1.5 * SIZE);

@@ -66,13 +66,14 @@ export function pingContract(subject: Readonly<Subject<BlockSource>>): void {
   const ping = () => failureCode(Promise.resolve(subject.source.ping?.({ signal: AbortSignal.timeout(20_000) })));
 
   test.each([
-    ['200', raw(new Uint8Array())],
-    ['404', status(404)],
-    ['403', status(403)],
-    ['500', status(500)],
-  ])('a ping takes %s for an answer', async (_name, behaviour) => {
+    ['200', raw(new Uint8Array()), 'good'],
+    ['404', status(404), 'good'],
+    ['403', status(403), 'bad'],
+    ['500', status(500), 'bad'],
+  ])('a ping takes %s for an answer, and knows whether it is a good one', async (_name, behaviour, kind) => {
     subject.server.behave(behaviour);
-    expect([await ping(), subject.server.requests.length]).toEqual(['no failure', 1]);
+    const isWell = await subject.source.ping?.({ signal: AbortSignal.timeout(20_000) });
+    expect([isWell, subject.server.requests.length]).toEqual([kind === 'good', 1]);
   });
 
   test.each([

@@ -1,25 +1,25 @@
 /**
- * Finds that a source which said nothing to anybody answers again, where nobody asks it for anything: it would be shown as
- * failing until somebody does. It is asked for what it must have at hand (`BlockSource.ping`), seldom, and ever more so.
+ * Finds that a source which failed, or said nothing to anybody, answers again, where nobody asks it for anything: it would be
+ * shown as failing until somebody does. It is asked for what it must have at hand (`BlockSource.ping`), seldom, and ever more so.
  */
 import type { BlockSource } from '../block-source.ts';
 import type { Clock } from '../clock.ts';
 import { type Backoff, backoffMs } from './backoff.ts';
 
-/** The first after the time in which it was found silent; one in five minutes is nothing to anybody. */
+/** The first after the time in which one is found silent; one in five minutes is nothing to anybody. */
 const PAUSES: Backoff = { firstMs: 20_000, maxMs: 300_000 };
 
 export class RecoveryProbe {
   readonly #source: BlockSource;
   readonly #clock: Clock;
   readonly #limitMs: number;
-  readonly #onAnswer: () => void;
+  readonly #onAnswer: (isWell: boolean) => void;
   #probes = 0;
   /** Ends the pause or the question under way. */
   #stop: (() => void) | undefined;
 
-  /** An answer may take `limitMs`. */
-  constructor(source: BlockSource, clock: Clock, limitMs: number, onAnswer: () => void) {
+  /** An answer may take `limitMs`. `onAnswer` is told whether it was a good one, and may start it again. */
+  constructor(source: BlockSource, clock: Clock, limitMs: number, onAnswer: (isWell: boolean) => void) {
     this.#source = source;
     this.#clock = clock;
     this.#limitMs = limitMs;
@@ -30,7 +30,7 @@ export class RecoveryProbe {
   start(): void {
     if (this.#stop || !this.#source.ping) return;
     this.#stop = this.#clock.schedule(
-      backoffMs(PAUSES, ++this.#probes, () => 1),
+      backoffMs(PAUSES, this.#probes + 1, () => 1),
       () => this.#ask(),
     );
   }
@@ -48,6 +48,7 @@ export class RecoveryProbe {
   }
 
   #ask(): void {
+    this.#probes++;
     const controller = new AbortController();
     const stopTimer = this.#clock.schedule(this.#limitMs, () => goOn());
     const end = () => {
@@ -62,10 +63,10 @@ export class RecoveryProbe {
     this.#stop = end;
     // An async function, as its `ping` may throw at once.
     (async () => this.#source.ping?.({ signal: controller.signal }))().then(
-      () => {
+      (isWell = false) => {
         if (controller.signal.aborted) return;
         end();
-        this.#onAnswer();
+        this.#onAnswer(isWell);
       },
       () => controller.signal.aborted || goOn(),
     );

@@ -19,6 +19,8 @@ export interface SilenceEvents {
   silent(sinceMs: number): void;
   /** It answered the ping, as whatever else it owes does not show. */
   alive(): void;
+  /** It answered well while nobody asked it for anything: whatever it was, it is over. */
+  recovered(): void;
   /** The ping, begun at `startedAtMs`, failed. */
   failed(message: string, startedAtMs: number): void;
 }
@@ -32,8 +34,8 @@ export class SilenceWatch {
   readonly #boundMs: number;
   readonly #events: SilenceEvents;
   readonly #probe: RecoveryProbe;
-  /** It was found silent, and has not answered since. */
-  #mute = false;
+  /** It was found so, and has not answered since. */
+  #down: 'silent' | 'failing' | undefined;
   /** Requests that are not answered. */
   #owing = 0;
   /** Of silence before `#sinceMs`; while nothing is owed no time passes. */
@@ -48,9 +50,15 @@ export class SilenceWatch {
     this.#clock = clock;
     this.#boundMs = boundMs;
     this.#events = events;
-    this.#probe = new RecoveryProbe(source, clock, boundMs * PING_SHARE, () => {
+    this.#probe = new RecoveryProbe(source, clock, boundMs * PING_SHARE, (isWell) => {
+      // One that was silent to everybody is not so to us; one that failed them may be failing still.
+      if (!isWell && this.#down === 'failing') {
+        this.#probe.start();
+        return;
+      }
       this.answered();
-      events.alive();
+      if (isWell) events.recovered();
+      else events.alive();
     });
   }
 
@@ -73,7 +81,7 @@ export class SilenceWatch {
 
   /** The source answered, be it that it has no such block. */
   answered(): void {
-    this.#mute = false;
+    this.#down = undefined;
     this.#probe.reset();
     this.heard();
   }
@@ -83,6 +91,12 @@ export class SilenceWatch {
     this.#owedMs = 0;
     this.#sinceMs = this.#clock.nowMs();
     this.#stopPing?.();
+  }
+
+  /** Nobody is sent there any more but one at a time, and perhaps nobody comes. */
+  failing(): void {
+    this.#down = 'failing';
+    this.#probeIfIdle();
   }
 
   close(): void {
@@ -149,13 +163,13 @@ export class SilenceWatch {
   #judge(): void {
     this.#owedMs = 0;
     this.#sinceMs = this.#clock.nowMs();
-    this.#mute = true;
+    this.#down ??= 'silent';
     this.#events.silent(this.#sinceMs - this.#boundMs);
     this.#probeIfIdle();
   }
 
   #probeIfIdle(): void {
-    if (this.#mute && this.#owing === 0 && !this.#closed) this.#probe.start();
+    if (this.#down !== undefined && this.#owing === 0 && !this.#closed) this.#probe.start();
   }
 
   /** Watches, while anything is owed and nobody does. */

@@ -148,6 +148,12 @@ export class SourceHealth {
     if (this.state !== 'failing') this.#badSinceMs = undefined;
   }
 
+  /** It answers again, as far as can be told without a request of anybody's. */
+  recovered(): void {
+    this.#failures = 0;
+    this.alive();
+  }
+
   /** What is wrong now began with the first error since the last good answer. */
   #erred(message: string): void {
     this.#lastError = message;

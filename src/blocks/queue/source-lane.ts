@@ -86,6 +86,10 @@ export class SourceLane {
         this.health.alive();
         this.#tell();
       },
+      recovered: () => {
+        this.health.recovered();
+        this.#tell();
+      },
       failed: (message, startedAtMs) => this.fault('failed', message, startedAtMs),
     });
   }
@@ -246,6 +250,7 @@ export class SourceLane {
     if (kind === 'lied') this.health.lied(message);
     else this.health.failed(message, startedAtMs);
     this.#silence.heard();
+    if (this.health.failing) this.#silence.failing();
     this.#tell();
   }
 

@@ -16,15 +16,15 @@ const ATTEMPT_MS = 20_000;
 /** A source that can be asked whether it answers at all. */
 class PingedSource extends FaultSource {
   /** `undefined`: silent to that, too. */
-  answersPing: (() => Promise<void>) | undefined;
+  answersPing: (() => Promise<boolean>) | undefined;
   pings = 0;
   pinging = 0;
 
-  async ping({ signal }: { readonly signal: AbortSignal }): Promise<void> {
+  async ping({ signal }: { readonly signal: AbortSignal }): Promise<boolean> {
     this.pings++;
     if (this.answersPing) return this.answersPing();
     this.pinging++;
-    const { promise, reject } = Promise.withResolvers<void>();
+    const { promise, reject } = Promise.withResolvers<boolean>();
     signal.addEventListener('abort', () => reject(new CodedError('ABORTED', 'aborted')));
     return promise.finally(() => this.pinging--);
   }
@@ -167,7 +167,7 @@ describe('a source that says nothing to anybody', () => {
 describe('a source that can be asked whether it answers at all', () => {
   it('is well while it does, however long it searches for all that anybody wants', async () => {
     const a = pinged();
-    a.answersPing = async () => {};
+    a.answersPing = async () => true;
     build(a);
     ask();
     await clock.advance(59_000);
@@ -184,7 +184,7 @@ describe('a source that can be asked whether it answers at all', () => {
     expect([state(), a.pings]).toEqual(['unknown', 1]);
     await clock.advance(1);
     expect([state(), a.pinging]).toEqual(['failing', 0]);
-    a.answersPing = async () => {};
+    a.answersPing = async () => true;
     await clock.advance(ATTEMPT_MS);
     expect([state(), a.pings]).toEqual(['unknown', 2]);
   });
@@ -215,7 +215,7 @@ describe('a source that can be asked whether it answers at all', () => {
     // Each five minutes in the end.
     expect(a.pings).toBeLessThanOrEqual(17);
     expect(a.pings).toBeGreaterThan(10);
-    a.answersPing = async () => {};
+    a.answersPing = async () => true;
     await clock.advance(310_000);
     expect(state()).toBe('unknown');
     expect(logger.said('info')).toEqual(['a source works again']);
@@ -223,6 +223,32 @@ describe('a source that can be asked whether it answers at all', () => {
     await clock.advance(3_600_000);
     expect(a.pings).toBe(pings);
   });
+
+  it.each(['is refused', 'refuses'] as const)(
+    'is asked so where it failed, also while whoever asks %s, and is well once it answers',
+    async (how) => {
+      const a = pinged(() => 'error');
+      build(a);
+      for (let reader = 0; reader < 4; reader++) ask(1000);
+      await clock.advance(2000);
+      expect([state(), queue.pending]).toEqual(['failing', 0]);
+      a.answersPing = async () => {
+        if (how === 'is refused') throw new CodedError('SOURCE_FAILED', 'a: connection refused');
+        return false;
+      };
+      await clock.advance(3_600_000);
+      expect(state()).toBe('failing');
+      expect(a.pings).toBeGreaterThan(10);
+      expect(a.pings).toBeLessThanOrEqual(17);
+      a.answersPing = async () => true;
+      await clock.advance(310_000);
+      expect(state()).not.toBe('failing');
+      expect(logger.said('info')).toEqual(['a source works again']);
+      const { pings } = a;
+      await clock.advance(3_600_000);
+      expect(a.pings).toBe(pings);
+    },
+  );
 
   it('is not asked so while somebody asks it for something', async () => {
     const a = pinged();
