@@ -97,8 +97,16 @@ export class Supervisor implements RelayTarget {
     this.#hindrance.silence = what;
   }
 
-  /** Has the daemon alone end, once it has finished what it has begun; the next one takes over. */
-  replace(): void {
+  /**
+   * Has the daemon alone end, once it has finished what it has begun; the next one takes over. Resolves once that serves.
+   * @throws DAEMON_UNREACHABLE where there will be none
+   */
+  async replace(): Promise<void> {
+    this.#beginReplacing();
+    await this.nextDaemon(new AbortController().signal);
+  }
+
+  #beginReplacing(): void {
     const daemon = this.#current;
     if (!daemon || daemon === this.#leaving || this.#stopping) return;
     this.#options.logger.info({ pid: daemon.pid }, 'replacing the daemon');

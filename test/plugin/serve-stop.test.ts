@@ -147,6 +147,33 @@ describeWith(['root', 'fuse'], 'serve', () => {
     expect(await daemon.stop()).toBe(0);
   });
 
+  it('replaces one daemon after the other, each of which serves, however often it is asked to', async () => {
+    await using daemon = await served();
+    const mountpoint = await daemon.mount('data', root);
+    const storm = setInterval(() => process.kill(daemon.pid, 'SIGHUP'), 20);
+    try {
+      const replaced = () => daemon.log.filter((line) => line.includes('the daemon has made room for another')).length;
+      for (const times of [1, 2, 3]) {
+        await until(`the daemon was replaced ${times} times`, () => replaced() >= times);
+        expect((await daemon.status('data')).mounts).toBe(1);
+        expect((await start('ls', mountpoint).outcome).code).toBe(0);
+      }
+      const begun = performance.now();
+      const before = replaced();
+      await until('two more came', () => replaced() >= before + 2);
+      // Each of them served for a second.
+      expect(performance.now() - begun).toBeGreaterThan(900);
+    } finally {
+      clearInterval(storm);
+    }
+    const asked = () => daemon.log.filter((line) => line.includes('replacing the daemon')).length;
+    const atEnd = asked();
+    await until('the last one has come', async () => (await daemon.status('data')).mounts === 1);
+    expect(await daemon.stop()).toBe(0);
+    // The one that was remembered.
+    expect(asked() - atEnd).toBeLessThanOrEqual(1);
+  });
+
   it('goes on where whoever reads its log has gone', async () => {
     // The pipe's reader takes one byte, and ends.
     await using daemon = await startDaemon({

@@ -242,10 +242,10 @@ describe('a daemon that served', () => {
     const policy = new RestartPolicy({ firstPauseMs: 60_000, longestPauseMs: 60_000, maxFruitlessStarts: 1 });
     const { next, made } = supervise('serves', { policy });
     const socket = await next();
-    made.replace();
-    made.replace();
+    const replaced = [made.replace(), made.replace()];
     const after = await next();
     expect(after).not.toBe(socket);
+    await Promise.all(replaced);
     expect(starts().length).toBe(2);
     expect(poked).toBe(1);
     expect(said.join('\n')).not.toContain('died');
