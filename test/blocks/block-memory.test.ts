@@ -153,7 +153,7 @@ it('a block that a reader read to its end leaves memory where the disk has it, a
   const source: BlockSource = {
     name: 'source',
     getBlock: async () => lent(block.bytes),
-    ping: async () => undefined,
+    ping: async () => true,
     close: async () => undefined,
   };
   const read = async (sinks: readonly WriteSink[]) => {
