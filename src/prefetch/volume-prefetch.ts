@@ -67,6 +67,8 @@ export class VolumePrefetch {
   #lastErrorMs = 0;
   /** The latest pass ended for want of room. */
   #isFull = false;
+  /** Aborts where a count is due at once. */
+  #doubt = new AbortController();
   /** All was here, and who is to keep it could not be told. */
   #isUntold = false;
   #profile: { readonly over: Promise<unknown>; readonly signal: AbortSignal } | undefined;
@@ -137,9 +139,10 @@ export class VolumePrefetch {
     this.#here.gone(key, sizeBytes, kept, from);
   }
 
-  /** Blocks went, or came, that nobody named. */
+  /** Blocks went, or came, that nobody named: what is here is counted at once, where nothing else is under way. */
   countAgain(): void {
     this.#here.doubt();
+    this.#doubt.abort();
   }
 
   /**
@@ -247,7 +250,7 @@ export class VolumePrefetch {
   async #keepCounted(signal: AbortSignal, whole: boolean): Promise<void> {
     const { clock } = this.#parts;
     for (let tookMs = 0; ; ) {
-      await pause(clock, Math.max(RECOUNT_MS, tookMs * RECOUNT_SHARE), signal);
+      await this.#untilDoubt(Math.max(RECOUNT_MS, tookMs * RECOUNT_SHARE), signal);
       if (this.#isUntold && this.complete) await this.#tell(signal);
       if (!this.#here.isUncertain) continue;
       const startedMs = clock.nowMs();
@@ -255,6 +258,16 @@ export class VolumePrefetch {
       if (this.#options.pinned && !this.#here.brought) return;
       tookMs = clock.nowMs() - startedMs;
     }
+  }
+
+  /** For so long, or until blocks went or came that nobody named. @throws ABORTED */
+  async #untilDoubt(delayMs: number, signal: AbortSignal): Promise<void> {
+    try {
+      await pause(this.#parts.clock, delayMs, AbortSignal.any([signal, this.#doubt.signal]));
+    } catch (error) {
+      if (signal.aborted) throw error;
+    }
+    this.#doubt = new AbortController();
   }
 
   /** One pass over all of the volume. @throws ABORTED */
