@@ -13,7 +13,7 @@ const FIRST_BYTES = 2 * 1024 * 1024;
 const MAX_BYTES = 32 * 1024 * 1024;
 /** Of a path that holds next to nothing: 20 ms of 100 Mbit/s. */
 const MIN_BYTES = 256 * 1024;
-/** Of the least delay, what answers take at most on a path that is not full. */
+/** Of the least delay of blocks as large, what answers take on the average at most on a path that is not full. */
 const QUICK_DELAYS = 1.5;
 /** A link that takes longer over it is full with that: twice as much would only stand in front of readers. */
 const MAX_MS = 1000;
@@ -28,6 +28,8 @@ const FULL_SHARE = 0.8;
 const FASTER = 1.25;
 /** A rate that still grows was measured over the time before it did, too. */
 const MOST_PATHS = 2;
+/** Below this a block's size says nothing of its delay. */
+const LEAST_SIZE = 8 * 1024;
 /** Of what it was thought to hold, what is under way first when it is searched again. */
 const SEARCHED_AGAIN = 2;
 
@@ -47,7 +49,7 @@ class Period {
   bytes = 0;
   answers = 0;
   #largest = 0;
-  #delaysMs = 0;
+  #leastDelays = 0;
   #delays = 0;
   #full = 0;
 
@@ -55,11 +57,12 @@ class Period {
     this.#sinceMs = sinceMs;
   }
 
-  add({ bytes, delayMs, isFull }: PathAnswer): void {
+  /** `leastDelayMs`: of blocks as large. */
+  add({ bytes, delayMs, isFull }: PathAnswer, leastDelayMs: number): void {
     this.bytes += bytes;
     if (delayMs !== undefined) {
-      this.#delaysMs += delayMs;
       this.#delays++;
+      this.#leastDelays += delayMs / leastDelayMs;
     }
     this.answers++;
     this.#largest = Math.max(this.#largest, bytes);
@@ -71,8 +74,9 @@ class Period {
     return this.#full >= FULL_SHARE * this.answers;
   }
 
-  get meanDelayMs(): number {
-    return this.#delays > 0 ? this.#delaysMs / this.#delays : Number.POSITIVE_INFINITY;
+  /** How many times the least delay of their size answers took. */
+  get meanDelays(): number {
+    return this.#delays > 0 ? this.#leastDelays / this.#delays : Number.POSITIVE_INFINITY;
   }
 
   tookMs(nowMs: number): number {
@@ -96,8 +100,10 @@ export class PathBytes {
   #searchedRate = 0;
   /** At which the path is full, in bytes a millisecond; 0 while it is searched for. */
   #rate = 0;
-  #leastDelayMs = Number.POSITIVE_INFINITY;
-  #leastDelayBytes = 0;
+  /** By size: a Kubo node takes three times as long over 1 MiB as over 3 KB, of which its link is the least part. */
+  readonly #leastDelays = new Map<number, { readonly delayMs: number; readonly bytes: number }>();
+  /** Of what came last. */
+  #usualBytes = 0;
   #period: Period | undefined;
 
   /** A request takes no less of the path than `leastRequestBytes`. */
@@ -113,19 +119,22 @@ export class PathBytes {
   /** What it holds `times` over. */
   holds(times: number): number {
     if (this.#rate === 0) return this.#searched;
-    const wayMs = Math.max(0, this.#leastDelayMs - this.#leastDelayBytes / this.#rate);
+    const { delayMs, bytes } = this.#leastDelay;
+    const wayMs = Math.max(0, delayMs - bytes / this.#rate);
     return Math.min(MAX_BYTES, Math.max(MIN_BYTES, times * this.#rate * wayMs));
   }
 
   /** The rate, in bytes a millisecond, where a search ended with this answer. */
   answered(answer: PathAnswer): number | undefined {
     const { nowMs, bytes, delayMs } = answer;
-    if (delayMs !== undefined && delayMs < this.#leastDelayMs) {
-      this.#leastDelayMs = delayMs;
-      this.#leastDelayBytes = bytes;
+    const size = sizeClass(bytes);
+    let least = this.#leastDelays.get(size);
+    if (delayMs !== undefined && !(delayMs >= (least?.delayMs ?? Number.POSITIVE_INFINITY))) {
+      least = { delayMs, bytes };
+      this.#leastDelays.set(size, least);
     }
     this.#period ??= new Period(nowMs - (delayMs ?? 0));
-    this.#period.add(answer);
+    this.#period.add(answer, least?.delayMs ?? 1);
     return this.#rate === 0 ? this.#search(this.#period, nowMs) : this.#measure(this.#period, nowMs);
   }
 
@@ -137,8 +146,8 @@ export class PathBytes {
     const rate = period.rateAt(nowMs);
     const former = this.#searchedRate;
     const pays = former > 0 && rate >= DOUBLING_PAYS * former && tookMs <= MAX_MS;
-    const isQuick = period.wasFull && tookMs <= MAX_MS && period.meanDelayMs <= QUICK_DELAYS * this.#leastDelayMs;
-    this.#period = new Period(nowMs);
+    const isQuick = period.wasFull && tookMs <= MAX_MS && period.meanDelays <= QUICK_DELAYS;
+    this.#begin(period, nowMs);
     // What fewer requests than might have been under way brought says nothing of what more would.
     this.#searchedRate = period.wasFull ? rate : 0;
     if (isAll && (isQuick || pays)) this.#searched = Math.min(MAX_BYTES, this.#more(rate));
@@ -149,15 +158,25 @@ export class PathBytes {
     return undefined;
   }
 
+  /** Of blocks as large as the usual one, or else of any. */
+  get #leastDelay(): { readonly delayMs: number; readonly bytes: number } {
+    const usual = this.#leastDelays.get(sizeClass(this.#usualBytes));
+    const [first = { delayMs: 0, bytes: 0 }, ...others] = this.#leastDelays.values();
+    return usual ?? others.reduce((least, other) => (other.delayMs < least.delayMs ? other : least), first);
+  }
+
   /** Twice as much, as long as that is not far beyond what the path would hold at this rate. */
   #more(rate: number): number {
-    return Math.min(2 * this.#searched, Math.max(FASTER * this.#searched, MOST_PATHS * rate * this.#leastDelayMs));
+    return Math.min(
+      2 * this.#searched,
+      Math.max(FASTER * this.#searched, MOST_PATHS * rate * this.#leastDelay.delayMs),
+    );
   }
 
   #measure(period: Period, nowMs: number): undefined {
     if (period.answers < MEASURED_ANSWERS || period.bytes < this.holds(1)) return;
-    if (period.tookMs(nowMs) < MEASURED_ROUND_TRIPS * this.#leastDelayMs) return;
-    this.#period = new Period(nowMs);
+    if (period.tookMs(nowMs) < MEASURED_ROUND_TRIPS * this.#leastDelay.delayMs) return;
+    this.#begin(period, nowMs);
     const rate = period.leastRateAt(nowMs);
     if (rate > FASTER * this.#rate) {
       this.#searched = this.holds(SEARCHED_AGAIN);
@@ -165,4 +184,14 @@ export class PathBytes {
       this.#rate = 0;
     } else if (period.wasFull || rate > this.#rate) this.#rate = period.wasFull ? period.rateAt(nowMs) : rate;
   }
+
+  #begin(former: Period, nowMs: number): void {
+    this.#usualBytes = former.bytes / former.answers;
+    this.#period = new Period(nowMs);
+  }
+}
+
+/** Sizes within a factor of two are one. */
+function sizeClass(bytes: number): number {
+  return Math.floor(Math.log2(Math.max(bytes, LEAST_SIZE)));
 }

@@ -89,7 +89,7 @@ async function watch(megabits: number, priority: Priority, kinds: readonly Kind[
   };
   // So that its first want is behind all of them.
   await clock.advance(1);
-  const start = await during(Math.max(15 * aloneMs, (6 * MIB) / bytesPerMs));
+  const start = await during(Math.max(15 * aloneMs, (16 * MIB) / bytesPerMs));
   const later = await during(Math.max(40 * aloneMs, (24 * MIB) / bytesPerMs));
   await queue.close();
   return [start, later];

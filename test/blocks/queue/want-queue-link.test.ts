@@ -8,6 +8,7 @@ import type { Block } from '../../../src/blocks/block.ts';
 import type { Priority } from '../../../src/blocks/priority.ts';
 import { WantQueue } from '../../../src/blocks/queue/want-queue.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
+import { FaultSource } from '../../support/fault-source.ts';
 import { LinkSource, RangeLinkSource } from '../../support/link-source.ts';
 import { makeBlocks } from '../../support/make-block.ts';
 
@@ -186,6 +187,27 @@ it.each([
   await queue.close();
   expect(share).toBeGreaterThan(0.9);
   expect(waitedMs).toBeLessThan(50 + Math.max((2.5 * MIB) / bytesPerMs, 100));
+});
+
+it('gives a source that takes its time over each block, and longer over large ones, as many as it brings at once', async () => {
+  // A Kubo node that asks its peers: the root's block took less.
+  const clock = new FakeClock();
+  const { blocks, next } = blocksInTurns(MIB);
+  const [root, ...others] = [...makeBlocks(1, 3000), ...blocks] as [Block, ...Block[]];
+  const source = new FaultSource('kubo', clock, [root, ...others], (_call, cid) => ({
+    answer: 'block',
+    delayMs: cid.equals(root.cid) ? 60 : 300,
+  }));
+  const queue = new WantQueue({ sources: [source], timeoutMs: 600_000, clock, random: () => 0.5 });
+  void queue.want(root.cid, { priority: 'demand' });
+  await clock.advance(100);
+  const more = (): void => {
+    void queue.want(next().cid, { priority: 'readahead', expectedBytes: MIB }).then(more, () => {});
+  };
+  for (let index = 0; index < 48; index++) more();
+  await clock.advance(6000);
+  await queue.close();
+  expect(source.maxInFlight).toBeGreaterThan(16);
 });
 
 describe('a link that changes', () => {
