@@ -90,8 +90,9 @@ export class BlockService implements BlockReader {
       if (options.priority !== 'background' && this.#stores.some(({ name }) => name === found.origin))
         this.#memory.admit(cid, found.bytes, options.priority);
       // Whoever brings a volume here wants it to stay: a block that only memory has left is kept without being fetched.
-      if (found.origin === this.#memory.name && isPrefetch(options) && !this.isKept(key)) {
-        for (const sink of this.#sinks) sink.admit(cid, found.bytes, options.priority);
+      if (found.origin === this.#memory.name) {
+        if (!isPrefetch(options)) this.#usedInMemory(key);
+        else if (!this.isKept(key)) for (const sink of this.#sinks) sink.admit(cid, found.bytes, options.priority);
       }
       account(options, cid, found, false);
       return found.bytes;
@@ -114,6 +115,7 @@ export class BlockService implements BlockReader {
       // A store says no both of a block it lacks and of one too short. The latter would be fetched for nothing.
       if (found === undefined && this.has(cid)) return chain(this.get(cid, options), slice);
       if (found === undefined) return this.#fetch(cid, options).then(slice);
+      if (found.origin === this.#memory.name) this.#usedInMemory(key);
       account(options, cid, found, false, true);
       return found.bytes;
     });
@@ -171,6 +173,11 @@ export class BlockService implements BlockReader {
   /** Ends all waits with ABORTED and closes the sources; stores and sinks are their maker's to close. Idempotent. */
   close(): Promise<void> {
     return this.#queue.close();
+  }
+
+  /** What memory answers again and again is the last that the disk should give up. */
+  #usedInMemory(key: BlockKey): void {
+    for (const store of this.#stores) store.used?.(key);
   }
 
   /** The first place that answers `read`. */

@@ -34,6 +34,9 @@ export interface BlockStore {
   /** Bytes `start`..`end` of the block will be read soon: may bring them nearer meanwhile. Never fails. */
   expect?(key: BlockKey, start: number, end: number): void;
 
+  /** A reader was given the block from memory, which is a use of it where it is kept. Takes note, and asks no disk. */
+  used?(key: BlockKey): void;
+
   /**
    * Bytes `start`..`end` (exclusive) of the block without reading all of it; only the checksummed pages that hold the
    * range are read and checked. `undefined` as in `get`, and where the block is shorter than `end`. What is answered in

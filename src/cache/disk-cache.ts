@@ -123,6 +123,11 @@ export class DiskCache implements BlockStore, BlockSink {
     if (!this.#queue.has(key)) this.#disk.ask((disk) => disk.expect(key, start, end));
   }
 
+  used(key: BlockKey): void {
+    // Of one on its way there is no row to take note in.
+    if (!this.#queue.use(key) && this.#disk.current?.usage.touch(key)) this.#writer.schedule(0);
+  }
+
   admit(cid: CID, bytes: Uint8Array, priority?: Priority): void {
     this.#writer.add(blockKey(cid), bytes, priority === 'demand');
   }
@@ -248,8 +253,7 @@ export class DiskCache implements BlockStore, BlockSink {
 
   #hit(key: BlockKey): void {
     this.#hits++;
-    // Of one on its way there is no row to take note in.
-    if (!this.#queue.use(key) && this.#disk.current?.usage.touch(key)) this.#writer.schedule(0);
+    this.used(key);
   }
 
   /** Whoever waits for them counts them first; and some may be here all the same. */

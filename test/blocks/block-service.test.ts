@@ -25,6 +25,7 @@ class MapStore implements BlockStore, BlockSink {
   readonly later: boolean;
   readonly kept = new Map<BlockKey, Uint8Array>();
   reads = 0;
+  readonly uses: BlockKey[] = [];
 
   constructor(name: string, later: boolean, blocks: readonly Block[] = []) {
     this.name = name;
@@ -47,6 +48,10 @@ class MapStore implements BlockStore, BlockSink {
     const bytes = this.kept.get(key);
     const part = bytes && bytes.length >= end ? bytes.slice(start, end) : undefined;
     return this.later ? Promise.resolve(part) : part;
+  }
+
+  used(key: BlockKey): void {
+    this.uses.push(key);
   }
 
   admit(cid: CID, bytes: Uint8Array): void {
@@ -119,6 +124,16 @@ describe('BlockService.get', () => {
     cache.kept.delete(blockKey(CACHED.cid));
     expect(await soon(service.get(CACHED.cid, DEMAND))).toEqual(CACHED.bytes);
     expect(source.calls).toHaveLength(1);
+  });
+
+  it('tells the stores what readers were given from memory, without asking them, and nothing of what a fill was', async () => {
+    await soon(service.get(CACHED.cid, DEMAND));
+    expect(cache.uses).toEqual([]);
+    const { reads } = cache;
+    service.get(CACHED.cid, DEMAND);
+    service.getRange(CACHED.cid, 0, 10, DEMAND);
+    for (const priority of ['profile', 'background'] as const) service.get(CACHED.cid, { priority });
+    expect([cache.uses, cache.reads]).toEqual([[blockKey(CACHED.cid), blockKey(CACHED.cid)], reads]);
   });
 
   it('keeps a background fill out of memory where a sink keeps it', async () => {

@@ -223,6 +223,19 @@ describe('eviction', () => {
     expect(await countHere(hot)).toBe(hot.length);
   });
 
+  test('a scan does not flush what memory answered at two times, though the disk was not asked for it', async () => {
+    await open(LIMIT);
+    await read(hot);
+    for (let time = 0; time < 2; time++) {
+      for (const { cid } of hot) cache.used(blockKey(cid));
+      nowMs += LATER_MS;
+    }
+    const { hits, misses } = cache.statistics();
+    expect([hits, misses]).toEqual([0, 0]);
+    for (let first = 0; first < 400; first += 20) await read(blocks(20, 256 * 1024, first));
+    expect(await countHere(hot)).toBe(hot.length);
+  });
+
   test('a scan that reads each block in pieces, and once more at once, is still a scan', async () => {
     await open(LIMIT);
     await read(hot);
