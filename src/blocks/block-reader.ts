@@ -34,6 +34,8 @@ export interface WantOptions {
   readonly limitMs?: number | undefined;
   /** What the block measures, as far as the caller knows: many small ones may be under way at once before a path is known. */
   readonly expectedBytes?: number | undefined;
+  /** A reader waits for it, whatever its priority: it is worth a second request where the first is slow. As each with `demand` is. */
+  readonly awaited?: boolean | undefined;
   /** On whose account the block is. Must not throw. */
   readonly account?: OnBlock | undefined;
 }

@@ -8,6 +8,8 @@ import type { RequestContext } from './file-system.ts';
 
 export class NodeWant implements WantOptions {
   readonly priority: Priority;
+  /** The request is not answered before. */
+  readonly awaited = true;
   readonly account: OnBlock | undefined;
   readonly limitMs: number;
   readonly #context: RequestContext;

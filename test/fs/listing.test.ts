@@ -1,8 +1,14 @@
 /** Listing directories: never failing for a child, never waiting twice, and reading no more than it needs. */
 import { expect, test } from 'vitest';
+import { BlockService } from '../../src/blocks/block-service.ts';
+import { MemoryCache } from '../../src/cache/memory-cache.ts';
+import { IpfsFileSystem } from '../../src/fs/ipfs-file-system.ts';
+import { UnixfsReader } from '../../src/unixfs/unixfs-reader.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
-import { fileSystemOver, mountRoot } from '../support/mount-content.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { FaultSource } from '../support/fault-source.ts';
+import { fileSystemOver, mountRoot, volumeSpec } from '../support/mount-content.ts';
 import { RecordingLogger } from '../support/recording-logger.ts';
 import { context, listAll } from '../support/walk-file-system.ts';
 
@@ -212,4 +218,38 @@ test('children larger together than the cache are listed with their attributes a
     for (const { node: child } of listed) fileSystem.forget(child, 1);
     expect(fileSystem.nodeCount).toBe(1);
   }
+});
+
+test('a listing whose first source is silent has its children from the next one, long before its time is up', async () => {
+  const { blocks, dag } = setUp();
+  const children = Array.from({ length: 30 }, (_, index) => ({
+    name: `f${index}`,
+    cid: dag.part([], Buffer.from(`${index}`)).cid,
+  }));
+  const root = dag.directory(children);
+  const clock = new FakeClock();
+  const content = [...blocks.named()];
+  const silent = new FaultSource('silent', clock, content, (_call, cid) => (cid.equals(root) ? 'block' : 'silent'));
+  const service = new BlockService({
+    memory: new MemoryCache(1024 ** 2),
+    stores: [],
+    sinks: [],
+    sources: [silent, new FaultSource('other', clock, content)],
+    timeoutMs: 60_000,
+    clock,
+    random: () => 0.5,
+  });
+  const fileSystem = new IpfsFileSystem(new UnixfsReader(service), { now: () => clock.nowMs() });
+  const spec = volumeSpec(root, { timeoutMs: 60_000 });
+  fileSystem.addVolume(spec);
+  const looked = Promise.resolve(fileSystem.lookup(1, Buffer.from(spec.name), context));
+  await clock.advance(100);
+  const { attributes } = await looked;
+  let listed: readonly unknown[] = [];
+  void listAll(fileSystem, attributes.node, true, 50).then((entries) => {
+    listed = entries.filter(({ entry }) => entry !== undefined);
+  });
+  await clock.advance(10_000);
+  expect(listed).toHaveLength(30);
+  await service.close();
 });

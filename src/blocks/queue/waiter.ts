@@ -13,6 +13,8 @@ export interface Settle {
 
 export class Waiter implements Settle {
   readonly rank: number;
+  /** It is a reader's. */
+  readonly awaited: boolean;
   readonly sinceMs: number;
   readonly resolve: Settle['resolve'];
   readonly reject: Settle['reject'];
@@ -21,8 +23,9 @@ export class Waiter implements Settle {
   #signal: AbortSignal | undefined;
   #onAbort: () => void = () => {};
 
-  constructor(rank: number, clock: Clock, { resolve, reject }: Settle) {
+  constructor(rank: number, awaited: boolean, clock: Clock, { resolve, reject }: Settle) {
     this.rank = rank;
+    this.awaited = awaited;
     this.sinceMs = clock.nowMs();
     this.resolve = resolve;
     this.reject = reject;

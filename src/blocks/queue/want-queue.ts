@@ -194,7 +194,7 @@ export class WantQueue {
 
   #addWaiter(want: Want, rank: number, options: WantOptions, settle: Settle): void {
     const { signal, timeoutMs = this.#timeoutMs, limitMs = timeoutMs } = options;
-    const waiter = new Waiter(rank, this.#clock, settle);
+    const waiter = new Waiter(rank, rank === 0 || options.awaited === true, this.#clock, settle);
     waiter.limit(timeoutMs, () => {
       // Held back for others and never sent: that is no fault of any source.
       if (rank >= FIRST_PREFETCH_RANK && this.#isHeldBack(want)) return true;
@@ -232,8 +232,8 @@ export class WantQueue {
   #advance(want: Want): void {
     if (want.waiters.size === 0 || want.list || want.onItsWay) return;
     const hedge = want.attempts.size > 0;
-    // Only a reader's want is worth a second request.
-    if (hedge && want.rank > 0) return;
+    // Only what a reader waits for is worth a second request; one of less urgency waits for room, as any does.
+    if (hedge && !want.awaited) return;
     const lane = chooseLane(want, this.#lanes);
     if (lane === undefined) {
       if (!hedge) this.#fail(want, want.verdict(this.#lanes));

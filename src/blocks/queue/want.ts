@@ -53,6 +53,12 @@ export class Want extends Job implements LaneJob {
     this.cid = cid;
   }
 
+  /** Whether a reader waits. */
+  get awaited(): boolean {
+    for (const { awaited } of this.waiters) if (awaited) return true;
+    return false;
+  }
+
   /** True while a request is under way that is not slower than usual. */
   get onItsWay(): boolean {
     for (const attempt of this.attempts.values()) if (!attempt.slow) return true;

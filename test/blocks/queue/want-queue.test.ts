@@ -36,7 +36,7 @@ interface Seen {
 function ask(
   cid: CID,
   priority: Priority = 'demand',
-  options: { signal?: AbortSignal; timeoutMs?: number } = {},
+  options: { signal?: AbortSignal; timeoutMs?: number; awaited?: boolean } = {},
 ): Seen {
   const seen: Seen = { result: undefined, error: undefined };
   queue.want(cid, { priority, ...options }).then(
@@ -599,6 +599,23 @@ describe('hedging', () => {
     expect(b.calls).toHaveLength(0);
     await clock.advance(20);
     expect([seen.result, a.inFlight, b.calls.length]).toEqual(['b', 0, 1]);
+  });
+
+  it('sends what a listing waits for to the next source as well, as far as that has room, and no other metadata', async () => {
+    const [a, b] = [source('a', () => 'silent'), source('b', () => ({ answer: 'block', delayMs: 50 }))];
+    build([a, b]);
+    const other = ask(cidAt(100), 'metadata');
+    const awaited = Array.from({ length: 20 }, (_, index) => ask(cidAt(index), 'metadata', { awaited: true }));
+    await clock.advance(10_000);
+    expect(awaited.map(({ result }) => result)).toEqual(new Array(20).fill('b'));
+    expect(b.calls.every(({ priority }) => priority === 'metadata')).toBe(true);
+    // As many at once as have room, before anything is known of the path, hedges or not.
+    expect(b.maxInFlight).toBeLessThan(20);
+    expect([b.calls.length, other.result]).toEqual([20, undefined]);
+    // One that joins makes it awaited.
+    const joined = ask(cidAt(100), 'metadata', { awaited: true });
+    await clock.advance(100);
+    expect([joined.result, other.result]).toEqual(['b', 'b']);
   });
 
   it('does not hedge background, until a reader comes', async () => {
