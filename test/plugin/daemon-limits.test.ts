@@ -21,7 +21,7 @@ const MIB = 1024 * 1024;
  * What a daemon takes however much it serves. What comes on top: 80 bytes for each file that the kernel holds at the moment
  * and 400 for each directory, and a hundred bytes an entry for the largest directory.
  */
-const USUAL_BYTES = 300 * MIB;
+const USUAL_BYTES = 250 * MIB;
 /** Twice 190 MiB, of the entries that the kernel holds and of the listing, which grows by half its size at a time; and garbage. */
 const MILLION_BYTES = 640 * MIB;
 /** Against hangs: the largest takes twenty seconds on two idle cores. */
