@@ -68,6 +68,16 @@ export async function lockMountRoot(mountRoot: string, holder: string): Promise<
   };
 }
 
+/** Does `work`, which is quick, while no other supervisor begins or ends. @throws where that cannot be had, and as `work` */
+export function behindDoor<T>(work: () => T): T {
+  const door = openDoor(lockDirectory());
+  try {
+    return work();
+  } finally {
+    door.release();
+  }
+}
+
 /** What whoever takes or gives back a lock in there holds meanwhile. */
 function openDoor(directory: string): StateLock {
   const door = tryLock(join(directory, DOOR), DOOR_WAIT_MS);

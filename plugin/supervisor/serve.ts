@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { closeSync } from 'node:fs';
-import { rm, statfs } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import { createLogger } from '../../src/base/log.ts';
 import { logOutput } from '../../src/base/log-output.ts';
 import { mountConnection } from '../../src/fuse/kernel/mount.ts';
@@ -19,7 +19,7 @@ import { silenceOf } from './daemon-process.ts';
 import { prepareMountRoot } from './mount-root.ts';
 import { lockMountRoot } from './mount-root-lock.ts';
 import { relay } from './relay.ts';
-import { makeRunDirectory, makeUnknownRunDirectory } from './run-directory.ts';
+import { makeRunDirectory } from './run-directory.ts';
 import { notifyReady } from './service-manager.ts';
 import { Signals } from './signals.ts';
 import { StateDisk } from './state-disk.ts';
@@ -65,13 +65,20 @@ export async function serve(config: Config, daemonCommand: readonly string[]): P
   undo.defer(() => {
     if (!serving) unmake();
   });
-  const runDirectory = locked ? makeRunDirectory(config.stateDirectory) : makeUnknownRunDirectory();
-  undo.defer(() => rm(runDirectory, { recursive: true, force: true }));
+  const runDirectory = makeRunDirectory(locked ? config.stateDirectory : undefined);
+  undo.defer(() => runDirectory.remove());
   if (signals.stopping) return 0;
   const connection = await connect(config, mountRoot);
   undo.defer(() => connection.detach());
 
-  const supervisor = new Supervisor({ daemonCommand, runDirectory, connection, logger, outputs, state });
+  const supervisor = new Supervisor({
+    daemonCommand,
+    runDirectory: runDirectory.path,
+    connection,
+    logger,
+    outputs,
+    state,
+  });
   hangs = () => supervisor.silence !== undefined;
   const socket = await listenOnSocket(config.socketPath, relay(supervisor, logger));
   undo.defer(() => socket.close(STOP_GRACE_MS));

@@ -112,6 +112,22 @@ describeWith(['root', 'fuse'], 'serve', () => {
     rmSync(directory, { recursive: true });
   });
 
+  it('clears away what others left that were killed, whatever their state directory, and nothing of those that live', async () => {
+    await using living = await startDaemon();
+    const directory = mkdtempSync(join(tmpdir(), 'daemon-'));
+    const killed = await startDaemon({ directory });
+    const { daemonPid } = killed;
+    process.kill(killed.pid, 'SIGKILL');
+    await until('its daemon is gone', () => !existsSync(`/proc/${daemonPid}`));
+    expect(existsSync(runDirectoryOf(killed.stateDirectory))).toBe(true);
+    await using _next = await startDaemon();
+    expect(existsSync(runDirectoryOf(killed.stateDirectory))).toBe(false);
+    expect(existsSync(runDirectoryOf(living.stateDirectory))).toBe(true);
+    expect(await living.call('List', {})).toMatchObject({ Volumes: [] });
+    await start('umount', '--lazy', killed.mountRoot).outcome;
+    rmSync(directory, { recursive: true });
+  });
+
   it('waits for a daemon that outlived its supervisor, which ends as soon as it can', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'daemon-'));
     const first = await startDaemon({ directory });
