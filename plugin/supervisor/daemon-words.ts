@@ -15,7 +15,8 @@ export function passOnLines(from: Readable, to: Pick<LogOutput, 'write'>): void 
   let begun = '';
   from.setEncoding('utf8').on('data', (text: string) => {
     begun += text;
-    const end = begun.length > MAX_LINE_CHARACTERS ? begun.length : begun.lastIndexOf('\n') + 1;
+    const lineEnd = begun.lastIndexOf('\n') + 1;
+    const end = begun.length - lineEnd > MAX_LINE_CHARACTERS ? begun.length : lineEnd;
     if (end > 0) to.write(begun.slice(0, end));
     begun = begun.slice(end);
   });
