@@ -24,13 +24,14 @@ export interface BootProfile {
   readonly runs: number;
   /** In the order of first need, and what each measures, as far as that was seen: 0 where it was not. */
   readonly blocks: ReadonlyMap<ContentKey, number>;
-  /** Blocks of it that are the leaves of one file; no block is in two. Each has its size in `blocks`. */
+  /** Blocks of it that are the leaves of one file, no more than MAX_GROUP_BYTES of them; no block is in two. */
   readonly groups?: readonly BlockGroup[] | undefined;
 }
 
 export interface BlockGroup {
   /** The file's root. */
   readonly key: ContentKey;
+  /** Each has its size in the profile's. */
   readonly blocks: readonly ContentKey[];
 }
 
@@ -39,6 +40,8 @@ const VERSION = 1;
 export const MAX_PROFILE_BLOCKS = 32_768;
 /** Of MAX_PROFILE_BLOCKS with the longest CIDs that are allowed. */
 export const MAX_PROFILE_BYTES = 8 * 1024 * 1024;
+/** A request for one that claims more would fill the path for as long as it lasts; readers wait behind a block of as much, too. */
+export const MAX_GROUP_BYTES = MAX_BLOCK_BYTES;
 
 /**
  * As JSON: CIDv1s, the sizes in the same order, and the groups by places in it; without sizes and groups a profile is as good as it
@@ -73,8 +76,7 @@ export function decodeProfile(text: string): BootProfile {
   if (!Array.isArray(sizes) || !sizes.every(isBlockSize)) throw invalid('its list of sizes cannot be read');
   const sized = blocks.map((text, index): [ContentKey, number] => [contentKey(readCid(text)), sizes[index] ?? 0]);
   const profile = { root: readCid(root).toString(), runs: runs as number, blocks: new Map(sized) };
-  const read = readGroups(groups, sized);
-  return read.length > 0 ? { ...profile, groups: read } : profile;
+  return withGroups(profile, readGroups(groups, sized));
 }
 
 function readGroups(value: unknown, sized: readonly [ContentKey, number][]): BlockGroup[] {
@@ -124,10 +126,15 @@ export function withoutBlock({ groups, ...profile }: BootProfile, key: ContentKe
   return withGroups({ ...profile, blocks }, groups);
 }
 
-/** Those of `groups` whose blocks it names, all of them and their sizes. */
+/** Those of `groups` whose blocks it names, all of them and their sizes, and that are not too large. */
 function withGroups(profile: BootProfile, groups: BootProfile['groups']): BootProfile {
-  const named = groups?.filter(({ blocks }) => blocks.every((key) => (profile.blocks.get(key) ?? 0) > 0));
-  return named && named.length > 0 ? { ...profile, groups: named } : profile;
+  const sizeOf = (key: ContentKey) => profile.blocks.get(key) ?? 0;
+  const used = groups?.filter(({ blocks }) => {
+    return (
+      blocks.every((key) => sizeOf(key) > 0) && blocks.reduce((sum, key) => sum + sizeOf(key), 0) <= MAX_GROUP_BYTES
+    );
+  });
+  return used && used.length > 0 ? { ...profile, groups: used } : profile;
 }
 
 function isBlockSize(value: unknown): value is number {

@@ -13,6 +13,7 @@ import {
   type BootProfile,
   decodeProfile,
   encodeProfile,
+  MAX_GROUP_BYTES,
   mergeProfiles,
   withoutBlock,
 } from '../../src/prefetch/boot-profile.ts';
@@ -82,6 +83,25 @@ describe('a boot profile', () => {
       expect(refusal(JSON.stringify({ ...text, groups: bad }))).toBe('INPUT_INVALID');
     }
     expect(refusal(JSON.stringify({ ...text, sizes: [0, 7, 7, 7] }))).toBe('INPUT_INVALID');
+  });
+
+  it('leaves out a group that is larger than a block may be: its blocks come one by one', () => {
+    const [a, b, c, d, file, other] = KEYS as ContentKey[] as [ContentKey, ContentKey, ContentKey, ...ContentKey[]];
+    const half = MAX_GROUP_BYTES / 2;
+    const sized = [a, b, c, d].map((key, index): [ContentKey, number] => [
+      key as ContentKey,
+      half + (index === 3 ? 1 : 0),
+    ]);
+    const groups = [
+      [a, b],
+      [c, d],
+    ].map((blocks, index) => ({ key: index ? other : file, blocks }) as BlockGroup);
+    const profile: BootProfile = { root: ROOT, runs: 1, blocks: new Map(sized), groups };
+    const taken = decodeProfile(encodeProfile(profile));
+    expect(taken.blocks.size).toBe(4);
+    expect(taken.groups).toEqual([groups[0]]);
+    const larger: BootProfile = { root: ROOT, runs: 1, blocks: new Map([[a, half + 1]]) };
+    expect(mergeProfiles(taken, larger).groups).toBeUndefined();
   });
 
   it('is taken without sizes, as older programs wrote it', () => {
