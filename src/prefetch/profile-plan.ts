@@ -1,6 +1,7 @@
 /**
  * A boot profile as a plan: its blocks in its order, nothing to be decoded. Those that stand in a group come with it, in the
- * place of the first of them; what did not come is handed out by itself when all groups are over.
+ * place of the first of them. They are handed out one by one as soon as it is over: of a source that sends no groups they are
+ * fetched so, and what a start needs first must not wait there for all that it needs later.
  */
 import type { ContentKey } from '../unixfs/content-key.ts';
 import type { BlockGroup, BootProfile } from './boot-profile.ts';
@@ -11,11 +12,11 @@ export class ProfilePlan implements BlockPlan {
   readonly metadataDone = false;
   readonly #blocks: BootProfile['blocks'];
   readonly #groupOf = new Map<ContentKey, BlockGroup>();
-  #left: Iterator<[ContentKey, number]>;
-  /** Groups that were handed out; the second time through there is none left to be. */
+  readonly #left: Iterator<[ContentKey, number]>;
   readonly #handedOut = new Set<BlockGroup>();
-  #groupsOut = 0;
-  #isSecondTime = false;
+  /** Of groups that are over, and how many of these were handed out. */
+  readonly #ofGroups: ContentKey[] = [];
+  #ofGroupsOut = 0;
 
   constructor({ blocks, groups = [] }: BootProfile) {
     this.#blocks = blocks;
@@ -24,32 +25,33 @@ export class ProfilePlan implements BlockPlan {
   }
 
   next(): PlannedBlock | undefined {
+    const ofGroup = this.#ofGroups[this.#ofGroupsOut];
+    if (ofGroup !== undefined) {
+      this.#ofGroupsOut++;
+      return planned(ofGroup, this.#sizeOf(ofGroup));
+    }
     for (;;) {
       const { done, value } = this.#left.next();
-      if (done && (this.#isSecondTime || this.#handedOut.size === 0)) return undefined;
-      if (done) return this.#groupsOut > 0 ? undefined : this.#again();
+      if (done) return undefined;
       const [key, sizeBytes] = value;
       const group = this.#groupOf.get(key);
-      if (this.#isSecondTime === (group !== undefined)) return planned(key, sizeBytes);
-      if (group && !this.#isSecondTime && !this.#handedOut.has(group)) return this.#handOut(group);
+      if (!group) return planned(key, sizeBytes);
+      if (!this.#handedOut.has(group)) return this.#handOut(group);
     }
   }
 
-  open({ brings }: PlannedBlock): void {
-    if (brings) this.#groupsOut--;
+  open({ brings = [] }: PlannedBlock): void {
+    for (const key of brings) this.#ofGroups.push(key);
   }
 
   #handOut(group: BlockGroup): PlannedBlock {
     this.#handedOut.add(group);
-    this.#groupsOut++;
-    const sizeBytes = group.blocks.reduce((sum, key) => sum + (this.#blocks.get(key) ?? 0), 0);
+    const sizeBytes = group.blocks.reduce((sum, key) => sum + this.#sizeOf(key), 0);
     return { ...planned(group.key, sizeBytes), inner: true, brings: group.blocks };
   }
 
-  #again(): PlannedBlock | undefined {
-    this.#isSecondTime = true;
-    this.#left = this.#blocks.entries();
-    return this.next();
+  #sizeOf(key: ContentKey): number {
+    return this.#blocks.get(key) ?? 0;
   }
 }
 
