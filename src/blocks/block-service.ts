@@ -14,7 +14,8 @@ import { isLent } from './block-memory.ts';
 import type { BlockReader, WantOptions } from './block-reader.ts';
 import type { BlockEnds, BlockSink, BlockStore } from './block-store.ts';
 import type { RangeOptions } from './queue/range-fetch.ts';
-import { WantQueue, type WantQueueOptions } from './queue/want-queue.ts';
+import { WantQueue } from './queue/want-queue.ts';
+import type { WantQueueOptions } from './queue/want-queue-options.ts';
 import { checkCid, identityBytes } from './verify.ts';
 
 /** Memory answers at once. */

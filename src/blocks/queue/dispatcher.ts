@@ -8,7 +8,8 @@
  */
 import type { Clock } from '../clock.ts';
 import { PRIORITIES, PRIORITY_RANK } from '../priority.ts';
-import type { LaneJob, SourceLane } from './source-lane.ts';
+import type { LaneJob } from './job-list.ts';
+import type { SourceLane } from './source-lane.ts';
 import type { TokenBucket } from './token-bucket.ts';
 
 /** `profile` and what follows: bounded by the prefetch rate, and made to wait without running out of time. */

@@ -17,6 +17,13 @@ export class Job {
   }
 }
 
+/** A job that can wait at a lane; 0 is demand. */
+export interface LaneJob extends Job {
+  readonly rank: number;
+  /** What it will bring, where that is known. */
+  readonly expectedBytes: number | undefined;
+}
+
 export class JobList<T extends Job> {
   #first: T | null = null;
   #last: T | null = null;

@@ -14,8 +14,8 @@ import type { Clock } from '../clock.ts';
 import { PRIORITIES, PRIORITY_RANK } from '../priority.ts';
 import { verifyBlock } from '../verify.ts';
 import { AttemptLimit } from './attempt-limit.ts';
-import { Job } from './job-list.ts';
-import type { LaneJob, SourceLane } from './source-lane.ts';
+import { Job, type LaneJob } from './job-list.ts';
+import type { SourceLane } from './source-lane.ts';
 
 /**
  * For the first block, unless it is on its way. A range has no hedge, so that whoever waits for it would wait for a source

@@ -7,49 +7,18 @@
  * - A request is over once: with the block, verified, with what became of it instead, or cancelled.
  */
 import type { CID } from 'multiformats/cid';
-import { CodedError, codeOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { BlockSource } from '../block-source.ts';
 import type { Clock } from '../clock.ts';
 import { PRIORITIES, type Priority } from '../priority.ts';
 import type { SourceStatus } from '../source-status.ts';
-import { verifyBlock } from '../verify.ts';
+import { type Attempt, type AttemptEvents, type Outcome, outcomeOf, outcomeOfError, sourceFailed } from './attempt.ts';
 import { AttemptLimit } from './attempt-limit.ts';
-import { type Job, JobList } from './job-list.ts';
+import { JobList, type LaneJob } from './job-list.ts';
 import { type Flight, PathLoad } from './path-load.ts';
 import { SilenceWatch } from './silence-watch.ts';
 import { SourceHealth } from './source-health.ts';
 import { SourceNews } from './source-news.ts';
-
-/** A job that can wait at a lane; 0 is demand. */
-export interface LaneJob extends Job {
-  readonly rank: number;
-  /** What it will bring, where that is known. */
-  readonly expectedBytes: number | undefined;
-}
-
-/**
- * What became of a request. `absent` and `lied` are the source's last word on the block; `failed` (an error of the
- * source) and `silent` (no answer in time, which a search for an absent block is too) may be tried again.
- */
-export type Outcome =
-  | { readonly kind: 'block'; readonly bytes: Uint8Array }
-  | { readonly kind: 'absent' | 'lied' | 'failed' | 'silent'; readonly error: CodedError };
-
-/** A request in flight. `cancel` ends it on the wire, and its `ended` is not called. */
-export interface Attempt {
-  /** Slower than the source's usual. */
-  readonly slow: boolean;
-  /** It comes, if slowly. */
-  readonly moves: boolean;
-  cancel(): void;
-}
-
-/** Who is told: `slow` at most once, `ended` once unless cancelled, neither from within `fetch`. */
-export interface AttemptEvents {
-  slow(): void;
-  ended(outcome: Outcome): void;
-}
 
 const TOO_SLOW = 'sends too slowly for a block to come';
 
@@ -167,7 +136,7 @@ export class SourceLane {
     // After the flight: what was silent so long is judged before this request ends.
     const limit = new AttemptLimit(this.#clock, this.#attemptTimeoutMs, expectedBytes ?? this.meanBlockBytes, () => {
       controller.abort();
-      end({ kind: 'silent', error: this.#error(limit.hasBegun ? TOO_SLOW : this.#noAnswer) });
+      end({ kind: 'silent', error: sourceFailed(limit.hasBegun ? TOO_SLOW : this.#noAnswer) });
     });
     let over = false;
     const end = (outcome: Outcome) => {
@@ -187,8 +156,8 @@ export class SourceLane {
     };
     // An async function, so that a source that throws at once ends like one that throws later.
     void (async () => this.source.getBlock(cid, { signal: controller.signal, priority, onBytes }))().then(
-      (bytes) => over || end(this.#judge(cid, bytes)),
-      (error: unknown) => end(this.#outcomeOf(error)),
+      (bytes) => over || end(outcomeOf(cid, bytes)),
+      (error: unknown) => end(outcomeOfError(error)),
     );
     return {
       get slow() {
@@ -260,22 +229,6 @@ export class SourceLane {
     await this.source.close();
   }
 
-  #judge(cid: CID, bytes: Uint8Array): Outcome {
-    try {
-      verifyBlock(cid, bytes);
-      return { kind: 'block', bytes };
-    } catch (error) {
-      return { kind: 'lied', error: this.#wrap(error) };
-    }
-  }
-
-  #outcomeOf(error: unknown): Outcome {
-    const code = codeOf(error);
-    if (code === 'BLOCK_UNAVAILABLE') return { kind: 'absent', error: this.#wrap(error) };
-    if (code === 'BLOCK_TOO_LARGE' || code === 'BLOCK_CORRUPT') return { kind: 'lied', error: this.#wrap(error) };
-    return { kind: 'failed', error: this.#wrap(error) };
-  }
-
   #record(outcome: Outcome, startedAtMs: number): void {
     if (outcome.kind === 'block') this.received(outcome.bytes.length);
     else if (outcome.kind === 'absent') this.#answered();
@@ -295,16 +248,6 @@ export class SourceLane {
 
   get #noAnswer(): string {
     return `no answer within ${this.#attemptTimeoutMs / 1000} s`;
-  }
-
-  #wrap(error: unknown): CodedError {
-    return error instanceof CodedError
-      ? error
-      : this.#error(error instanceof Error ? error.message : String(error), error);
-  }
-
-  #error(message: string, cause?: unknown): CodedError {
-    return new CodedError('SOURCE_FAILED', message, { cause });
   }
 }
 

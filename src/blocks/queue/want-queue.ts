@@ -15,44 +15,25 @@
  */
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../../base/errors.ts';
-import type { Logger } from '../../base/log.ts';
 import { type BlockKey, blockKey, MAX_BLOCK_BYTES } from '../block.ts';
 import type { WantOptions } from '../block-reader.ts';
-import type { BlockSource } from '../block-source.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { PRIORITIES, PRIORITY_RANK, type Priority } from '../priority.ts';
 import type { SourceStatus } from '../source-status.ts';
-import { checkCid } from '../verify.ts';
+import type { Outcome } from './attempt.ts';
 import { type Backoff, backoffMs } from './backoff.ts';
 import { chooseLane } from './choose-lane.ts';
 import { Dispatcher, FIRST_PREFETCH_RANK } from './dispatcher.ts';
+import type { LaneJob } from './job-list.ts';
 import { RangeFetch, type RangeOptions } from './range-fetch.ts';
-import { type LaneJob, type Outcome, SourceLane } from './source-lane.ts';
+import { refusalOf, stopping } from './refusal.ts';
+import { sendWant } from './send-want.ts';
+import { SourceLane } from './source-lane.ts';
 import { TokenBucket } from './token-bucket.ts';
 import { type Settle, Waiter } from './waiter.ts';
 import { type FetchedBlock, Want } from './want.ts';
+import type { OnVerified, WantQueueOptions } from './want-queue-options.ts';
 import { WantStats } from './want-stats.ts';
-
-/** `priority`: that of the most urgent one who waited. */
-export type OnVerified = (cid: CID, bytes: Uint8Array, priority: Priority) => void;
-
-export interface WantQueueOptions {
-  /** Cheapest first. Closed by `close`. */
-  readonly sources: readonly BlockSource[];
-  /** Bound on a caller's wait where it names none, in milliseconds. */
-  readonly timeoutMs: number;
-  /** Takes every verified block once, before those who wait for it do; must not throw. */
-  readonly onVerified?: OnVerified | undefined;
-  /** Bound on `profile` and `background` together; none where undefined. */
-  readonly prefetchBytesPerSecond?: number | undefined;
-  /** Bound on one request; the want goes on. */
-  readonly attemptTimeoutMs?: number | undefined;
-  readonly clock?: Clock | undefined;
-  /** Is told when a source begins to fail, and when it works again. */
-  readonly logger?: Logger | undefined;
-  /** 0..1, for the jitter. */
-  readonly random?: (() => number) | undefined;
-}
 
 /** A third of the default read time-out: a dead connection leaves time for two more tries. What comes, if slowly, is not dead. */
 const ATTEMPT_TIMEOUT_MS = 20_000;
@@ -172,24 +153,13 @@ export class WantQueue {
   async close(): Promise<void> {
     this.#closed = true;
     this.#dispatcher.close();
-    for (const want of [...this.#wants.values()]) this.#fail(want, new CodedError('ABORTED', 'the daemon is stopping'));
+    for (const want of [...this.#wants.values()]) this.#fail(want, stopping());
     this.#ranges.close();
     await Promise.all(this.#lanes.map((lane) => lane.close()));
   }
 
   #refusal(cid: CID, signal: AbortSignal | undefined): CodedError | undefined {
-    if (this.#closed) return new CodedError('ABORTED', 'the daemon is stopping');
-    if (signal?.aborted) return new CodedError('ABORTED', `nobody waits for block ${cid} any more`);
-    try {
-      checkCid(cid);
-    } catch (error) {
-      return error as CodedError;
-    }
-    if (this.#lanes.length > 0) return undefined;
-    return new CodedError(
-      'BLOCK_UNAVAILABLE',
-      `block ${cid} is not on this machine and no source is configured: set IPFS_VOLUME_KUBO_RPC or IPFS_VOLUME_GATEWAYS`,
-    );
+    return this.#closed ? stopping() : refusalOf(cid, signal, this.#lanes.length);
   }
 
   #addWaiter(want: Want, rank: number, options: WantOptions, settle: Settle): void {
@@ -197,7 +167,7 @@ export class WantQueue {
     const waiter = new Waiter(rank, rank === 0 || options.awaited === true, this.#clock, settle);
     waiter.limit(timeoutMs, () => {
       // Held back for others and never sent: that is no fault of any source.
-      if (rank >= FIRST_PREFETCH_RANK && this.#isHeldBack(want)) return true;
+      if (rank >= FIRST_PREFETCH_RANK && want.isHeldBack(this.#lanes)) return true;
       if (want.waiters.has(waiter)) this.#stats.failed(rank);
       this.#leave(want, waiter, want.timedOut(limitMs, this.#lanes));
       return false;
@@ -208,11 +178,6 @@ export class WantQueue {
       );
     }
     want.add(waiter);
-  }
-
-  #isHeldBack(want: Want): boolean {
-    if (want.attempts.size > 0 || want.answers.size > 0) return false;
-    return this.#lanes.some((lane) => !lane.health.failing);
   }
 
   #leave(want: Want, waiter: Waiter, error: CodedError): void {
@@ -267,31 +232,12 @@ export class WantQueue {
   }
 
   #send(want: Want, lane: SourceLane): void {
-    const priority = PRIORITIES[want.rank] ?? 'demand';
-    const isBounded = want.rank >= FIRST_PREFETCH_RANK;
-    const estimate = want.expectedBytes ?? lane.meanBlockBytes;
-    if (isBounded) this.#dispatcher.charge(estimate);
-    const attempt = lane.fetch(want.cid, priority, want.expectedBytes, {
+    sendWant(want, lane, this.#dispatcher, {
       slow: () => {
         this.#advance(want);
         this.#dispatcher.pump(lane);
       },
-      ended: (outcome) => {
-        if (isBounded) this.#dispatcher.charge((outcome.kind === 'block' ? outcome.bytes.length : 0) - estimate);
-        this.#ended(want, lane, outcome);
-      },
-    });
-    want.sent(lane, {
-      get slow() {
-        return attempt.slow;
-      },
-      get moves() {
-        return attempt.moves;
-      },
-      cancel: () => {
-        if (isBounded) this.#dispatcher.charge(-estimate);
-        attempt.cancel();
-      },
+      ended: (outcome) => this.#ended(want, lane, outcome),
     });
   }
 
@@ -324,22 +270,18 @@ export class WantQueue {
 
   #answer(want: Want, block: FetchedBlock): void {
     const nowMs = this.#clock.nowMs();
-    for (const waiter of want.waiters) {
-      waiter.release();
+    for (const waiter of want.dismiss()) {
       this.#stats.answered(waiter.rank, nowMs - waiter.sinceMs);
       waiter.resolve(block);
     }
-    want.waiters.clear();
     this.#end(want);
   }
 
   #fail(want: Want, error: CodedError): void {
-    for (const waiter of want.waiters) {
-      waiter.release();
+    for (const waiter of want.dismiss()) {
       if (error.code !== 'ABORTED') this.#stats.failed(waiter.rank);
       waiter.reject(error);
     }
-    want.waiters.clear();
     this.#end(want);
   }
 

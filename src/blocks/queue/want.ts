@@ -5,8 +5,9 @@
  */
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../../base/errors.ts';
-import { Job } from './job-list.ts';
-import type { Attempt, LaneJob, Outcome, SourceLane } from './source-lane.ts';
+import type { Attempt, Outcome } from './attempt.ts';
+import { Job, type LaneJob } from './job-list.ts';
+import type { SourceLane } from './source-lane.ts';
 import type { Waiter } from './waiter.ts';
 
 /** A verified block and the name of the source that sent it. */
@@ -65,6 +66,11 @@ export class Want extends Job implements LaneJob {
     return false;
   }
 
+  /** Never sent, though there are sources that are not down: others come first. */
+  isHeldBack(lanes: readonly SourceLane[]): boolean {
+    return this.attempts.size === 0 && this.answers.size === 0 && lanes.some((lane) => !lane.health.failing);
+  }
+
   add(waiter: Waiter): void {
     this.waiters.add(waiter);
     this.rank = Math.min(this.rank, waiter.rank);
@@ -77,6 +83,14 @@ export class Want extends Job implements LaneJob {
     this.rank = Number.POSITIVE_INFINITY;
     for (const { rank } of this.waiters) this.rank = Math.min(this.rank, rank);
     return true;
+  }
+
+  /** All who wait, once: whoever calls it answers them. */
+  dismiss(): readonly Waiter[] {
+    const waiters = [...this.waiters];
+    for (const waiter of waiters) waiter.release();
+    this.waiters.clear();
+    return waiters;
   }
 
   sent(lane: SourceLane, attempt: Attempt): void {
