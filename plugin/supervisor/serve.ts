@@ -16,6 +16,7 @@ import { serveMetrics } from '../daemon/metrics-server.ts';
 import { listenOnSocket } from '../daemon/server.ts';
 import { VERSION } from '../version.ts';
 import { silenceOf } from './daemon-process.ts';
+import { checkDescriptorLimit } from './descriptor-limit.ts';
 import { prepareMountRoot } from './mount-root.ts';
 import { lockMountRoot } from './mount-root-lock.ts';
 import { relay } from './relay.ts';
@@ -39,6 +40,7 @@ const STATE_WAIT_MS = 3000;
  * @throws STATE_LOCKED, MOUNT_FAILED, CONFIG_INVALID where the metrics' address is taken, and what the machine refuses, before anything is left behind.
  */
 export async function serve(config: Config, daemonCommand: readonly string[]): Promise<number> {
+  checkDescriptorLimit();
   // Daemons' last words go to stderr, and are in the log as well: whether either is read, nobody waits for it.
   const outputs = { log: logOutput(1), errors: logOutput(2) };
   const logger = createLogger(config.logLevel, outputs.log);

@@ -239,6 +239,20 @@ describeWith(['root', 'fuse'], 'serve', () => {
     return said;
   }
 
+  it('says how many open files it needs where it may have fewer, and leaves nothing', async () => {
+    using scratch = new Scratch();
+    const daemon = launchDaemon({
+      directory: scratch.path,
+      launcher: ['bash', '-c', 'ulimit -n 32; exec "$@"', 'bash'],
+    });
+    await until('it has ended', () => !existsSync(`/proc/${daemon.pid}/exe`));
+    expect(await daemon.stop()).toBe(1);
+    expect(daemon.log).toEqual([
+      'ipfs-volume: 32 open files are too few, 256 are needed: raise the limit ("ulimit -n", or LimitNOFILE= of a systemd unit)',
+    ]);
+    expect(existsSync(daemon.stateDirectory)).toBe(false);
+  });
+
   it('refuses a state directory, a mount root or a socket that is in use, and does not touch what is there', async () => {
     await using daemon = await served();
     const mountpoint = await daemon.mount('data', root);
