@@ -59,6 +59,7 @@ const START_QUEUE = 2;
 
 export class PathLoad {
   readonly #clock: Clock;
+  readonly #doesAnyWait: () => boolean;
   readonly #window = new ConcurrencyWindow();
   readonly #delay = new UsualDelay();
   readonly #pathBytes = new PathBytes(LEAST_REQUEST_BYTES);
@@ -70,13 +71,15 @@ export class PathLoad {
   #expectedBytes = 0;
   /** Of what fills the path, where no size is known that of the usual answer. */
   #fillingBytes = 0;
-  /** What was looked at last waits for room. */
+  /** What was looked at last was to wait for room, and does unless nobody wants it any more. */
   #heldBack = false;
   #blocks = 0;
   #meanBlockBytes = GUESSED_BLOCK_BYTES;
 
-  constructor(clock: Clock) {
+  /** `doesAnyWait`: whether any request waits to be admitted. */
+  constructor(clock: Clock, doesAnyWait: () => boolean) {
     this.#clock = clock;
+    this.#doesAnyWait = doesAnyWait;
   }
 
   get inFlight(): number {
@@ -204,7 +207,10 @@ export class PathLoad {
 
   /** As much is under way as may be: something waits for room, or the background would. */
   get #isFull(): boolean {
-    return this.#heldBack || this.#load > this.#roomFor(PRIORITY_RANK.background, this.#meanBlockBytes);
+    return (
+      (this.#heldBack && this.#doesAnyWait()) ||
+      this.#load > this.#roomFor(PRIORITY_RANK.background, this.#meanBlockBytes)
+    );
   }
 
   get #filling(): number {

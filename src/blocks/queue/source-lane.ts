@@ -43,7 +43,7 @@ export class SourceLane {
     this.#clock = clock;
     this.#attemptTimeoutMs = attemptTimeoutMs;
     this.health = new SourceHealth(clock, random);
-    this.#load = new PathLoad(clock);
+    this.#load = new PathLoad(clock, () => this.waiting > 0);
     this.#news = new SourceNews(source.name, clock, logger);
     this.#silence = new SilenceWatch(source, clock, attemptTimeoutMs, {
       silent: (sinceMs) => {
