@@ -28,6 +28,8 @@ export interface FoundProfile {
   readonly origin: 'named' | 'recorded' | 'shipped';
   /** Why one that there is was passed over, for people. */
   readonly ignored: readonly string[];
+  /** The content's own did not come in time, and may the next time. */
+  readonly isLate: boolean;
 }
 
 /**
@@ -43,6 +45,7 @@ export async function findProfile(
 ): Promise<FoundProfile | undefined> {
   const sources = { unixfs: fetches ? unixfs : new UnixfsReader(new BlocksHere(unixfs.blocks)), profiles };
   const ignored: string[] = [];
+  let isLate = false;
   const places: readonly [FoundProfile['origin'], string, () => Promise<BootProfile | undefined>][] = [
     ['named', `the profile "${named}"`, () => namedProfile(sources, named, want)],
     ['recorded', 'the profile kept here', async () => profiles.get(root.toV1().toString())],
@@ -52,17 +55,18 @@ export async function findProfile(
     try {
       const profile = await look();
       if (!profile) continue;
-      return { profile: await ofThisRoot(sources.unixfs, profile, root, want), origin, ignored };
+      return { profile: await ofThisRoot(sources.unixfs, profile, root, want), origin, ignored, isLate };
     } catch (error) {
       if (hasCode(error, 'ABORTED')) throw error;
       if (!fetches && hasCode(error, 'BLOCK_UNAVAILABLE')) {
         if (origin === 'shipped') return undefined;
         continue;
       }
+      isLate ||= origin === 'shipped' && hasCode(error, 'BLOCK_TIMEOUT');
       ignored.push(`${what}: ${messageChain(error)}`);
     }
   }
-  return { profile: undefined, origin: 'recorded', ignored };
+  return { profile: undefined, origin: 'recorded', ignored, isLate };
 }
 
 /** The root without its profile is as good: it is the tree that the profile was recorded on. @throws INPUT_INVALID */

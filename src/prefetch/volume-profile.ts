@@ -58,7 +58,7 @@ export class VolumeProfile {
   /** Looks which is kept here, without a mount. */
   recall(): void {
     const profile = this.#parts.profiles.get(this.#rootText);
-    if (profile) this.#recorded = describe({ profile, origin: 'recorded', ignored: [] });
+    if (profile) this.#recorded = describe({ profile, origin: 'recorded' });
   }
 
   /** For a mount, whose start is measured by it: undefined where there is none, or `signal` aborted. */
@@ -117,9 +117,9 @@ export class VolumeProfile {
    */
   #keep(run: BootProfile): void {
     const { profiles } = this.#parts;
-    if (!this.#found && !profiles.has(run.root)) return;
+    if ((!this.#found || this.#found.isLate) && !profiles.has(run.root)) return;
     void profiles.mergeLater(run, this.#found?.profile).then((profile) => {
-      this.#recorded = describe({ profile, origin: 'recorded', ignored: [] });
+      this.#recorded = describe({ profile, origin: 'recorded' });
     });
   }
 
@@ -134,7 +134,7 @@ export class VolumeProfile {
   }
 }
 
-function describe({ profile, origin, ignored }: FoundProfile): string | null {
+function describe({ profile, origin, ignored = [] }: Partial<FoundProfile>): string | null {
   const used = profile
     ? `${formatCount(profile.blocks.size, 'block')} of ${formatCount(profile.runs, 'run')}, ${origin}`
     : undefined;

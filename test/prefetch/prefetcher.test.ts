@@ -919,17 +919,25 @@ describe('the prefetcher', () => {
     },
   );
 
-  it('keeps nothing of a run that was over before the profile that came with the content was here', async () => {
+  it.each([
+    ['was over before', false],
+    ['ran out of time for', true],
+  ])('keeps nothing of a run that %s the profile that came with the content', async (_, isLate) => {
     const dag = new DagBuilder(blocks);
     const text = dag.raw(Buffer.from(shippedText(profileOf(root, 4, [leaves[9] as CID, leaves[2] as CID]))));
     const shipped = dag.directory([{ name: PROFILE_ENTRY, cid: text }, ...entriesOf(leaves)]);
     blocks.makeAllRemote();
     const get = blocks.get.bind(blocks);
-    blocks.get = (cid, options) => (cid.equals(text) ? untilItLeft(options) : get(cid, options));
+    const late = new CodedError('BLOCK_TIMEOUT', 'it did not come in time');
+    blocks.get = (cid, options) => {
+      if (!cid.equals(text)) return get(cid, options);
+      return isLate ? Promise.reject(late) : untilItLeft(options);
+    };
     const first = start();
     const volume = mounted(first, AUTO, shipped);
     await read(volume, shipped);
     await read(volume, leaves[5] as CID);
+    if (isLate) await until(() => first.progress('v')?.profile?.includes('in time') === true);
     first.unmounted('v');
     await first.close();
     expect(startLines()).toMatchObject([{ bytesDemanded: expect.any(Number) }]);
