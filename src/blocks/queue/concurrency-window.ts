@@ -121,11 +121,14 @@ export class ConcurrencyWindow {
     this.#path.sawDelay(delayMs, bytes);
   }
 
-  /** The path was found to be full at so many bytes a millisecond. */
+  /**
+   * The path was found to be full at so many bytes a millisecond. Once it is known its own rounds say more: what comes at once
+   * after a busy processor is not in them, and a rate that is too high would keep a queue on the way.
+   */
   found(bytesPerMs: number): void {
-    this.#path.sawRate(bytesPerMs);
-    if (!this.isKnown) this.#enter('drain', this.#knee * DRAIN);
-    else if (this.#phase === 'cruise' && this.#knee > this.#window) this.#resize(this.#knee);
+    if (this.isKnown) return;
+    if (this.#path.rate === 0) this.#path.sawRate(bytesPerMs);
+    this.#enter('drain', this.#knee * DRAIN);
   }
 
   /** A request failed: fewer at once, but once only for all that fail together, and climbing again from there. */
