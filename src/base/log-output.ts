@@ -43,6 +43,7 @@ export function logOutput(descriptor: 1 | 2): LogOutput {
 class BoundedOutput implements LogOutput {
   readonly isPipe: boolean;
   readonly #to: Writer;
+  /** Lines. */
   #lost = 0;
 
   constructor(to: Writer, isPipe: boolean) {
@@ -52,7 +53,7 @@ class BoundedOutput implements LogOutput {
 
   write(lines: string): void {
     if (this.#to.writableLength > MAX_UNWRITTEN_BYTES) {
-      this.#lost++;
+      this.#lost += lines.split('\n').length - 1;
       return;
     }
     if (this.#lost > 0) {
