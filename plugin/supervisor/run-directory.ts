@@ -81,6 +81,7 @@ function makeDirectory(stateDirectory: string | undefined): string {
 
 /** Only behind the door: nobody else is about to make one of them anew. */
 function sweep(): void {
+  if (!existsSync(PLACE)) return;
   const names = readdirSync(PLACE).filter((name) => name.startsWith(PREFIX) && existsSync(join(PLACE, name, HELD)));
   for (const path of names.slice(0, SWEPT).map((name) => join(PLACE, name))) {
     try {
