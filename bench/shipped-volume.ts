@@ -4,7 +4,7 @@ import { code as DAG_PB, decode, encode } from '@ipld/dag-pb';
 import { CID } from 'multiformats/cid';
 import { sha256 } from 'multiformats/hashes/sha2';
 import { type BlockKey, blockKey } from '../src/blocks/block.ts';
-import { CarStream } from '../src/cli/add/car-stream.ts';
+import { CarStream } from '../src/blocks/car-stream.ts';
 import type { DagLink } from '../src/cli/add/dag-node.ts';
 import { emitProfileFiles } from '../src/cli/add/profile-files.ts';
 import { decodeProfile } from '../src/prefetch/boot-profile.ts';

@@ -11,9 +11,10 @@
  */
 import { murmur364 } from '@multiformats/murmur3';
 import { CodedError } from '../../base/errors.ts';
+import { varintLength } from '../../base/varint.ts';
 import type { DagLink, DagRoot, Emit } from './dag-node.ts';
 import { emitNode } from './dag-node.ts';
-import { encodeUnixFs, type Metadata, UNIXFS_TYPE, varintLength } from './unixfs-data.ts';
+import { encodeUnixFs, type Metadata, UNIXFS_TYPE } from './unixfs-data.ts';
 
 /** `Import.UnixFSHAMTDirectorySizeThreshold` of the profile, against the size of the serialized block (IPIP-499). */
 const MAX_FLAT_BYTES = 256 * 1024;

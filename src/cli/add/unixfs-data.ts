@@ -4,6 +4,7 @@
  * `ipfs-unixfs` cannot serve here: its `marshal()` leaves out a mode that equals its own default (0644 of a file, 0755
  * of a directory), the two commonest of all, and gives symlinks a file size. Both make another block, so another CID.
  */
+import { pushVarint } from '../../base/varint.ts';
 
 /** The `DataType` enum of unixfs.proto. */
 export const UNIXFS_TYPE = { directory: 1, file: 2, symlink: 4, hamtShard: 5 } as const;
@@ -29,20 +30,6 @@ export interface UnixFsData extends Metadata {
   readonly blockSizes?: readonly number[];
   readonly hashType?: number;
   readonly fanout?: number;
-}
-
-/** Bytes that `value` takes as a protobuf varint. */
-export function varintLength(value: number): number {
-  let length = 1;
-  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) length++;
-  return length;
-}
-
-/** Appends `value` (a safe integer, never negative) to `out` as a varint. */
-export function pushVarint(out: number[], value: number): void {
-  let rest = value;
-  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) out.push((rest % 0x80) | 0x80);
-  out.push(rest);
 }
 
 /** An int64 as protobuf writes it: a time before 1970 takes ten bytes of two's complement. */

@@ -5,10 +5,10 @@
  * does (full disk, killed), reading stops at the next block, and the daemon's reason is the one told.
  */
 import { CodedError, hasCode } from '../../base/errors.ts';
+import { CarStream } from '../../blocks/car-stream.ts';
 import type { ImportResult } from '../../volumes/control-api.ts';
 import type { DaemonClient } from '../daemon-client.ts';
 import { type AddTreeOptions, addTree } from './add-tree.ts';
-import { CarStream } from './car-stream.ts';
 
 /** What the daemon now keeps. Its one root is the tree's. @throws INPUT_INVALID, STORE_FULL, DAEMON_UNREACHABLE, ABORTED */
 export async function uploadTree(path: string, daemon: DaemonClient, options: AddTreeOptions): Promise<ImportResult> {

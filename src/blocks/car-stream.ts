@@ -1,17 +1,21 @@
 /**
  * A CARv1 as a readable stream, written while it is being sent (https://ipld.io/specs/transport/car/carv1/).
  *
- * The header names no root: it is not known before the last block, which is the root (`import?root=last`). Small blocks
+ * Where the root is not known before the last block, the header names none (`import?root=last`). Small blocks
  * are joined to pieces of 256 KiB, or fifty thousand small files would be as many system calls; large ones go as they
  * are, uncopied. No more than a few pieces wait: `write` answers with a promise when the receiver is slower.
  */
 import { Readable } from 'node:stream';
-import { CodedError } from '../../base/errors.ts';
-import type { Block } from '../../blocks/block.ts';
-import { pushVarint } from './unixfs-data.ts';
+import type { CID } from 'multiformats/cid';
+import { CodedError } from '../base/errors.ts';
+import { pushVarint, varintLength } from '../base/varint.ts';
+import type { Block } from './block.ts';
 
-/** dag-cbor of `{ roots: [], version: 1 }`, after its length. */
-const HEADER = Buffer.from('11a265726f6f7473806776657273696f6e01', 'hex');
+/** dag-cbor of `{ roots, version: 1 }`: what stands before the roots, before the bytes of one (a link, a string of 1 + n bytes, a zero), and behind them. */
+const BEFORE_ROOTS = Buffer.from('a265726f6f7473', 'hex');
+const AFTER_ROOTS = Buffer.from('6776657273696f6e01', 'hex');
+const LINK_TAG = [0xd8, 0x2a];
+const NO_ROOTS = Buffer.from([0x80]);
 
 /** Joined pieces: what a unix socket takes at once by default is about 200 KiB. */
 const PIECE_BYTES = 256 * 1024;
@@ -19,14 +23,18 @@ const PIECE_BYTES = 256 * 1024;
 const WAITING_BYTES = 4 * 1024 * 1024;
 
 export class CarStream extends Readable {
-  #piece: Uint8Array[] = [HEADER];
-  #pieceBytes = HEADER.length;
+  #piece: Uint8Array[];
+  #pieceBytes: number;
   #lastKey = '';
   #waiting = Promise.withResolvers<void>();
   #isFull = false;
 
-  constructor() {
+  /** `root`: what the header names, where that is known. */
+  constructor(root?: CID) {
     super({ highWaterMark: WAITING_BYTES });
+    const header = carHeader(root);
+    this.#piece = [header];
+    this.#pieceBytes = header.length;
     // A stream that fails while nobody waits for it: the one who destroyed it knows.
     this.#waiting.promise.catch(() => {});
     this.on('error', () => {});
@@ -40,9 +48,7 @@ export class CarStream extends Readable {
     if (key === this.#lastKey) return undefined;
     this.#lastKey = key;
 
-    const prefix: number[] = [];
-    pushVarint(prefix, block.cid.byteLength + block.bytes.length);
-    const head = Buffer.concat([Uint8Array.from(prefix), block.cid.bytes]);
+    const head = Buffer.concat([lengthBefore(block.cid, block.bytes.length), block.cid.bytes]);
     this.#piece.push(head, block.bytes);
     this.#pieceBytes += head.length + block.bytes.length;
     if (this.#pieceBytes >= PIECE_BYTES) this.#flush();
@@ -78,4 +84,33 @@ export class CarStream extends Readable {
   #cutOff(cause: Error | null): CodedError {
     return new CodedError('ABORTED', 'nobody takes the blocks any more', { cause });
   }
+}
+
+/** The header with its length before it. */
+export function carHeader(root: CID | undefined): Uint8Array {
+  const roots = root
+    ? [Buffer.from([0x81, ...LINK_TAG, ...bytesHead(root.byteLength + 1), 0]), root.bytes]
+    : [NO_ROOTS];
+  const map = Buffer.concat([BEFORE_ROOTS, ...roots, AFTER_ROOTS]);
+  const length: number[] = [];
+  pushVarint(length, map.length);
+  return Buffer.concat([Uint8Array.from(length), map]);
+}
+
+/** What a block of `sizeBytes` takes in a CAR. */
+export function sectionBytes(cid: CID, sizeBytes: number): number {
+  const length = cid.byteLength + sizeBytes;
+  return varintLength(length) + length;
+}
+
+function lengthBefore(cid: CID, sizeBytes: number): Uint8Array {
+  const length: number[] = [];
+  pushVarint(length, cid.byteLength + sizeBytes);
+  return Uint8Array.from(length);
+}
+
+/** CBOR's head of a string of bytes; of fewer than 64 KiB, which an identity CID is far below. */
+function bytesHead(length: number): number[] {
+  if (length < 24) return [0x40 | length];
+  return length < 256 ? [0x58, length] : [0x59, length >>> 8, length & 0xff];
 }
