@@ -3,6 +3,7 @@
 import type { Priority } from '../../src/blocks/priority.ts';
 import { checkPrivacy } from '../../src/cli/doctor/privacy-check.ts';
 import type { DaemonStatus } from '../../src/volumes/control-api.ts';
+import { exportDag } from '../../src/volumes/store-export.ts';
 import type { VolumeStatuses } from '../../src/volumes/volume-status.ts';
 import type { Config } from '../config.ts';
 import { checkSources } from '../source-checks.ts';
@@ -45,6 +46,7 @@ export function controlCollaborators(
     importCar: (car, lastIsRoot, signal) => store.importCar(car, { root: lastIsRoot ? 'last' : 'header', signal }),
     storedRoots: () => store.roots(),
     removeRoot: (cid) => store.remove(cid),
+    exportDag: (root, signal) => exportDag(store, root, signal),
     collectGarbage: () => store.gc().finally(() => prefetcher.countAgain()),
   };
 }

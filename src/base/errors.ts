@@ -36,12 +36,12 @@ export type ErrorCode =
   | 'REQUEST_INVALID' // an API body that cannot be read
   | 'CAR_INVALID' // a CAR that is truncated or does not parse
   | 'USAGE' // a command line that makes no sense
-  | 'INPUT_INVALID' // a local file or directory that `add` or `import` cannot take
+  | 'INPUT_INVALID' // a local file or directory that a command cannot take
   // Volumes and the machine.
   | 'VOLUME_NOT_FOUND'
   | 'VOLUME_EXISTS' // created before with other options
   | 'VOLUME_IN_USE'
-  | 'NOT_IN_STORE' // the local store keeps no such root
+  | 'NOT_IN_STORE' // the local store keeps no such root, or not all of it
   | 'STORE_FULL' // no space left on the device of the local store
   | 'STATE_LOCKED' // another process owns the state directory, the mount root or the socket
   | 'MOUNT_FAILED'

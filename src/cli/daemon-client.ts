@@ -6,7 +6,7 @@
  * Ctrl-C is there.
  */
 import type { Readable } from 'node:stream';
-import { Client } from 'undici';
+import { Client, type Dispatcher } from 'undici';
 import { CodedError, type ErrorCode } from '../base/errors.ts';
 import {
   CONTROL_PATHS,
@@ -14,6 +14,7 @@ import {
   type DaemonStatus,
   type Diagnosis,
   type Evicted,
+  EXPORT_HEADERS,
   type GcResult,
   type ImportResult,
   type ProfileSummary,
@@ -24,6 +25,16 @@ import { findSocket, type SocketSearch } from './find-socket.ts';
 
 interface CallOptions {
   readonly signal?: AbortSignal | undefined;
+}
+
+/** A CAR on its way here; all of `car` is to be read, or the client disposed. */
+export interface ExportedCar {
+  readonly blocks: number;
+  /** In the blocks, and of the CAR. */
+  readonly bytes: number;
+  readonly carBytes: number;
+  /** Ends only where it is whole. Throws DAEMON_UNREACHABLE where the daemon broke off, ABORTED. */
+  readonly car: AsyncIterable<Uint8Array>;
 }
 
 type Method = 'GET' | 'POST' | 'DELETE';
@@ -67,6 +78,17 @@ export class DaemonClient implements AsyncDisposable {
     await this.#call('DELETE', CONTROL_PATHS.storeRoot.replace(':cid', encodeURIComponent(cid)), undefined, options);
   }
 
+  /** The DAG below `cid` as a CAR, from the daemon's local store. @throws NOT_IN_STORE for what is not there, or not all of it */
+  async exportCar(cid: string, options: CallOptions = {}): Promise<ExportedCar> {
+    const path = CONTROL_PATHS.storeCar.replace(':cid', encodeURIComponent(cid));
+    const { statusCode, headers, body } = await this.#request({ method: 'GET', path }, options);
+    if (statusCode >= 400) throw errorOf(statusCode, parseJson(await this.#textOf(body, options)));
+    const [blocks, bytes, carBytes] = [EXPORT_HEADERS.blocks, EXPORT_HEADERS.bytes, 'content-length'].map((name) =>
+      Number(headers[name]),
+    ) as [number, number, number];
+    return { blocks, bytes, carBytes, car: this.#wholeCar(body, carBytes, options) };
+  }
+
   collectGarbage(options?: CallOptions): Promise<GcResult> {
     return this.#call('POST', CONTROL_PATHS.storeGc, undefined, options);
   }
@@ -104,21 +126,47 @@ export class DaemonClient implements AsyncDisposable {
   }
 
   async #call<T>(method: Method, path: string, body?: Readable | string, options: CallOptions = {}): Promise<T> {
-    const { signal } = options;
-    let statusCode: number;
-    let text: string;
+    const response = await this.#request({ method, path, body: body ?? null }, options);
+    const parsed = parseJson(await this.#textOf(response.body, options));
+    if (response.statusCode < 400 && parsed !== undefined) return parsed as T;
+    throw errorOf(response.statusCode, parsed);
+  }
+
+  async #request(
+    request: { readonly method: Method; readonly path: string; readonly body?: Readable | string | null },
+    { signal }: CallOptions,
+  ): Promise<Dispatcher.ResponseData> {
     try {
-      const response = await this.#client.request({ method, path, body: body ?? null, signal: signal ?? null });
-      statusCode = response.statusCode;
-      text = await response.body.text();
+      return await this.#client.request({ ...request, signal: signal ?? null });
     } catch (cause) {
-      if (signal?.aborted) throw new CodedError('ABORTED', 'interrupted', { cause });
-      const what = `the daemon at ${this.socketPath} went away before it answered`;
-      throw new CodedError('DAEMON_UNREACHABLE', what, { cause });
+      throw this.#broken(cause, 'went away before it answered', signal);
     }
-    const parsed = parseJson(text);
-    if (statusCode < 400 && parsed !== undefined) return parsed as T;
-    throw errorOf(statusCode, parsed);
+  }
+
+  async #textOf(body: Dispatcher.ResponseData['body'], { signal }: CallOptions): Promise<string> {
+    try {
+      return await body.text();
+    } catch (cause) {
+      throw this.#broken(cause, 'went away before it answered', signal);
+    }
+  }
+
+  async *#wholeCar(body: Readable, carBytes: number, { signal }: CallOptions): AsyncGenerator<Uint8Array> {
+    let length = 0;
+    try {
+      for await (const chunk of body as AsyncIterable<Buffer>) {
+        length += chunk.length;
+        yield chunk;
+      }
+    } catch (cause) {
+      throw this.#broken(cause, 'broke off in the middle of the CAR; start the command again', signal);
+    }
+    if (length !== carBytes) throw this.#broken(undefined, 'sent less of the CAR than it said', signal);
+  }
+
+  #broken(cause: unknown, how: string, signal: AbortSignal | undefined): CodedError {
+    if (signal?.aborted) return new CodedError('ABORTED', 'interrupted', { cause });
+    return new CodedError('DAEMON_UNREACHABLE', `the daemon at ${this.socketPath} ${how}`, { cause });
   }
 }
 

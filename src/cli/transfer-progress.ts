@@ -1,5 +1,5 @@
 /**
- * Progress of `add` and `import`: a bar on stderr where stderr is a terminal, silence elsewhere.
+ * Progress of `add`, `import` and `store export`: a bar on stderr where stderr is a terminal, silence elsewhere.
  */
 import { SingleBar } from 'cli-progress';
 import { formatBytes } from '../base/units.ts';

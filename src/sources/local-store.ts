@@ -105,6 +105,11 @@ export class LocalStore implements BlockStore {
     return this.#unanswered + this.#troubles;
   }
 
+  /** In bytes; undefined where the block is absent, and while the disk does not answer. */
+  sizeOf(key: BlockKey): number | undefined {
+    return this.#pulse.isLate ? undefined : this.#disk.sizeOf(key);
+  }
+
   get(key: BlockKey): MaybePromise<Uint8Array | undefined> {
     return this.#whenFelt(() => this.#disk.get(key));
   }

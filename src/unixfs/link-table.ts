@@ -5,6 +5,7 @@
  * Never changes once built. Names are bytes, because that is what a file system's names are: decoding them to text and
  * back would lose those that are no UTF-8.
  */
+import { CID } from 'multiformats/cid';
 import { CODEC_RAW, type ContentKey, contentKeyAt } from './content-key.ts';
 
 const COLUMNS = 4;
@@ -45,6 +46,11 @@ export class LinkTable {
 
   key(link: number): ContentKey {
     return contentKeyAt(this.#bytes, this.#at(link, 0), this.#at(link, 1));
+  }
+
+  /** As the link spells it: version 0 stays version 0. It keeps the table's buffer. */
+  cid(link: number): CID {
+    return CID.decode(this.#bytes.subarray(this.#at(link, 0), this.#at(link, 1)));
   }
 
   /** True for a CIDv1 of the raw codec: then the link's size is the file's, with no need of its block. */

@@ -1,8 +1,8 @@
 /**
  * The daemon's own API, beside Docker's, on the same socket: what `ipfs-volume add`, `status` and the rest speak.
  *
- * JSON both ways, but for `import`, whose request body is the CAR. Errors are HTTP 4xx/5xx with `ControlError`; the code
- * says what went wrong and the message is ready for people. Types alone: the routes are in `plugin/daemon/control-routes.ts`,
+ * JSON both ways, but for `import`, whose request body is the CAR, and its counterpart, whose answer is one. Errors are HTTP 4xx/5xx with `ControlError`; the code
+ * says what went wrong and the message is ready for people. Types and names alone: the routes are in `plugin/daemon/control-routes.ts`,
  * the client in `src/cli/daemon-client.ts`.
  */
 import type { ErrorCode } from '../base/errors.ts';
@@ -26,6 +26,11 @@ export const CONTROL_PATHS = {
   store: '/ipfs-volume/store',
   /** DELETE → { removed: true }: forgets the root; its blocks go with the next `gc`. */
   storeRoot: '/ipfs-volume/store/:cid',
+  /**
+   * GET → a CARv1 of the DAG below `:cid`, of announced length, with EXPORT_HEADERS. Blocks that are missing are an error
+   * before it begins; what is found missing later breaks the connection off.
+   */
+  storeCar: '/ipfs-volume/store/:cid/car',
   /** POST → GcResult */
   storeGc: '/ipfs-volume/store-gc',
   /** POST → VolumeStatus: resolves when all of the volume is on this machine, or fails saying what is missing. */
@@ -39,6 +44,9 @@ export const CONTROL_PATHS = {
   /** POST, body the text of a profile → ProfileSummary. With `?name=` it is kept under that name too. */
   profileImport: '/ipfs-volume/profiles-import',
 } as const;
+
+/** What the CAR of an export holds: its blocks, and the bytes in them. */
+export const EXPORT_HEADERS = { blocks: 'x-ipfs-volume-blocks', bytes: 'x-ipfs-volume-bytes' } as const;
 
 export interface ControlError {
   readonly code: ErrorCode;

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -105,6 +105,30 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
     child.kill(signal);
     expect(await end).toEqual({ code: 1, stdout: '', stderr: 'ipfs-volume: interrupted\n' });
     await expect(request.resume().toArray()).rejects.toThrow('aborted');
+  },
+  30_000,
+);
+
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  '%s in the middle of store export leaves no FILE, and the daemon sees it leave',
+  async (signal) => {
+    using scratch = new Scratch();
+    const left = Promise.withResolvers<void>();
+    await using server = await ControlServer.start({
+      'GET /ipfs-volume/store/bafyroot/car': (_request, response) => {
+        response.once('close', () => left.resolve());
+        response.writeHead(200, { 'content-length': 1000 }).write('a part of it');
+      },
+    });
+    const file = scratch.at('out.car');
+    const args = ['store', 'export', '--socket', server.socketPath, 'bafyroot', file];
+    const child = spawn(process.execPath, [ENTRY, ...args]);
+    const end = ended(child);
+    await expect.poll(() => existsSync(`${file}.part`), { timeout: 20_000 }).toBe(true);
+    child.kill(signal);
+    expect(await end).toEqual({ code: 1, stdout: '', stderr: 'ipfs-volume: interrupted\n' });
+    await left.promise;
+    expect(readdirSync(scratch.path)).toEqual([]);
   },
   30_000,
 );

@@ -112,6 +112,11 @@ export class BlockDisk {
     return row && this.#read(key, row, 0, row.size);
   }
 
+  /** Of a block that is there, without reading its file. */
+  sizeOf(key: BlockKey): number | undefined {
+    return this.#row(key)?.size;
+  }
+
   /** Undefined too where its bytes are in the row anyway, and for what an older program wrote. */
   ends(key: BlockKey): BlockEnds | undefined {
     const row = this.#row(key);

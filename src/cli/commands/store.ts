@@ -1,4 +1,4 @@
-/** `ipfs-volume store ls|rm|gc`: what the local store keeps, and giving it back. */
+/** `ipfs-volume store ls|rm|gc|export`: what the local store keeps, giving it back, and taking it elsewhere. */
 import type { Command } from 'commander';
 import { formatBytes, formatCount } from '../../base/units.ts';
 import { parseCidText } from '../../blocks/parse-cid.ts';
@@ -13,7 +13,12 @@ import {
   withJsonOption,
   withSocketOption,
 } from '../daemon-command.ts';
+import { exportCar } from '../export-car.ts';
 import { formatTable } from '../table.ts';
+
+const EXPORT_DETAILS = `
+The CAR (version 1) has that one root, and "ipfs dag import" and "ipfs-volume import" take it: content goes to a Kubo node or
+another machine under the same CID. CID may be any that the store has, with all that lies below it.`;
 
 /** Whether a volume's content is `root`, or lies below it. Both may be written in any base, and as version 0 or 1. */
 function isOfRoot({ cid, reference }: VolumeStatus, root: string): boolean {
@@ -35,7 +40,12 @@ export function registerStore(program: Command, context: CliContext): void {
   const list = store.command('ls').description('list the roots that the store keeps').action(listRoots);
   const remove = store.command('rm <cid>').description('forget a root; "store gc" frees its blocks').action(removeRoot);
   const collect = store.command('gc').description('free the blocks that no kept root needs').action(collectGarbage);
-  for (const command of [list, remove, collect]) withJsonOption(withSocketOption(command));
+  const exported = store
+    .command('export <cid> [file]')
+    .description('write all of a CID that the store has to a CAR, or to standard output ("-")')
+    .addHelpText('after', EXPORT_DETAILS)
+    .action((cid: string, file = '-', options: DaemonOptions & JsonOption) => exportCar(cid, file, options, context));
+  for (const command of [list, remove, collect, exported]) withJsonOption(withSocketOption(command));
 
   async function listRoots(options: DaemonOptions & JsonOption): Promise<void> {
     const roots = await withDaemon(options, context, (daemon) => daemon.storedRoots());
