@@ -183,6 +183,8 @@ export class RangeFetch {
       flight.came(bytes);
       limit.stop();
       limit = watch(this.#options.idleTimeoutMs);
+      // Others may follow it before it is over: its last block would be a round trip ahead of their first one.
+      this.#options.pump(lane);
     };
     try {
       await this.#receive(range, lane, onBytes, onBlock);
