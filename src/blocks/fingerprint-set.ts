@@ -2,7 +2,7 @@
  * A set of blocks, by any key that ends in the digest, for walks over whole volumes: 11 to 16 bytes a key where a
  * `Set` of strings takes a hundred. Each may have some marks, so that several who look at the same blocks do with one.
  *
- * It keeps 59 bits of each digest. Two blocks that agree in them count as one: by accident never, by intent only in
+ * It keeps 58 bits of each digest. Two blocks that agree in them count as one: by accident never, by intent only in
  * content that was made so, which then misses a prefetch or a count of its own and nothing else. Where a key stands
  * depends on secrets of this process as well: links may claim any digests, and such as all belong in one slot would make
  * each look-up a walk over the others.
@@ -17,7 +17,7 @@ const SECRETS = getRandomValues(new Uint32Array(3));
 const [SECRET_A = 0, SECRET_B = 0, SECRET_C = 0] = SECRETS;
 
 /** Bits below the digest's in the second word of a slot. */
-const MARK_BITS = 5;
+const MARK_BITS = 6;
 const MARKS = (1 << MARK_BITS) - 1;
 /** Of whoever wants no more than to know what is in here. */
 export const PRESENT = 1;
@@ -32,7 +32,7 @@ export class FingerprintSet {
     return this.#size;
   }
 
-  /** True where `key` did not have `mark`, one bit of five, and was put in for it if need be. */
+  /** True where `key` did not have `mark`, one bit of six, and was put in for it if need be. */
   add(key: string, mark = PRESENT): boolean {
     const high = wordAt(key, 4);
     const low = lowAt(key);

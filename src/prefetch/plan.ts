@@ -3,9 +3,9 @@
  * has one of its own, since it says what the entry is), then small files, then large ones, each in the order of the tree.
  *
  * A plan knows nothing of networks: it hands out blocks and is told what they hold. What always holds: each block is handed
- * out once, however often the tree has it. What waits is written down nowhere: the plan goes through the directories once
- * for each stage, and asks for each of them `again`, which is here by then. So it takes 40 bytes a directory, and of a block
- * its place in the set of those that were met.
+ * out once, however often the tree has it, but for one that is a leaf in one place and a node in another. What waits is written
+ * down nowhere: the plan goes through the directories once for each stage, and asks for each of them `again`, which is here by
+ * then. So it takes 40 bytes a directory, and of a block its place in the set of those that were met.
  */
 import { FingerprintSet, PRESENT } from '../blocks/fingerprint-set.ts';
 import { CODEC_DAG_PB, type ContentKey, codecOf, isInline } from '../unixfs/content-key.ts';
@@ -50,13 +50,15 @@ export interface BlockPlan {
 const MAX_INNER_OUT = 4;
 
 /**
- * Marks of a block: its claim is counted; it was handed out; its children are still to be, as those of a file of that size.
- * `PRESENT` is not ours.
+ * Marks of a block: its claim is counted; it was handed out; its children are still to be, as those of a file of that size; it
+ * was handed out as what leads to others, which those that were met as a leaf before were not (a profile's groups have inner
+ * nodes of files for leaves). `PRESENT` is not ours.
  */
 const COUNTED = PRESENT << 1;
 const HANDED_OUT = PRESENT << 2;
 const SMALL = PRESENT << 3;
 const LARGE = PRESENT << 4;
+const NODE = PRESENT << 5;
 
 export class Plan implements BlockPlan {
   readonly #root: ContentKey;
@@ -83,7 +85,7 @@ export class Plan implements BlockPlan {
   constructor(root: ContentKey, marks = new FingerprintSet()) {
     this.#marks = marks;
     this.#root = root;
-    this.#isNew(root, HANDED_OUT);
+    this.#isNewNode(root);
     this.#metadata = { key: root, claimedBytes: Number.NaN, inner: true, stage: 0 };
   }
 
@@ -158,7 +160,7 @@ export class Plan implements BlockPlan {
       const sizeBytes = links.size(this.#link) ?? Number.NaN;
       const isShard = this.#shard !== undefined && isSubShard(this.#shard, this.#link);
       if (links.isRaw(this.#link) && !isShard) this.#count(key, sizeBytes);
-      else if (this.#isNew(key, HANDED_OUT)) {
+      else if (this.#isNewNode(key)) {
         this.#link++;
         return { key, claimedBytes: isShard ? Number.NaN : sizeBytes, inner: true, stage: 0 };
       }
@@ -217,8 +219,8 @@ export class Plan implements BlockPlan {
   #openInner(children: FileChildren, stage: 1 | 2): void {
     const below: PlannedBlock[] = [];
     forEachChild(children, (key, claimedBytes) => {
-      if (!this.#isNew(key, HANDED_OUT)) return;
-      below.push({ key, claimedBytes, inner: codecOf(key) === CODEC_DAG_PB, stage });
+      const inner = codecOf(key) === CODEC_DAG_PB;
+      if (inner ? this.#isNewNode(key) : this.#isNew(key, HANDED_OUT)) below.push({ key, claimedBytes, inner, stage });
     });
     for (const block of below.reverse()) this.#stack.push(block);
   }
@@ -227,6 +229,12 @@ export class Plan implements BlockPlan {
   #count(key: ContentKey, sizeBytes: number): void {
     if (this.#has(key, HANDED_OUT) || !this.#isNew(key, COUNTED)) return;
     this.#claimedBytes += isInline(key) ? 0 : sizeBytes;
+  }
+
+  #isNewNode(key: ContentKey): boolean {
+    if (!this.#isNew(key, NODE)) return false;
+    this.#isNew(key, HANDED_OUT);
+    return true;
   }
 
   #isNew(key: ContentKey, mark: number): boolean {

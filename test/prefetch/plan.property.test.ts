@@ -1,6 +1,6 @@
 /** Any tree: each of its blocks comes exactly once, in the order of the stages, and nothing that is here is fetched. */
 import fc from 'fast-check';
-import type { CID } from 'multiformats/cid';
+import { CID } from 'multiformats/cid';
 import { expect, test } from 'vitest';
 import type { MaybePromise } from '../../src/base/maybe-promise.ts';
 import { type BlockKey, blockKey } from '../../src/blocks/block.ts';
@@ -11,7 +11,7 @@ import { systemClock } from '../../src/blocks/clock.ts';
 import { PRESENT } from '../../src/blocks/fingerprint-set.ts';
 import { type FillOptions, fill } from '../../src/prefetch/fill.ts';
 import { Plan, type PlannedBlock } from '../../src/prefetch/plan.ts';
-import { contentKey } from '../../src/unixfs/content-key.ts';
+import { CODEC_RAW, contentKey } from '../../src/unixfs/content-key.ts';
 import { decodeUnixfsEntry } from '../../src/unixfs/unixfs-entry.ts';
 import { BlockMap } from '../support/block-map.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
@@ -149,6 +149,29 @@ test('leaves on the disk are counted by their ends, and not read', async () => {
   expect(result.missing).toBe(0);
   expect(tally.bytesHere).toBe([...blocks.blocks.values()].reduce((sum, block) => sum + block.length, 0));
   expect(blocks.read.filter((cid) => leaves.some((leaf) => leaf.cid.equals(cid)))).toEqual([]);
+});
+
+test('a node is opened also where its bytes were met as a leaf of another file, as in a profile’s groups', async () => {
+  const blocks = new BlockMap();
+  const dag = new DagBuilder(blocks);
+  const inner = dag.part([1, 2].map((fill) => dag.rawPart(Buffer.alloc(5000, fill))));
+  const asLeaf = {
+    cid: CID.createV1(CODEC_RAW, inner.cid.multihash),
+    size: blocks.blocks.get(blockKey(inner.cid))?.length ?? 0,
+  };
+  const start = dag.part([asLeaf, dag.rawPart(Buffer.from('another'))]);
+  const root = dag.directory([
+    { name: '.start', cid: start.cid },
+    { name: 'large', cid: dag.part([inner, dag.rawPart(Buffer.from('the rest'))]).cid },
+  ]);
+  blocks.makeAllRemote();
+  const tally = new BlockTally();
+  const parts = { blocks, cache: { has: () => true, waitingBytes: 0, preferNew: () => () => {} }, clock: systemClock };
+  const { marks, giveBack } = tally.lendMarks();
+  expect((await fill(parts, new Plan(contentKey(root), marks), background(tally))).missing).toBe(0);
+  giveBack();
+  expect(new Set(blocks.fetched.map(({ cid }) => blockKey(cid)))).toEqual(new Set(blocks.blocks.keys()));
+  expect(tally.blocksHere).toBe(blocks.blocks.size);
 });
 
 test('what comes after its end leaves no marks where the next walk has its own', () => {
