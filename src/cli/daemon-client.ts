@@ -158,10 +158,11 @@ export class DaemonClient implements AsyncDisposable {
         length += chunk.length;
         yield chunk;
       }
-    } catch (cause) {
-      throw this.#broken(cause, 'broke off in the middle of the CAR; start the command again', signal);
+    } catch {
+      // No cause: how a connection breaks tells nobody more.
+      throw this.#broken(undefined, 'broke off in the middle of the CAR; start the command again', signal);
     }
-    if (length !== carBytes) throw this.#broken(undefined, 'sent less of the CAR than it said', signal);
+    if (length !== carBytes) throw this.#broken(undefined, 'sent a CAR of another length than it said', signal);
   }
 
   #broken(cause: unknown, how: string, signal: AbortSignal | undefined): CodedError {

@@ -77,7 +77,7 @@ test('a CAR that breaks off leaves what was in FILE before, and says why where t
   expect(known).toMatchObject({ code: 1, stdout: '', stderr: `ipfs-volume: ${MISSING.message}\n` });
   const unknown = await exporting(inTurn(breaksOff, sends), [file]);
   expect(unknown).toMatchObject({ code: 1, stdout: '' });
-  expect(unknown.stderr).toMatch(/broke off in the middle of the CAR; start the command again/);
+  expect(unknown.stderr).toMatch(/broke off in the middle of the CAR; start the command again\n$/);
   expect(readFileSync(file, 'utf8')).toBe('older');
   expect(readdirSync(scratch.at('.'))).toEqual(['out.car']);
   const piped = await exporting(inTurn(breaksOff, sends), []);
