@@ -22,9 +22,11 @@ export async function exportCar(
   }
   // Of standard output there is nothing to undo; and while its reader takes none, no handler of ours would run.
   const signal = file === '-' ? undefined : context.interrupted();
+  let begun = false;
   try {
     await withDaemon(options, context, async (daemon) => {
       const { blocks, bytes, carBytes, car } = await daemon.exportCar(cid, { signal });
+      begun = true;
       const progress = transferProgress(stderr, 'exporting', { bytes: carBytes });
       try {
         const counted = advancing(car, progress.advance);
@@ -38,7 +40,7 @@ export async function exportCar(
         print(context, `${file}: ${formatCount(blocks, 'block')}, ${formatBytes(bytes)} of ${cid}`);
     });
   } catch (error) {
-    if (!hasCode(error, 'DAEMON_UNREACHABLE')) throw error;
+    if (!begun || !hasCode(error, 'DAEMON_UNREACHABLE')) throw error;
     // It may have broken off because a block is gone by now, which it says before it begins.
     await withDaemon(options, context, (daemon) => daemon.exportCar(cid, { signal }));
     throw error;

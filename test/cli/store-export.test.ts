@@ -69,6 +69,11 @@ test('what the daemon refuses is its error, and no FILE', async () => {
   expect(readdirSync(scratch.at('.'))).toEqual([]);
 });
 
+test('a daemon that goes before it answers is not asked twice', async () => {
+  const { code, asked } = await exporting((_request, response) => void response.destroy(), ['out.car']);
+  expect({ code, calls: asked.length }).toEqual({ code: 1, calls: 1 });
+});
+
 test('a CAR that breaks off leaves what was in FILE before, and says why where the daemon knows', async () => {
   using scratch = new Scratch();
   const file = scratch.at('out.car');
