@@ -4,7 +4,12 @@
  */
 import type { CodedError } from '../../base/errors.ts';
 import type { Clock } from '../clock.ts';
-import type { FetchedBlock } from './want.ts';
+
+/** A verified block and the name of the source that sent it. */
+export interface FetchedBlock {
+  readonly bytes: Uint8Array;
+  readonly origin: string;
+}
 
 export interface Settle {
   readonly resolve: (block: FetchedBlock) => void;

@@ -30,8 +30,8 @@ import { refusalOf, stopping } from './refusal.ts';
 import { sendWant } from './send-want.ts';
 import { SourceLane } from './source-lane.ts';
 import { TokenBucket } from './token-bucket.ts';
-import { type Settle, Waiter } from './waiter.ts';
-import { type FetchedBlock, Want } from './want.ts';
+import { type FetchedBlock, type Settle, Waiter } from './waiter.ts';
+import { Want } from './want.ts';
 import type { OnVerified, WantQueueOptions } from './want-queue-options.ts';
 import { WantStats } from './want-stats.ts';
 

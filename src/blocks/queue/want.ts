@@ -10,12 +10,6 @@ import { Job, type LaneJob } from './job-list.ts';
 import type { SourceLane } from './source-lane.ts';
 import type { Waiter } from './waiter.ts';
 
-/** A verified block and the name of the source that sent it. */
-export interface FetchedBlock {
-  readonly bytes: Uint8Array;
-  readonly origin: string;
-}
-
 /** What a source said of the block last. */
 export interface Answer {
   readonly error: CodedError;
