@@ -17,8 +17,8 @@ const MIN_BYTES = 256 * 1024;
 const QUICK_DELAYS = 1.5;
 /** A link that takes longer over it is full with that: twice as much would only stand in front of readers. */
 const MAX_MS = 1000;
-/** Twice as much under way brings twice as much on an empty path; this is half of that. */
-const DOUBLING_PAYS = 1.5;
+/** Twice as much under way brings twice as much on an empty path, and no more on a full one. A Kubo node, slower with each, brings less. */
+const DOUBLING_PAYS = 1.25;
 /** A rate is measured over so many round trips and answers: what a busy processor held back comes at once thereafter. */
 const MEASURED_ROUND_TRIPS = 4;
 const MEASURED_ANSWERS = 8;
