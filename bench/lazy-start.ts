@@ -1,8 +1,10 @@
 /** One start of a program from a volume that is far away, on a daemon that has nothing of it. */
 import { setTimeout as pause } from 'node:timers/promises';
+import { CID } from 'multiformats/cid';
 import type { Series } from './benchmark.ts';
 import type { Origin } from './origin.ts';
 import { ready, type StartProgram } from './program-volume.ts';
+import { sizeOfBlock } from './shipped-volume.ts';
 import { VolumeDaemon } from './volume-daemon.ts';
 
 /** Between two looks at what came. */
@@ -42,8 +44,7 @@ export async function recordStart({ program, cid, origin }: Setting): Promise<Re
 async function bytesNamed(profile: string, { node }: Origin): Promise<number> {
   let bytes = 0;
   for (const cid of (JSON.parse(profile) as { blocks: string[] }).blocks) {
-    const answer = await fetch(`${node.rpcUrl}/api/v0/block/stat?arg=${cid}`, { method: 'POST' });
-    bytes += ((await answer.json()) as { Size: number }).Size;
+    bytes += await sizeOfBlock(node, CID.parse(cid));
   }
   return bytes;
 }

@@ -41,7 +41,8 @@ async function withLinks(node: KuboNode, root: CID, links: readonly DagLink[]) {
   return { cid: CID.createV1(DAG_PB, await sha256.digest(bytes)), bytes };
 }
 
-async function sizeOfBlock(node: KuboNode, cid: CID): Promise<number> {
+/** In bytes. */
+export async function sizeOfBlock(node: KuboNode, cid: CID): Promise<number> {
   const answer = await fetch(`${node.rpcUrl}/api/v0/block/stat?arg=${cid}`, { method: 'POST' });
   return ((await answer.json()) as { Size: number }).Size;
 }

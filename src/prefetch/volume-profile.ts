@@ -134,7 +134,12 @@ export class VolumeProfile {
   }
 }
 
-function describe({ profile, origin, ignored = [] }: Partial<FoundProfile>): string | null {
+/** `ignored`: none where nothing was looked for but what is kept here. */
+function describe({
+  profile,
+  origin,
+  ignored = [],
+}: Pick<FoundProfile, 'profile' | 'origin'> & Partial<FoundProfile>): string | null {
   const used = profile
     ? `${formatCount(profile.blocks.size, 'block')} of ${formatCount(profile.runs, 'run')}, ${origin}`
     : undefined;
