@@ -13,6 +13,7 @@ import { startDaemon, type TestDaemon, until } from '../support/daemon.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
 import { expectLossesSaid, linesOf, logTo } from '../support/logging.ts';
 import { describeWith } from '../support/machine.ts';
+import { standStill } from '../support/stand-still.ts';
 import { RealDisk } from './support/real-disk.ts';
 import { SilentDisk } from './support/silent-disk.ts';
 
@@ -86,11 +87,31 @@ describeWith(['root', 'fuse'], 'a log that is a file on a disk that hangs', () =
     await using disk = await SilentDisk.make(scratch.at('behind'), scratch.at('disk'));
     await using daemon = await servedInto(scratch.at('disk', 'log'));
     const mountpoint = await daemon.mount('data', root);
+    // What the disk had begun to write no signal would take back.
+    await standStill(daemon);
     disk.fallSilent();
+    process.kill(daemon.pid, 'SIGCONT');
     await goesOn(daemon, mountpoint);
     const before = performance.now();
     await daemon.stop();
     expect(performance.now() - before).toBeLessThan(STOP_LIMIT_MS);
+  });
+
+  it('ends but for its process, where the kernel is in the middle of a write, which ends once the disk answers', async () => {
+    await using disk = await RealDisk.make(64 * MIB);
+    await using daemon = await servedInto(disk.at('log'));
+    const mountpoint = await daemon.mount('data', root);
+    await disk.freeze();
+    await goesOn(daemon, mountpoint);
+    const { daemonPid } = daemon;
+    const stopped = daemon.stop();
+    const left = () =>
+      existsSync(daemon.socketPath) ||
+      existsSync(`/proc/${daemonPid}`) ||
+      readFileSync('/proc/self/mountinfo', 'utf8').includes(daemon.mountRoot);
+    await until('nothing else is left', () => !left(), STOP_LIMIT_MS);
+    await disk.thaw();
+    await stopped;
   });
 
   it('takes no more memory than its bound, and says afterwards what was lost', async () => {

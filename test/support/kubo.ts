@@ -3,11 +3,12 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { KUBO_BINARY } from '../kubo/build.ts';
+import { standStill } from './stand-still.ts';
 
 /** A daemon answers in about a second; on a machine that builds something beside, give it a minute. */
 const START_TIMEOUT_MS = 60_000;
@@ -95,10 +96,7 @@ export class KuboNode {
 
   /** Stops it as a full machine would: it accepts connections and answers nothing. Resolves once it has stopped. */
   async pause(): Promise<void> {
-    this.#running.daemon.kill('SIGSTOP');
-    // The signal reaches its threads one by one, and one may still answer. proc(5): the state follows the name's `)`.
-    while (!/\) T /.test(await readFile(`/proc/${this.#running.daemon.pid}/stat`, 'utf8')))
-      await new Promise(setImmediate);
+    await standStill(this.#running.daemon);
   }
 
   resume(): void {

@@ -30,6 +30,7 @@ export class SilentDisk implements AsyncDisposable {
     return disk;
   }
 
+  /** What it had begun it leaves undone: who waits for that waits in the kernel, whatever signal comes. */
   fallSilent(): void {
     this.#bindfs.kill('SIGSTOP');
   }
