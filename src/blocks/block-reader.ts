@@ -6,6 +6,7 @@ import type { CID } from 'multiformats/cid';
 import type { MaybePromise } from '../base/maybe-promise.ts';
 import type { Scratch } from '../base/scratch.ts';
 import type { BlockKey } from './block.ts';
+import type { DagScope } from './block-source.ts';
 import type { BlockEnds } from './block-store.ts';
 import type { Priority } from './priority.ts';
 
@@ -77,11 +78,8 @@ export interface BlockReader {
   isKept(key: BlockKey): boolean;
 
   /**
-   * Brings the blocks between `root` and bytes `from`..`to` (inclusive) of its file to this machine, in one round trip
-   * where a source can; resolves with how many came, 0 where no source can. Never throws for what did not come.
+   * Brings the blocks of `scope`, from `root` on, to this machine, in one round trip where a source can; resolves with how many
+   * came, 0 where no source can. Never throws for what did not come.
    */
-  fetchRange(root: CID, from: number, to: number, options: WantOptions): Promise<number>;
-
-  /** The same of `root` and all blocks below it, which claim to measure `treeBytes` together. */
-  fetchTree(root: CID, treeBytes: number, options: WantOptions): Promise<number>;
+  fetchRange(root: CID, scope: DagScope, options: WantOptions): Promise<number>;
 }

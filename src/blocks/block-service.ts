@@ -12,6 +12,7 @@ import type { Scratch } from '../base/scratch.ts';
 import { type BlockKey, blockKey } from './block.ts';
 import { isLent } from './block-memory.ts';
 import type { BlockReader, WantOptions } from './block-reader.ts';
+import type { DagScope } from './block-source.ts';
 import type { BlockEnds, BlockSink, BlockStore } from './block-store.ts';
 import type { RangeOptions } from './queue/range-fetch.ts';
 import { WantQueue } from './queue/want-queue.ts';
@@ -158,12 +159,8 @@ export class BlockService implements BlockReader {
     return key.charCodeAt(0) === 0 || this.#stores.some((store) => store.has(key));
   }
 
-  fetchRange(root: CID, from: number, to: number, options: WantOptions): Promise<number> {
-    return this.#queue.wantRange(root, from, to, rangeOptions(options));
-  }
-
-  fetchTree(root: CID, treeBytes: number, options: WantOptions): Promise<number> {
-    return this.#queue.wantTree(root, treeBytes, rangeOptions(options));
+  fetchRange(root: CID, scope: DagScope, options: WantOptions): Promise<number> {
+    return this.#queue.wantRange(root, scope, rangeOptions(options));
   }
 
   /** A verified block came into the store called `origin` by itself, as by an import: whoever waits for it has it. */

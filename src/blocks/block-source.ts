@@ -46,16 +46,18 @@ export interface BlockSource {
   close(): Promise<void>;
 }
 
-/** A source that can send the blocks of a range of a file, or of a whole tree, in one answer (a CAR of a trustless gateway). */
-export interface RangeSource extends BlockSource {
-  /**
-   * The blocks on the way from `root` to bytes `from`..`to` (inclusive) of its file, in the DAG's order and unverified.
-   * May end early without an error: count what came.
-   */
-  getRange(root: CID, from: number, to: number, options: FetchOptions): AsyncIterable<Block>;
+/**
+ * What one answer brings of a DAG (IPIP-402): the blocks on the way to bytes `from`..`to` (inclusive) of a file, or all blocks,
+ * which are thought to measure `treeBytes`. With `entry` of what the directory at the root calls so, and the way there.
+ */
+export type DagScope = ({ readonly from: number; readonly to: number } | { readonly treeBytes: number }) & {
+  readonly entry?: string | undefined;
+};
 
-  /** `root` and all blocks below it, which are thought to measure `sizeBytes`; as for the rest like `getRange`. */
-  getTree(root: CID, sizeBytes: number, options: FetchOptions): AsyncIterable<Block>;
+/** A source that can send many blocks in one answer (a CAR of a trustless gateway). */
+export interface RangeSource extends BlockSource {
+  /** Those of `scope`, from `root` on, in the DAG's order and unverified. May end early without an error: count what came. */
+  getRange(root: CID, scope: DagScope, options: FetchOptions): AsyncIterable<Block>;
 }
 
 export function isRangeSource(source: BlockSource): source is RangeSource {

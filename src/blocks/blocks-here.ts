@@ -51,10 +51,6 @@ export class BlocksHere implements BlockReader {
     return 0;
   }
 
-  async fetchTree(): Promise<number> {
-    return 0;
-  }
-
   #check(cid: CID): void {
     if (!this.#blocks.has(cid)) throw new CodedError('BLOCK_UNAVAILABLE', `block ${cid} is not on this machine`);
   }

@@ -191,7 +191,7 @@ class Pass {
     const missing = brings.filter((key) => !this.#parts.blocks.isKept(blockKeyOf(key)));
     const treeBytes = block.expectedBytes ?? 0;
     if (!this.#options.fetch || missing.length <= brings.length / 2) return this.#plan.open(block);
-    const fetch = () => this.#parts.blocks.fetchTree(cidOf(block.key), treeBytes, this.#want);
+    const fetch = () => this.#parts.blocks.fetchRange(cidOf(block.key), { treeBytes }, this.#want);
     return this.#setUnderWay(block, spaceOf(treeBytes), (spaceBytes) =>
       this.#count(
         fetch().then(() => this.#plan.open(block)),

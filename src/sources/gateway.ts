@@ -9,7 +9,7 @@
 import type { CID } from 'multiformats/cid';
 import type { CodedError } from '../base/errors.ts';
 import { type Block, MAX_BLOCK_BYTES } from '../blocks/block.ts';
-import type { FetchOptions, RangeSource } from '../blocks/block-source.ts';
+import type { DagScope, FetchOptions, RangeSource } from '../blocks/block-source.ts';
 import { type Clock, systemClock } from '../blocks/clock.ts';
 import { verifyBlock } from '../blocks/verify.ts';
 import { gatewayCarBlocks } from './gateway-car.ts';
@@ -43,7 +43,6 @@ export function gatewayClient({ url, authorization, timeouts }: GatewayOptions):
 const RAW = 'application/vnd.ipld.raw';
 const CAR = 'application/vnd.ipld.car';
 const RAW_QUERY = 'format=raw';
-const CAR_QUERY = 'format=car';
 
 /** The empty identity block, which the specification names as the probe. */
 const PING_PATH = '/ipfs/bafkqaaa';
@@ -76,7 +75,7 @@ class GatewaySource implements RangeSource {
   }
 
   async getBlock(cid: CID, { signal, onBytes }: FetchOptions): Promise<Uint8Array> {
-    const answer = await this.#ask(cid, RAW_QUERY, RAW, signal);
+    const answer = await this.#ask(`${cid}`, RAW_QUERY, RAW, signal);
     this.#checkType(answer, RAW_TYPES);
     const bytes = await answer.bytes(MAX_BLOCK_BYTES, onBytes);
     if (bytes === undefined) {
@@ -88,12 +87,14 @@ class GatewaySource implements RangeSource {
     return bytes;
   }
 
-  async *getRange(root: CID, from: number, to: number, options: FetchOptions): AsyncGenerator<Block> {
-    yield* this.#car(root, `dag-scope=entity&entity-bytes=${from}:${to}`, to - from + 1, options);
-  }
-
-  async *getTree(root: CID, sizeBytes: number, options: FetchOptions): AsyncGenerator<Block> {
-    yield* this.#car(root, 'dag-scope=all', sizeBytes, options);
+  async *getRange(root: CID, scope: DagScope, { signal, onBytes }: FetchOptions): AsyncGenerator<Block> {
+    if (this.#clock.nowMs() < this.#carlessUntilMs) return;
+    const path = scope.entry === undefined ? `${root}` : `${root}/${encodeURIComponent(scope.entry)}`;
+    // Depth first is the order in which readers need them; a block that stands twice is sent once.
+    const answer = await this.#ask(path, carQuery(scope), `${CAR};version=1;order=dfs;dups=n`, signal);
+    this.#checkType(answer, CAR_TYPES);
+    const sizeBytes = 'treeBytes' in scope ? scope.treeBytes : scope.to - scope.from + 1;
+    yield* gatewayCarBlocks(this.#http, answer.chunks(onBytes), sizeBytes);
   }
 
   ping({ signal }: { readonly signal: AbortSignal }): Promise<boolean> {
@@ -104,34 +105,26 @@ class GatewaySource implements RangeSource {
     return this.#http.close();
   }
 
-  async *#car(root: CID, scope: string, sizeBytes: number, { signal, onBytes }: FetchOptions): AsyncGenerator<Block> {
-    if (this.#clock.nowMs() < this.#carlessUntilMs) return;
-    // Depth first is the order in which readers need them; a block that stands twice is sent once.
-    const answer = await this.#ask(root, `${CAR_QUERY}&${scope}`, `${CAR};version=1;order=dfs;dups=n`, signal);
-    this.#checkType(answer, CAR_TYPES);
-    yield* gatewayCarBlocks(this.#http, answer.chunks(onBytes), sizeBytes);
-  }
-
-  /** The answer with status 200 to a request for `cid`. @throws as `getBlock` does for every other. */
-  async #ask(cid: CID, query: string, accept: string, signal: AbortSignal): Promise<HttpAnswer> {
+  /** The answer with status 200 to a request for `path`. @throws as `getBlock` does for every other. */
+  async #ask(path: string, query: string, accept: string, signal: AbortSignal): Promise<HttpAnswer> {
     const quietMs = this.#quietUntilMs - this.#clock.nowMs();
     if (quietMs > 0) throw this.#http.failure(`asked not to be asked for another ${Math.ceil(quietMs / 1000)} s`);
-    const answer = await this.#http.ask({ method: 'GET', path: `/ipfs/${cid}`, query, accept, signal });
+    const answer = await this.#http.ask({ method: 'GET', path: `/ipfs/${path}`, query, accept, signal });
     if (query !== RAW_QUERY && CARLESS_STATUSES.has(answer.status)) {
       answer.discard();
       this.#carlessUntilMs = this.#clock.nowMs() + CARLESS_MS;
       throw this.#http.failure(`sends no CARs (${answer.status})`, 'BLOCK_UNAVAILABLE');
     }
-    if (answer.status !== 200) throw await this.#refusal(answer, cid);
+    if (answer.status !== 200) throw await this.#refusal(answer, path);
     return answer;
   }
 
-  async #refusal(answer: HttpAnswer, cid: CID): Promise<CodedError> {
+  async #refusal(answer: HttpAnswer, path: string): Promise<CodedError> {
     const { status, headers } = answer;
     const text = await answer.text();
     const said = text === '' ? '' : `: ${text}`;
     if (UNAVAILABLE_STATUSES.has(status)) {
-      return this.#http.failure(`has no block ${cid} (${status})${said}`, 'BLOCK_UNAVAILABLE');
+      return this.#http.failure(`has no block ${path} (${status})${said}`, 'BLOCK_UNAVAILABLE');
     }
     if (status === 429 || status === 503) {
       const quietMs = retryAfterMs(headers['retry-after'], Date.now());
@@ -147,6 +140,11 @@ class GatewaySource implements RangeSource {
     answer.discard();
     throw this.#http.failure(`answers 200 with ${answer.type}: it serves no trustless content there`);
   }
+}
+
+function carQuery(scope: DagScope): string {
+  const part = 'treeBytes' in scope ? 'dag-scope=all' : `dag-scope=entity&entity-bytes=${scope.from}:${scope.to}`;
+  return `format=car&${part}`;
 }
 
 /** True where the block of `cid` is nothing: real content (an empty file with raw leaves), by whatever hash function. */

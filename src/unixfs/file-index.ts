@@ -115,7 +115,7 @@ export class FileIndex {
         walk.rangeFetched = true;
         const { priority, signal, timeoutMs, account } = walk.options;
         const wait = { priority, signal, timeoutMs, account };
-        const fetched = this.#nodes.blocks.fetchRange(cidOf(this.key), walk.from, walk.to - 1, wait);
+        const fetched = this.#nodes.blocks.fetchRange(cidOf(this.key), { from: walk.from, to: walk.to - 1 }, wait);
         const here = items;
         return fetched.then(() => this.#walk(here, walk));
       }

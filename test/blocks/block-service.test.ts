@@ -226,7 +226,7 @@ describe('BlockService, the rest', () => {
     const context = { signal: new AbortController().signal } as RequestContext;
     // Its options are getters.
     const want = new NodeWant('readahead', 1000, context, () => 0, account);
-    await soon(service.fetchRange(REMOTE.cid, 0, 99, want));
+    await soon(service.fetchRange(REMOTE.cid, { from: 0, to: 99 }, want));
     expect(told).toEqual([
       '1000 demand local store',
       '1000 demand memory',
@@ -239,7 +239,7 @@ describe('BlockService, the rest', () => {
 
   it('brings a range here, so that its blocks need no source', async () => {
     source.range = [makeBlock('one'), makeBlock('two')];
-    expect(await soon(service.fetchRange(REMOTE.cid, 0, 99, DEMAND))).toBe(2);
+    expect(await soon(service.fetchRange(REMOTE.cid, { from: 0, to: 99 }, DEMAND))).toBe(2);
     expect(source.range.every(({ cid }) => service.has(cid))).toBe(true);
     expect(source.calls).toHaveLength(0);
   });

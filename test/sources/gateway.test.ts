@@ -191,7 +191,7 @@ describe('a gateway that misbehaves', () => {
     const inCar = [rawBlock(randomBytes(1000)), rawBlock(randomBytes(2000)), rawBlock(randomBytes(10))];
     const collect = async () => {
       const received: Block[] = [];
-      for await (const each of subject.source.getRange(block.cid, 5, 20, demand())) received.push(each);
+      for await (const each of subject.source.getRange(block.cid, { from: 5, to: 20 }, demand())) received.push(each);
       return received;
     };
 
@@ -209,7 +209,7 @@ describe('a gateway that misbehaves', () => {
       subject.server.behave(status(200, CAR_HEADERS, bytes.subarray(0, bytes.length - 500)));
       const received: Block[] = [];
       const reading = (async () => {
-        for await (const each of subject.source.getRange(block.cid, 0, 20, demand())) received.push(each);
+        for await (const each of subject.source.getRange(block.cid, { from: 0, to: 20 }, demand())) received.push(each);
       })();
       await expect(reading).rejects.toThrow(/sends a bad CAR: the CAR is truncated/);
       expect(received).toHaveLength(1);
@@ -234,7 +234,7 @@ describe('a gateway that misbehaves', () => {
       const plain = gatewaySource({ url: subject.server.url, clock: { nowMs: () => nowMs } });
       const range = async () => {
         const received: Block[] = [];
-        for await (const each of plain.getRange(block.cid, 0, 20, demand())) received.push(each);
+        for await (const each of plain.getRange(block.cid, { from: 0, to: 20 }, demand())) received.push(each);
         return received;
       };
       subject.server.behave(status(406));
@@ -253,7 +253,7 @@ describe('a gateway that misbehaves', () => {
       const patient = gatewaySource({ url: subject.server.url });
       const bytes = await carOf(inCar);
       subject.server.behave((_request, response) => void response.writeHead(200, CAR_HEADERS).write(bytes));
-      for await (const each of patient.getRange(block.cid, 0, 20, demand())) {
+      for await (const each of patient.getRange(block.cid, { from: 0, to: 20 }, demand())) {
         expect(each.cid.equals(inCar[0]?.cid)).toBe(true);
         break;
       }
@@ -403,7 +403,7 @@ describeWith(['kubo'], "Kubo's own gateway", () => {
     const root = CID.parse(await node.line(['add', '-Q', '--cid-version=1', '--chunker=size-10000'], content));
     const leaf = (index: number) => rawBlock(content.subarray(index * 10_000, (index + 1) * 10_000)).cid.toString();
     const received: Block[] = [];
-    for await (const each of source.getRange(root, 25_000, 44_999, demand())) received.push(each);
+    for await (const each of source.getRange(root, { from: 25_000, to: 44_999 }, demand())) received.push(each);
     for (const { cid, bytes } of received) verifyBlock(cid, bytes);
     expect(received.map(({ cid }) => cid.toString())).toEqual([root.toString(), leaf(2), leaf(3), leaf(4)]);
   });
@@ -417,7 +417,7 @@ describeWith(['kubo'], "Kubo's own gateway", () => {
     const cidAt = async (path: string) => node.line(['files', 'stat', '--hash', path]);
     const received: Block[] = [];
     const root = CID.parse(await cidAt('/tree'));
-    for await (const each of source.getTree(root, 2000, demand())) received.push(each);
+    for await (const each of source.getRange(root, { treeBytes: 2000 }, demand())) received.push(each);
     for (const { cid, bytes } of received) verifyBlock(cid, bytes);
     const expected = [
       await cidAt('/tree'),

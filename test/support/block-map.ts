@@ -10,6 +10,7 @@ import { CodedError } from '../../src/base/errors.ts';
 import { chain, type MaybePromise } from '../../src/base/maybe-promise.ts';
 import { type Block, type BlockKey, blockKey } from '../../src/blocks/block.ts';
 import type { BlockReader, WantOptions } from '../../src/blocks/block-reader.ts';
+import type { DagScope } from '../../src/blocks/block-source.ts';
 import type { BlockEnds } from '../../src/blocks/block-store.ts';
 
 interface Silent {
@@ -27,7 +28,7 @@ export class BlockMap implements BlockReader {
   readonly fetched: { cid: CID; priority: string }[] = [];
   readonly ranges: { root: CID; from: number; to: number }[] = [];
   readonly trees: { root: CID; treeBytes: number }[] = [];
-  /** True: what `fetchTree` asks for comes, as from a source that can. */
+  /** True: trees that are asked for come, as from a source that can. */
   sendsTrees = false;
   readonly rangeReads: { cid: CID; start: number; end: number }[] = [];
   /** Blocks that a reader was said to come to. */
@@ -126,13 +127,12 @@ export class BlockMap implements BlockReader {
     return key.charCodeAt(0) === 0 || (this.blocks.has(key) && !this.#remote.has(key) && !this.#silent.has(key));
   }
 
-  async fetchRange(root: CID, from: number, to: number): Promise<number> {
-    this.ranges.push({ root, from, to });
-    return 0;
-  }
-
-  async fetchTree(root: CID, treeBytes: number, options: WantOptions): Promise<number> {
-    this.trees.push({ root, treeBytes });
+  async fetchRange(root: CID, scope: DagScope, options: WantOptions): Promise<number> {
+    if (!('treeBytes' in scope)) {
+      this.ranges.push({ root, from: scope.from, to: scope.to });
+      return 0;
+    }
+    this.trees.push({ root, treeBytes: scope.treeBytes });
     if (!this.sendsTrees) return 0;
     for (let turn = 0; turn < this.treeTurns; turn++) await new Promise(setImmediate);
     return this.#bring(root, options);

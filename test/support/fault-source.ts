@@ -6,7 +6,7 @@
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../../src/base/errors.ts';
 import { type Block, blockKey, MAX_BLOCK_BYTES } from '../../src/blocks/block.ts';
-import type { BlockSource, FetchOptions, RangeSource } from '../../src/blocks/block-source.ts';
+import type { BlockSource, DagScope, FetchOptions, RangeSource } from '../../src/blocks/block-source.ts';
 import type { Clock } from '../../src/blocks/clock.ts';
 import type { Priority } from '../../src/blocks/priority.ts';
 
@@ -122,11 +122,7 @@ export class FaultRangeSource extends FaultSource implements RangeSource {
     this.#ownClock = clock;
   }
 
-  getTree(root: CID, sizeBytes: number, options: FetchOptions): AsyncIterable<Block> {
-    return this.getRange(root, 0, sizeBytes, options);
-  }
-
-  async *getRange(_root: CID, _from: number, _to: number, { signal }: FetchOptions): AsyncIterable<Block> {
+  async *getRange(_root: CID, _scope: DagScope, { signal }: FetchOptions): AsyncIterable<Block> {
     this.ranges++;
     for (const block of this.range) {
       await new Promise<void>((resolve) => this.#ownClock.schedule(this.delayMs, resolve));

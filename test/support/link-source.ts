@@ -5,7 +5,7 @@
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../../src/base/errors.ts';
 import { type Block, blockKey } from '../../src/blocks/block.ts';
-import type { BlockSource, FetchOptions, RangeSource } from '../../src/blocks/block-source.ts';
+import type { BlockSource, DagScope, FetchOptions, RangeSource } from '../../src/blocks/block-source.ts';
 import type { Clock } from '../../src/blocks/clock.ts';
 
 export class LinkSource implements BlockSource {
@@ -67,14 +67,11 @@ export class RangeLinkSource extends LinkSource implements RangeSource {
     this.#leaves = leaves;
   }
 
-  async *getRange(_root: CID, from: number, to: number, options: FetchOptions): AsyncIterable<Block> {
+  async *getRange(_root: CID, scope: DagScope, options: FetchOptions): AsyncIterable<Block> {
+    const { from, to } = 'treeBytes' in scope ? { from: 0, to: scope.treeBytes - 1 } : scope;
     const leafBytes = this.#leaves[0]?.bytes.length ?? 1;
     const leaves = this.#leaves.slice(Math.floor(from / leafBytes), Math.floor(to / leafBytes) + 1);
     const coming = leaves.map(async (leaf) => ({ ...leaf, bytes: await this.getBlock(leaf.cid, options) }));
     for (const block of coming) yield await block;
-  }
-
-  getTree(root: CID, sizeBytes: number, options: FetchOptions): AsyncIterable<Block> {
-    return this.getRange(root, 0, sizeBytes - 1, options);
   }
 }

@@ -7,9 +7,9 @@
  */
 import type { CID } from 'multiformats/cid';
 import { codeOf, messageChain } from '../../base/errors.ts';
-import { type Block, blockKey, MAX_BLOCK_BYTES } from '../block.ts';
+import { blockKey, MAX_BLOCK_BYTES } from '../block.ts';
 import type { WantOptions } from '../block-reader.ts';
-import { type FetchOptions, isRangeSource, type RangeSource } from '../block-source.ts';
+import { type DagScope, isRangeSource } from '../block-source.ts';
 import type { Clock } from '../clock.ts';
 import { PRIORITIES, PRIORITY_RANK } from '../priority.ts';
 import { verifyBlock } from '../verify.ts';
@@ -40,30 +40,27 @@ interface RangeFetchOptions {
   readonly deliver: (cid: CID, bytes: Uint8Array, rank: number, origin: string) => void;
 }
 
-/** What is asked for: bytes `from`..`to` (inclusive) of a file, or all below a block, which claims to measure so much. */
-export type RangeOf = { readonly from: number; readonly to: number } | { readonly treeBytes: number };
-
-/** A range someone waits for: at a lane's list until `begin`, then on the wire. */
+/** A range, or a tree, someone waits for: at a lane's list until `begin`, then on the wire. */
 class Range extends Job implements LaneJob {
   readonly key: string;
   readonly root: CID;
-  readonly of: RangeOf;
+  readonly scope: DagScope;
   rank: number;
   count = 0;
   readonly controller = new AbortController();
   readonly callers = new Set<{ options: RangeOptions; done: (count: number) => void }>();
 
-  constructor(key: string, root: CID, of: RangeOf, rank: number) {
+  constructor(key: string, root: CID, scope: DagScope, rank: number) {
     super();
     this.key = key;
     this.root = root;
-    this.of = of;
+    this.scope = scope;
     this.rank = rank;
   }
 
   /** The blocks that reach over its ends, and the way there, not counted. */
   get expectedBytes(): number {
-    return 'treeBytes' in this.of ? this.of.treeBytes : this.of.to - this.of.from + 1;
+    return 'treeBytes' in this.scope ? this.scope.treeBytes : this.scope.to - this.scope.from + 1;
   }
 
   /**
@@ -72,13 +69,8 @@ class Range extends Job implements LaneJob {
    * blocks' worth for ranges of a few bytes in a deep DAG.
    */
   get maxBytes(): number {
-    if ('treeBytes' in this.of) return this.of.treeBytes + MAX_BLOCK_BYTES;
+    if ('treeBytes' in this.scope) return this.scope.treeBytes + MAX_BLOCK_BYTES;
     return 2 * this.expectedBytes + 4 * MAX_BLOCK_BYTES;
-  }
-
-  blocks(source: RangeSource, options: FetchOptions): AsyncIterable<Block> {
-    if ('treeBytes' in this.of) return source.getTree(this.root, this.of.treeBytes, options);
-    return source.getRange(this.root, this.of.from, this.of.to, options);
   }
 }
 
@@ -95,15 +87,15 @@ export class RangeFetch {
   }
 
   /** As `WantQueue.wantRange`. */
-  fetch(root: CID, of: RangeOf, options: RangeOptions): Promise<number> {
-    const what = 'treeBytes' in of ? 'tree' : `${of.from}:${of.to}`;
-    const key = `${what}:${blockKey(root)}`;
+  fetch(root: CID, scope: DagScope, options: RangeOptions): Promise<number> {
+    const what = 'treeBytes' in scope ? 'tree' : `${scope.from}:${scope.to}`;
+    const key = `${what}:${blockKey(root)}:${scope.entry ?? ''}`;
     const rank = PRIORITY_RANK[options.priority];
     const former = this.#ranges.get(key);
     if (former) return this.#lift(former, rank, options);
     const lane = preferred(this.#options.lanes);
     if (lane === undefined || !isRangeSource(lane.source)) return Promise.resolve(0);
-    const range = new Range(key, root, of, rank);
+    const range = new Range(key, root, scope, rank);
     this.#ranges.set(key, range);
     const promise = this.#join(range, options);
     lane.enqueue(range);
@@ -215,7 +207,7 @@ export class RangeFetch {
     if (!isRangeSource(source)) return;
     const priority = PRIORITIES[range.rank] ?? 'demand';
     let bytesLeft = range.maxBytes;
-    for await (const { cid, bytes } of range.blocks(source, { signal, priority, onBytes })) {
+    for await (const { cid, bytes } of source.getRange(range.root, range.scope, { signal, priority, onBytes })) {
       if (signal.aborted) return;
       verifyBlock(cid, bytes);
       // One that sends nothing, again and again, comes to an end as well.

@@ -17,6 +17,7 @@ import type { CID } from 'multiformats/cid';
 import { CodedError } from '../../base/errors.ts';
 import { type BlockKey, blockKey, MAX_BLOCK_BYTES } from '../block.ts';
 import type { WantOptions } from '../block-reader.ts';
+import type { DagScope } from '../block-source.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { PRIORITIES, PRIORITY_RANK, type Priority } from '../priority.ts';
 import type { SourceStatus } from '../source-status.ts';
@@ -128,19 +129,13 @@ export class WantQueue {
   }
 
   /**
-   * The blocks of bytes `from`..`to` (inclusive) of the file at `root`, as one request, where the source that comes first
-   * can and is in good health. Each verified block goes to `onVerified`, to whoever wants it, and to `onBlock`. Resolves with their
-   * number; never rejects. Callers of the same range share one request.
+   * The blocks of `scope`, from `root` on, as one request, where the source that comes first can and is in good health: what is
+   * much more than the scope can be is not taken. Each verified block goes to `onVerified`, to whoever wants it, and to `onBlock`.
+   * Resolves with their number; never rejects. Callers of the same scope share one request.
    */
-  wantRange(root: CID, from: number, to: number, options: RangeOptions): Promise<number> {
+  wantRange(root: CID, scope: DagScope, options: RangeOptions): Promise<number> {
     if (this.#refusal(root, options.signal)) return Promise.resolve(0);
-    return this.#ranges.fetch(root, { from, to }, options);
-  }
-
-  /** The same of all blocks below `root`, which claims to measure `treeBytes`: what is much more is not taken. */
-  wantTree(root: CID, treeBytes: number, options: RangeOptions): Promise<number> {
-    if (this.#refusal(root, options.signal)) return Promise.resolve(0);
-    return this.#ranges.fetch(root, { treeBytes }, options);
+    return this.#ranges.fetch(root, scope, options);
   }
 
   /** A verified block that came by another way than a source: whoever waits for it has it. */

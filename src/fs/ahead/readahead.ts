@@ -223,7 +223,7 @@ export class Readahead implements ReadObserver {
     this.#outstanding.take(want.owner, bytes);
     // One round trip for all, where a source can; whatever did not come that way is asked for block by block.
     if (absent.length > 1 && bytes / absent.length < LARGE_BLOCK_BYTES)
-      await this.#blocks.fetchRange(cidOf(file.key), from, to - 1, want).catch(nothing);
+      await this.#blocks.fetchRange(cidOf(file.key), { from, to: to - 1 }, want).catch(nothing);
     await Promise.all(absent.map((extent, index) => this.#fetchBlock(extent, sizes[index] as number, want, window)));
   }
 

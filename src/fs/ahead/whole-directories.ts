@@ -83,7 +83,7 @@ export class WholeDirectories {
       },
     };
     try {
-      const count = await this.#blocks.fetchTree(cid, sizeBytes, want);
+      const count = await this.#blocks.fetchRange(cid, { treeBytes: sizeBytes }, want);
       if (count === 0 && alone) await this.#blocks.get(cid, want);
     } catch {
       // Whoever looks into it will be told.

@@ -157,7 +157,7 @@ describe('a source that says nothing to anybody', () => {
     build(a);
     for (let index = 0; index < 6; index++) {
       const { cid } = BLOCKS[index] as (typeof BLOCKS)[0];
-      void queue.wantRange(cid, 0, 99, { priority: 'readahead' });
+      void queue.wantRange(cid, { from: 0, to: 99 }, { priority: 'readahead' });
       await clock.advance(5000);
     }
     expect(state()).toBe('failing');

@@ -178,7 +178,7 @@ it.each([
     const more = (): void => {
       const from = asked;
       asked += count * leafBytes;
-      if (asked <= 100 * MIB) void queue.wantRange(root, from, asked - 1, { priority: 'readahead' }).then(more);
+      if (asked <= 100 * MIB) void queue.wantRange(root, { from, to: asked - 1 }, { priority: 'readahead' }).then(more);
     };
     for (let index = 0; index < 40; index++) more();
     await clock.advance(300);

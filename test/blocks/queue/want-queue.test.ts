@@ -695,7 +695,7 @@ describe('ranges', () => {
 
   function askRange(from: number, to: number, signal?: AbortSignal): { count: number | undefined } {
     const seen: { count: number | undefined } = { count: undefined };
-    queue.wantRange(cidAt(0), from, to, { priority: 'readahead', signal }).then((count) => {
+    queue.wantRange(cidAt(0), { from, to }, { priority: 'readahead', signal }).then((count) => {
       seen.count = count;
     });
     return seen;
@@ -774,12 +774,12 @@ describe('ranges', () => {
     const b = new FaultRangeSource('b', clock, BLOCKS);
     b.range = RANGE;
     build([a, b]);
-    expect(await queue.wantRange(cidAt(0), 0, 99, { priority: 'demand' })).toBe(0);
+    expect(await queue.wantRange(cidAt(0), { from: 0, to: 99 }, { priority: 'demand' })).toBe(0);
     expect(b.ranges).toBe(0);
     a.script = () => 'error';
     for (let index = 1; index < 4; index++) ask(cidAt(index));
     await clock.advance(10);
-    const range = queue.wantRange(cidAt(0), 0, 99, { priority: 'demand' });
+    const range = queue.wantRange(cidAt(0), { from: 0, to: 99 }, { priority: 'demand' });
     await clock.advance(1000);
     expect(await range).toBe(RANGE.length);
     expect(b.ranges).toBe(1);
@@ -798,7 +798,7 @@ describe('ranges', () => {
     const a = ranged();
     a.range = Array.from({ length: 30 }, (_, index) => makeBlock(new Uint8Array(1024 * 1024).fill(index)));
     build([a]);
-    const tree = queue.wantTree(cidAt(0), 1024 * 1024, { priority: 'readahead' });
+    const tree = queue.wantRange(cidAt(0), { treeBytes: 1024 * 1024 }, { priority: 'readahead' });
     await clock.advance(100);
     expect(await tree).toBe(3);
   });
@@ -806,7 +806,7 @@ describe('ranges', () => {
   it('is one request for a tree, whoever asks, and not the one for a range', async () => {
     const a = ranged();
     build([a]);
-    const wants = [1, 1].map((bytes) => queue.wantTree(cidAt(0), bytes, { priority: 'readahead' }));
+    const wants = [1, 1].map((bytes) => queue.wantRange(cidAt(0), { treeBytes: bytes }, { priority: 'readahead' }));
     const seen = askRange(0, 0);
     await clock.advance(10);
     expect([...(await Promise.all(wants)), seen.count, a.ranges]).toEqual([5, 5, 5, 2]);
@@ -831,6 +831,6 @@ describe('ranges', () => {
     expect(seen.count).toBe(0);
     await queue.close();
     build([source('b')]);
-    expect(await queue.wantRange(cidAt(0), 0, 9, { priority: 'demand' })).toBe(0);
+    expect(await queue.wantRange(cidAt(0), { from: 0, to: 9 }, { priority: 'demand' })).toBe(0);
   });
 });
