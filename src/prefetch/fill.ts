@@ -52,7 +52,7 @@ export interface FillOptions {
   /** After each turn of the event loop that it took, of so many ms; otherwise the next turn is its own, too. */
   readonly rest?: ((tookMs: number) => Promise<void>) | undefined;
   /** Told of each block that is here or came. */
-  readonly onHere?: (key: BlockKey) => void;
+  readonly onHere?: ((key: BlockKey) => void) | undefined;
   /** Told what the plan's blocks measure together, as soon as that is known; `false` ends the fill as `full`. */
   readonly onTotal?: (bytes: number) => unknown;
 }

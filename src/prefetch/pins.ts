@@ -1,8 +1,10 @@
 /**
  * Pins of one volume's blocks: each as it is here, so that nothing of a volume that is on its way is evicted before it is
- * whole, and the root at Kubo once all is.
+ * whole, and the root at Kubo once all is. A node that could not be told is told again when somebody asks for that (`retry`).
  */
 import type { CID } from 'multiformats/cid';
+import { messageChain } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
 import type { BlockKey } from '../blocks/block.ts';
 
 /** What keeps blocks from eviction: the disk cache. The local store never evicts. */
@@ -25,13 +27,17 @@ export class Pins {
   readonly #root: CID;
   readonly #cache: PinnableCache;
   readonly #pinner: Pinner | undefined;
+  readonly #logger: Logger;
   #batch: BlockKey[] = [];
   #atKubo: boolean | undefined;
+  /** All was here, and who is to keep it could not be told. */
+  #isUntold = false;
 
-  constructor(root: CID, cache: PinnableCache, pinner: Pinner | undefined) {
+  constructor(root: CID, cache: PinnableCache, pinner: Pinner | undefined, logger: Logger) {
     this.#root = root;
     this.#cache = cache;
     this.#pinner = pinner;
+    this.#logger = logger;
   }
 
   /** True once a Kubo node has pinned the root; undefined where nothing was asked of these pins. */
@@ -45,12 +51,25 @@ export class Pins {
     if (this.#batch.length >= PIN_BATCH) this.#flush();
   };
 
-  /** All is here. @throws what the Kubo node does */
-  readonly onComplete = async (signal: AbortSignal): Promise<void> => {
-    this.#flush();
-    await this.#pinner?.pin(this.#root, { signal });
-    this.#atKubo = this.#pinner !== undefined;
-  };
+  /** All is here. What fails is said once, and tried again with `retry`. */
+  async complete(signal: AbortSignal): Promise<void> {
+    try {
+      this.#flush();
+      await this.#pinner?.pin(this.#root, { signal });
+      this.#atKubo = this.#pinner !== undefined;
+      this.#isUntold = false;
+    } catch (error) {
+      if (signal.aborted) return;
+      const fields = { error: messageChain(error) };
+      if (!this.#isUntold) this.#logger.warn(fields, 'the volume is here, and could not be pinned: trying again');
+      this.#isUntold = true;
+    }
+  }
+
+  /** All is still here. */
+  async retry(signal: AbortSignal): Promise<void> {
+    if (this.#isUntold) await this.complete(signal);
+  }
 
   #flush(): void {
     this.#cache.pin(this.#batch);

@@ -16,6 +16,7 @@ import type { FillParts } from './fill.ts';
 import type { FillRoom } from './fill-room.ts';
 import type { ProfileSources } from './find-profile.ts';
 import { type PinnableCache, type Pinner, Pins } from './pins.ts';
+import { VolumePasses } from './volume-passes.ts';
 import { VolumePrefetch } from './volume-prefetch.ts';
 import { VolumeProfile } from './volume-profile.ts';
 
@@ -43,6 +44,7 @@ export class PrefetchJob {
   readonly root: CID;
   readonly options: PrefetchOptions;
   readonly tally = new BlockTally();
+  readonly passes: VolumePasses;
   readonly work: VolumePrefetch;
   readonly #room: FillRoom;
   readonly #profile: VolumeProfile;
@@ -59,24 +61,30 @@ export class PrefetchJob {
     this.root = root;
     this.options = options;
     this.#room = room;
-    this.#pins = options.pin ? new Pins(root, cache, pinner) : undefined;
+    const ownLogger = logger.child({ volume: volumeName });
+    this.#pins = options.pin ? new Pins(root, cache, pinner, ownLogger) : undefined;
     this.#profile = new VolumeProfile(
       { volumeName, root, named: options.profile, fetches: options.prefetch !== 'none', tally },
       { unixfs, profiles, logger, clock: fill.clock },
     );
-    this.work = new VolumePrefetch(fill, {
-      suspects,
+    const hasRoom = (bytes: number, whole: boolean) => room.hasRoom(this, bytes, whole);
+    this.passes = new VolumePasses(fill, {
       root,
       tally,
-      prefetch: options.pin ? 'all' : options.prefetch,
-      pinned: options.pin,
       evictions: () => cache.statistics().evictions,
-      hasRoom: (bytes, whole) => room.hasRoom(this, bytes, whole),
+      hasRoom,
       noRoomText: (bytesTotal) => room.noRoomText(bytesTotal),
       holdMs: () => Math.max(this.#profile.holdMs, parts.holdMs()),
-      logger: logger.child({ volume: volumeName }),
-      onHere: this.#pins?.onHere,
-      onComplete: this.#pins?.onComplete,
+      pins: this.#pins,
+      suspects,
+    });
+    this.work = new VolumePrefetch(this.passes, {
+      root,
+      prefetch: options.pin ? 'all' : options.prefetch,
+      pins: this.#pins,
+      hasRoom,
+      clock: fill.clock,
+      logger: ownLogger,
     });
   }
 
@@ -167,23 +175,23 @@ export class PrefetchJob {
 
   /** What `status` shows of it; what is here of its root as `known` knows. */
   progress(known: PrefetchJob = this) {
-    const { tally, work } = this;
-    const bytesTotal = known.work.bytesTotal ?? work.bytesTotal;
+    const { tally, passes, work } = this;
+    const bytesTotal = known.passes.bytesTotal ?? passes.bytesTotal;
     const bytesCached = Math.min(known.tally.bytesHere, bytesTotal ?? Number.POSITIVE_INFINITY);
     const roomBytes = work.prefetching ? Math.max(0, this.#room.bytesFor(this, work.isWhole)) : 0;
     return {
       bytesTotal,
       bytesCached,
       bytesToCome: bytesTotal === null ? null : Math.min(bytesTotal - bytesCached, roomBytes),
-      stopped: work.isFull && !work.isWhole ? this.#room.stoppedText(this, bytesCached, bytesTotal) : null,
+      stopped: passes.isFull && !work.isWhole ? this.#room.stoppedText(this, bytesCached, bytesTotal) : null,
       blocksFetched: tally.blocksFetched,
       fetched: tally.fetched,
       source: tally.source,
       profile: this.#profile.text,
       prefetching: work.prefetching,
-      complete: known.work.complete || work.complete,
-      prefetchError: work.lastError,
-      prefetchErrorMs: work.lastErrorMs,
+      complete: known.passes.complete || passes.complete,
+      prefetchError: passes.lastError,
+      prefetchErrorMs: passes.lastErrorMs,
     };
   }
 }

@@ -140,7 +140,7 @@ export class Prefetcher {
       const done = await this.#counts.add(
         signal,
         () => this.#blocksCounted,
-        (rest) => job.work.count(signal, rest),
+        (rest) => job.passes.count(signal, rest),
       );
       if (done === 'done') job.counted();
       // Known no more until it is mounted.
@@ -163,7 +163,7 @@ export class Prefetcher {
 
   /** A block left the cache, or the local store; `kept` where the other has it none the less. */
   gone(key: BlockKey, sizeBytes: number, kept: boolean, from?: Keeper): void {
-    for (const { work } of this.#jobs.values()) work.gone(key, sizeBytes, kept, from);
+    for (const { passes } of this.#jobs.values()) passes.gone(key, sizeBytes, kept, from);
   }
 
   /**
@@ -195,9 +195,9 @@ export class Prefetcher {
 
   /** Fetches all of a volume. @throws BLOCK_UNAVAILABLE with the reason, STORE_FULL where it does not fit, ABORTED */
   async fetchAll(name: string, root: CID, options: PrefetchOptions, signal: AbortSignal): Promise<void> {
-    const { work, removed } = this.#job(name, root, options);
+    const { passes, work, removed } = this.#job(name, root, options);
     const { missing, stopped, lastError, isHere } = await work.fetchAll(AbortSignal.any([signal, removed]));
-    if (stopped === 'full') throw new CodedError('STORE_FULL', this.#room.noRoomText(work.bytesTotal));
+    if (stopped === 'full') throw new CodedError('STORE_FULL', this.#room.noRoomText(passes.bytesTotal));
     if (isHere) return;
     if (missing === 0) throw new CodedError('STORE_FULL', WENT_AGAIN);
     throw new CodedError('BLOCK_UNAVAILABLE', `${formatCount(missing, 'block')} could not be fetched`, {
@@ -221,7 +221,7 @@ export class Prefetcher {
     const sharing: CID[] = [];
     const keys = await ownKeys(this.#fillParts, root, others, signal, (other) => sharing.push(other));
     const freedBytes = await this.#parts.cache.evict(keys);
-    await job.work.recount(signal);
+    await job.passes.recount(signal);
     return { freedBytes, keptBytes: job.tally.bytesHere, sharing };
   }
 
