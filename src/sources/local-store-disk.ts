@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CodedError, codeOf } from '../base/errors.ts';
 import { isDamaged, isDiskFull } from '../blocks/disk/block-database.ts';
-import type { BlockDisk, DiskTotals } from '../blocks/disk/block-disk.ts';
+import type { BlockDisk } from '../blocks/disk/block-disk.ts';
+import type { DiskTotals } from '../blocks/disk/disk-total.ts';
 
 /**
  * Deleting needs room before it gives any: the log of an import's last two commits must go to the database, and then that

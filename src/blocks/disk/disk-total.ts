@@ -12,9 +12,12 @@ const ROW_BYTES = 512;
 /** A page is moved in some microseconds while readers wait, and each stands in the journal meanwhile: 4 MiB of it. */
 const MAX_SHRINK_PAGES = 1024;
 
-interface Counts {
+export interface DiskTotals {
   readonly blocks: number;
   readonly bytes: number;
+}
+
+interface Counts extends DiskTotals {
   readonly fileBytes: number;
   readonly nextId: number;
   readonly closed: number;
