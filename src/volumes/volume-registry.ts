@@ -1,32 +1,26 @@
 /**
- * The volumes: created, mounted, counted, remembered. Docker's verbs end here, and know nothing of HTTP.
+ * The volumes: created, mounted, removed. Docker's verbs end here, and know nothing of HTTP. What there is to remember of them
+ * stands in `volume-records.ts`, mounts are counted in `mount-counts.ts`.
  *
  * What always holds:
  * - `get`, `list`, `create`, `unmount` and `remove` ask no network: trouble with IPFS never makes Docker forget a volume.
- * - A call has its effect on the disk before it returns, and one that fails has none; but for Unmount, which no disk makes
- *   fail: then it is written later, and a daemon that dies before that leaves a count that Remove takes back.
+ * - A call has its effect on the disk before it returns, and one that fails has none; but for Unmount, which no disk makes fail.
  * - Calls that change something take turns.
- * - The file system shows exactly the volumes with a mount count above zero.
- * - Mounts are counted by Docker's mount ID, and belong to one FUSE connection: a new one starts at zero.
  */
 import { join } from 'node:path';
-import { CID } from 'multiformats/cid';
 import { CodedError } from '../base/errors.ts';
-import type { Logger } from '../base/log.ts';
 import { ContentLookups } from './content-lookups.ts';
 import type { ContentResolver } from './content-resolver.ts';
+import { MountCounts } from './mount-counts.ts';
 import { MountsUnderWay } from './mounts-under-way.ts';
-import { StateChanges } from './state-changes.ts';
-import type { StateFile } from './state-file.ts';
+import { ShownVolumes } from './shown-volumes.ts';
 import { directoryNameOf } from './volume-name.ts';
 import { differences, type OptionDefaults, parseVolumeOptions, type VolumeOptions } from './volume-options.ts';
 import { leakedMounts, mountsOf, type ResolvedContent, type VolumeRecord } from './volume-record.ts';
+import { VolumeRecords, type VolumeRecordsOptions } from './volume-records.ts';
 import type { VolumeTree } from './volume-tree.ts';
 
-export interface RegistryOptions {
-  readonly state: StateFile;
-  /** Names the FUSE connection that this process serves. */
-  readonly connection: string;
+export interface RegistryOptions extends VolumeRecordsOptions {
   /** Where the file system is mounted, as Docker is to be told. */
   readonly mountRoot: string;
   readonly tree: VolumeTree;
@@ -34,7 +28,6 @@ export interface RegistryOptions {
   /** True where a bind mount of that directory of the mount root can be seen: somebody uses it, whatever was counted. */
   readonly isBound?: (directoryName: string) => Promise<boolean>;
   readonly defaults: OptionDefaults;
-  readonly logger: Logger;
   readonly now?: () => Date;
 }
 
@@ -51,38 +44,34 @@ export interface MountCall {
 
 export class VolumeRegistry {
   readonly #options: RegistryOptions;
-  readonly #records = new Map<string, VolumeRecord>();
+  readonly #records: VolumeRecords;
+  readonly #shown: ShownVolumes;
+  readonly #counts: MountCounts;
   readonly #lookups: ContentLookups;
   readonly #mounting = new MountsUnderWay();
-  readonly #changes: StateChanges;
-  /** On its way to the disk. */
-  #created: VolumeRecord | undefined;
 
   /**
    * Loads the state, and shows what was mounted on this connection. A disk that is full keeps nobody from that: what was
    * mounted before is as it was. @throws as `StateFile.load`
    */
   constructor(options: RegistryOptions) {
+    const optionsOf = ({ name, options: written }: VolumeRecord) => parseVolumeOptions(name, written, options.defaults);
     this.#options = options;
-    this.#lookups = new ContentLookups(options.content);
-    const { connection, volumes, calls } = options.state.load();
-    this.#changes = new StateChanges(calls, (latest) => this.#write(latest), options.logger);
-    for (const record of volumes) {
-      if (connection !== options.connection) record.mounts = {};
-      this.#records.set(record.name, record);
-      if (mountsOf(record) > 0) this.#show(record, false);
-    }
-    if (connection !== options.connection) void this.#changes.inTurn(() => this.#changes.saveOrLater());
+    this.#records = new VolumeRecords(options);
+    this.#shown = new ShownVolumes(options.tree, optionsOf);
+    this.#counts = new MountCounts(this.#records.changes, this.#shown, options.logger);
+    this.#lookups = new ContentLookups(options.content, optionsOf);
+    for (const record of this.list()) if (mountsOf(record) > 0) this.#shown.show(record, false);
   }
 
   /** Idempotent for equal options. @throws OPTION_INVALID, REFERENCE_INVALID, VOLUME_EXISTS with the differences */
   create(name: string, options: Readonly<Record<string, string>>): Promise<void> {
-    return this.#changes.inTurn(() => this.#create(name, options));
+    return this.#inTurn(() => this.#create(name, options));
   }
 
   async #create(name: string, options: Readonly<Record<string, string>>): Promise<void> {
     if (name === '') throw new CodedError('REQUEST_INVALID', 'the volume has no name');
-    const known = this.#records.get(name);
+    const known = this.#records.find(name);
     if (known) {
       const different = differences(known.options, options);
       if (different === '') return;
@@ -93,19 +82,12 @@ export class VolumeRegistry {
     }
     parseVolumeOptions(name, options, this.#options.defaults);
     const createdAt = (this.#options.now?.() ?? new Date()).toISOString();
-    // Nobody may be told of it before it is kept: Docker would not create it again.
-    this.#created = { name, options: { ...options }, createdAt, resolved: null, mounts: {} };
-    try {
-      await this.#changes.save();
-      this.#records.set(name, this.#created);
-    } finally {
-      this.#created = undefined;
-    }
+    await this.#records.add({ name, options: { ...options }, createdAt, resolved: null, mounts: {} });
   }
 
   /** @throws VOLUME_NOT_FOUND, VOLUME_IN_USE */
   remove(name: string): Promise<void> {
-    return this.#changes.inTurn(() => this.#remove(name));
+    return this.#inTurn(() => this.#remove(name));
   }
 
   async #remove(name: string): Promise<void> {
@@ -115,9 +97,8 @@ export class VolumeRegistry {
       const times = `${mounts} time${mounts === 1 ? '' : 's'}`;
       throw new CodedError('VOLUME_IN_USE', `the volume "${name}" is mounted ${times}: remove what uses it first`);
     }
-    this.#records.delete(name);
-    await this.#changes.saveOr(() => this.#records.set(name, record));
-    this.#forget(record);
+    await this.#records.remove(record);
+    this.#shown.forget(record);
   }
 
   /**
@@ -128,35 +109,28 @@ export class VolumeRegistry {
    * stay; all of them stay where a bind mount of the volume is seen. @throws VOLUME_NOT_FOUND
    */
   reconcile(name: string): Promise<void> {
-    return this.#changes.inTurn(() => this.#reconcile(name));
+    return this.#inTurn(() => this.#reconcile(name));
   }
 
   async #reconcile(name: string): Promise<void> {
     const record = this.get(name);
-    const leaked = leakedMounts(record);
-    if (leaked.length === 0 || (await this.#options.isBound?.(directoryNameOf(name)))) return;
-    const before = structuredClone(record.mounts);
-    for (const id of leaked) delete record.mounts[id];
-    await this.#changes.saveOr(() => {
-      record.mounts = before;
-    });
-    this.#options.logger.warn({ volume: name, leaked: leaked.length }, 'a volume is removed that was left mounted');
-    if (mountsOf(record) === 0) this.#options.tree.removeVolume(directoryNameOf(name));
+    if (leakedMounts(record).length === 0 || (await this.#options.isBound?.(directoryNameOf(name)))) return;
+    await this.#counts.takeBackLeaked(record);
   }
 
   /** What the volume's reference leads to, looked up where it is not known yet. @throws as `mount` */
   async content(name: string, signal: AbortSignal): Promise<ResolvedContent> {
     const record = this.get(name);
-    const content = await this.#lookUp(record, this.#known(record), signal);
-    await this.#changes.inTurn(async () => {
-      if (this.#settle(record, content)) await this.#changes.save();
+    const content = this.#current(record, await this.#lookups.find(record, signal));
+    await this.#inTurn(async () => {
+      if (this.#settle(record, content)) await this.#records.changes.save();
     });
     return content;
   }
 
   /** The options of a volume, read. @throws VOLUME_NOT_FOUND */
-  options(name: string, record = this.get(name)): VolumeOptions {
-    return this.#parse(record);
+  options(name: string): VolumeOptions {
+    return parseVolumeOptions(name, this.get(name).options, this.#options.defaults);
   }
 
   /**
@@ -171,87 +145,53 @@ export class VolumeRegistry {
       return await this.#mount(record, mountId, { signal, call });
     } finally {
       const wasExpected = this.#mounting.end(record);
-      // Of one that was removed meanwhile the name may be another's.
-      if (wasExpected && mountsOf(record) === 0 && this.#records.get(name) === record)
-        this.#options.tree.removeVolume(directoryNameOf(name));
+      if (wasExpected && mountsOf(record) === 0 && this.#records.isThere(record)) this.#shown.hide(record);
     }
   }
 
   async #mount(record: VolumeRecord, mountId: string, { signal, call }: MountCall): Promise<string> {
-    const { name } = record;
-    const known = this.#known(record);
-    const content =
-      known && mountsOf(record) === 0
-        ? await this.#lookups.reach(record, this.#parse(record), known, signal)
-        : await this.#lookUp(record, known, signal);
-    return this.#changes.inTurn(async () => {
-      if (this.#records.get(name) !== record) throw notFound(name);
-      if (signal.aborted || this.#changes.wasUndone(call)) throw gone(signal);
-      if (!this.#changes.hadEffect(call)) await this.#count(record, mountId, this.#known(record) ?? content, call);
-      if (!signal.aborted) return this.mountpoint(name);
+    const isFirst = mountsOf(record) === 0;
+    const found = await (isFirst ? this.#lookups.reach(record, signal) : this.#lookups.find(record, signal));
+    const content = this.#current(record, found);
+    return this.#inTurn(async () => {
+      this.#records.checkIsThere(record);
+      if (signal.aborted || this.#records.changes.wasUndone(call)) throw gone(signal);
+      if (!this.#records.changes.hadEffect(call)) await this.#count(record, mountId, content, call);
+      if (!signal.aborted) return this.mountpoint(record.name);
       // It left while the disk took it down, and will never unmount.
-      await this.#takeBack(record, mountId, call);
+      await this.#counts.takeBack(record, mountId, call);
       throw gone(signal);
     });
   }
 
   /** Has what is known of its start fetched beside its root, where that root stands in its reference and is not here. */
   #expect(record: VolumeRecord): boolean {
-    const options = this.#parse(record);
-    const { reference, peers } = options;
+    const { reference, peers } = this.options(record.name);
     // Who names peers knows that nobody has it until they are connected.
     if (reference.space !== 'ipfs' || reference.path.length > 0 || peers.length > 0) return false;
-    const known = this.#known(record);
+    const known = this.#lookups.known(record);
     if (known && (mountsOf(record) > 0 || this.#lookups.isHere(known))) return false;
-    this.#options.tree.expectVolume?.(directoryNameOf(record.name), reference.cid, options);
+    this.#shown.expect(record, reference.cid);
     return true;
   }
 
   async #count(record: VolumeRecord, mountId: string, content: ResolvedContent, call?: string): Promise<void> {
-    const before = structuredClone(record.mounts);
-    const first = mountsOf(record) === 0;
-    this.#settle(record, content);
-    record.mounts[mountId] = { count: (before[mountId]?.count ?? 0) + 1, lastCall: call ?? null };
-    this.#changes.noteEffect(call);
-    await this.#changes.saveOr(() => {
-      record.mounts = before;
-    }, call);
-    // What is fetched from here on takes the thread: the disk is not to wait for that.
-    if (first) this.#show(record, true);
+    this.#settle(record, this.#lookups.known(record) ?? content);
+    await this.#counts.add(record, mountId, call);
     this.#lookups.mounted(record);
   }
 
   /** Takes one mount back. An unknown ID is no error. @throws VOLUME_NOT_FOUND */
   unmount(name: string, mountId: string, call?: string): Promise<void> {
-    return this.#changes.inTurn(async () => {
-      const record = this.get(name);
-      if (!record.mounts[mountId] || this.#changes.hadEffect(call)) return;
-      this.#changes.noteEffect(call);
-      await this.#discount(record, mountId);
-    });
+    return this.#inTurn(() => this.#counts.remove(this.get(name), mountId, call));
   }
 
   /** For the Mount named `call`, whose caller has gone and never heard of it: whatever it did, or would still do, is undone. */
   takeBack(name: string, mountId: string, call: string | undefined): Promise<void> {
-    return this.#changes.inTurn(async () => {
-      const record = this.#records.get(name);
-      if (record) await this.#takeBack(record, mountId, call);
+    return this.#inTurn(async () => {
+      const record = this.#records.find(name);
+      if (record) await this.#counts.takeBack(record, mountId, call);
     });
-  }
-
-  async #takeBack(record: VolumeRecord, mountId: string, call: string | undefined): Promise<void> {
-    const counted = call === undefined || this.#changes.hadEffect(call);
-    this.#changes.noteUndone(call);
-    if (counted) await this.#discount(record, mountId);
-  }
-
-  /** One mount less, whatever the disk says: nobody can do anything about a failure. */
-  async #discount(record: VolumeRecord, mountId: string): Promise<void> {
-    const { count = 0 } = record.mounts[mountId] ?? {};
-    if (count > 1) record.mounts[mountId] = { count: count - 1, lastCall: null };
-    else delete record.mounts[mountId];
-    if (mountsOf(record) === 0) this.#options.tree.removeVolume(directoryNameOf(record.name));
-    await this.#changes.saveOrLater();
   }
 
   has(name: string): boolean {
@@ -260,24 +200,22 @@ export class VolumeRegistry {
 
   /** @throws VOLUME_NOT_FOUND */
   get(name: string): VolumeRecord {
-    const record = this.#records.get(name);
-    if (!record) throw notFound(name);
-    return record;
+    return this.#records.get(name);
   }
 
   list(): VolumeRecord[] {
-    return [...this.#records.values()];
+    return this.#records.list();
   }
 
   /** Why the latest Mount failed; null where it did not. */
   mountError(name: string): string | null {
-    const record = this.#records.get(name);
+    const record = this.#records.find(name);
     return record ? this.#lookups.error(record) : null;
   }
 
   /** When that was, by `performance.now()`. */
   mountErrorMs(name: string): number {
-    const record = this.#records.get(name);
+    const record = this.#records.find(name);
     return record ? this.#lookups.errorMs(record) : 0;
   }
 
@@ -286,18 +224,10 @@ export class VolumeRegistry {
     return join(this.#options.mountRoot, directoryNameOf(name));
   }
 
-  /** A name may lead elsewhere at each first mount, also after one that ended without an Unmount; a CID never does. */
-  #known(record: VolumeRecord): ResolvedContent | null {
-    if (record.resolved === null || mountsOf(record) > 0) return record.resolved;
-    return this.#parse(record).reference.space === 'ipns' ? null : record.resolved;
-  }
-
-  /** What is known, or what is found now. @throws VOLUME_NOT_FOUND where the volume was removed meanwhile */
-  async #lookUp(record: VolumeRecord, known: ResolvedContent | null, signal: AbortSignal): Promise<ResolvedContent> {
-    const found = known ?? (await this.#lookups.find(record, this.#parse(record), signal));
-    if (this.#records.get(record.name) !== record) throw notFound(record.name);
-    // Another call may have mounted it meanwhile: what that one found is shown, and stands.
-    return this.#known(record) ?? found;
+  /** What is known by now, where another call mounted it meanwhile: that is shown, and stands. @throws VOLUME_NOT_FOUND */
+  #current(record: VolumeRecord, found: ResolvedContent): ResolvedContent {
+    this.#records.checkIsThere(record);
+    return this.#lookups.known(record) ?? found;
   }
 
   /**
@@ -308,40 +238,15 @@ export class VolumeRegistry {
     if (record.resolved?.cid === content.cid) return false;
     const before = { ...record };
     record.resolved = content;
-    if (before.resolved) this.#forget(before);
+    if (before.resolved) this.#shown.forget(before);
     return true;
   }
 
-  #forget(record: VolumeRecord): void {
-    const root = record.resolved ? CID.parse(record.resolved.cid) : undefined;
-    this.#options.tree.forgetVolume?.(directoryNameOf(record.name), root, this.#parse(record));
-  }
-
-  #show(record: VolumeRecord, starting: boolean): void {
-    if (!record.resolved) return;
-    const options = this.#parse(record);
-    const { uid, gid, fileMode, dirMode, timeoutMs } = options;
-    const { cid, kind } = record.resolved;
-    const name = directoryNameOf(record.name);
-    const spec = { name, root: CID.parse(cid), kind, uid, gid, fileMode, dirMode, timeoutMs };
-    this.#options.tree.addVolume(spec, options, starting);
-  }
-
-  #parse(record: VolumeRecord): ReturnType<typeof parseVolumeOptions> {
-    return parseVolumeOptions(record.name, record.options, this.#options.defaults);
-  }
-
-  #write(calls: readonly string[]): Promise<void> {
-    const volumes = this.#created ? [...this.list(), this.#created] : this.list();
-    return this.#options.state.save({ connection: this.#options.connection, volumes, calls });
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    return this.#records.changes.inTurn(work);
   }
 }
 
 function gone(signal: AbortSignal): CodedError {
   return new CodedError('ABORTED', 'the caller went away', { cause: signal.reason });
-}
-
-function notFound(name: string): CodedError {
-  // The engine looks for these words.
-  return new CodedError('VOLUME_NOT_FOUND', `no such volume: ${name}`);
 }
