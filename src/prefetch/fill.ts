@@ -188,10 +188,12 @@ class Pass {
 
   /** What comes along with another, where more than half of it is missing; what does not come, the plan hands out again. */
   #takeTogether(block: PlannedBlock, brings: readonly ContentKey[]): MaybePromise<void> {
-    const missing = brings.filter((key) => !this.#parts.blocks.isKept(blockKeyOf(key)));
+    const isKept = (key: ContentKey) => this.#parts.blocks.isKept(blockKeyOf(key));
+    const isWorthIt = () => brings.filter(isKept).length < brings.length / 2;
     const treeBytes = block.expectedBytes ?? 0;
-    if (!this.#options.fetch || missing.length <= brings.length / 2) return this.#plan.open(block);
-    const fetch = () => this.#parts.blocks.fetchRange(cidOf(block.key), { treeBytes }, this.#want);
+    if (!this.#options.fetch || !isWorthIt()) return this.#plan.open(block);
+    const bring = () => this.#parts.blocks.fetchRange(cidOf(block.key), { treeBytes }, this.#want);
+    const fetch = () => block.after?.then(() => (isWorthIt() ? bring() : 0)) ?? bring();
     return this.#setUnderWay(block, spaceOf(treeBytes), (spaceBytes) =>
       this.#count(
         fetch().then(() => this.#plan.open(block)),

@@ -16,6 +16,7 @@ import { UnixfsReader } from '../unixfs/unixfs-reader.ts';
 import { type BootProfile, decodeProfile, MAX_PROFILE_BYTES, withoutBlock } from './boot-profile.ts';
 import type { ProfileStore } from './profile-store.ts';
 import { cidWithoutProfile, PROFILE_ENTRY } from './shipped-profile.ts';
+import type { ShippedRequest } from './shipped-request.ts';
 
 export interface ProfileSources {
   readonly unixfs: UnixfsReader;
@@ -32,16 +33,21 @@ export interface FoundProfile {
   readonly isLate: boolean;
 }
 
-/**
- * `named` is the volume's option. Undefined where the content has one and it is not at hand, which is for another mount to
- * fetch. @throws ABORTED alone
- */
+export interface ProfileWanted {
+  readonly root: CID;
+  /** The volume's option. */
+  readonly named: string | undefined;
+  /** Whether a profile is worth a request, or only one that is at hand is used. */
+  readonly fetches: boolean;
+  /** The content's own, where it is on its way. */
+  readonly shipped?: ShippedRequest | undefined;
+}
+
+/** Undefined where the content has one and it is not at hand, which is for another mount to fetch. @throws ABORTED alone */
 export async function findProfile(
   { unixfs, profiles }: ProfileSources,
-  root: CID,
-  named: string | undefined,
+  { root, named, fetches, shipped }: ProfileWanted,
   want: WantOptions,
-  fetches: boolean,
 ): Promise<FoundProfile | undefined> {
   const sources = { unixfs: fetches ? unixfs : new UnixfsReader(new BlocksHere(unixfs.blocks)), profiles };
   const ignored: string[] = [];
@@ -49,7 +55,7 @@ export async function findProfile(
   const places: readonly [FoundProfile['origin'], string, () => Promise<BootProfile | undefined>][] = [
     ['named', `the profile "${named}"`, () => namedProfile(sources, named, want)],
     ['recorded', 'the profile kept here', async () => profiles.get(root.toV1().toString())],
-    ['shipped', 'the profile that came with the content', () => shippedProfile(sources.unixfs, root, want)],
+    ['shipped', 'the profile that came with the content', () => shippedProfile(sources.unixfs, root, want, shipped)],
   ];
   for (const [origin, what, look] of places) {
     try {
@@ -93,11 +99,19 @@ async function namedProfile(
   return profiles.get(named) ?? (await readProfile(unixfs, contentKey(cidNamed(named)), want));
 }
 
-async function shippedProfile(unixfs: UnixfsReader, root: CID, want: WantOptions): Promise<BootProfile | undefined> {
+async function shippedProfile(
+  unixfs: UnixfsReader,
+  root: CID,
+  want: WantOptions,
+  shipped: ShippedRequest | undefined,
+): Promise<BootProfile | undefined> {
   const entry = await rootEntry(unixfs, root, want);
   if (entry?.kind !== 'directory') return undefined;
   const link = entry.entries.indexOf(Buffer.from(PROFILE_ENTRY));
-  return link < 0 ? undefined : await readProfile(unixfs, entry.entries.key(link), want);
+  if (link < 0) return undefined;
+  // A want for what is on its way would be a second request.
+  await shipped?.profile;
+  return await readProfile(unixfs, entry.entries.key(link), want);
 }
 
 /** Undefined where it cannot be had: whoever lists the root will be told why, and that is no profile's fault. @throws ABORTED */

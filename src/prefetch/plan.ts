@@ -30,6 +30,8 @@ export interface PlannedBlock {
   readonly again?: boolean;
   /** It is wanted for the sake of these, all of which are below it: as one answer, or else not at all. */
   readonly brings?: readonly ContentKey[];
+  /** They may come by themselves until this is over, which never rejects. */
+  readonly after?: Promise<unknown> | undefined;
   /** 0 for metadata, 1 for small files, 2 for large ones. */
   readonly stage: 0 | 1 | 2;
 }

@@ -8,6 +8,7 @@
  */
 import type { CID } from 'multiformats/cid';
 import type { Logger } from '../base/log.ts';
+import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
 import { BlockTally } from '../blocks/block-tally.ts';
 import type { MountedVolume } from '../fs/mounted-volume.ts';
 import type { BackgroundSuspects } from './background-suspects.ts';
@@ -16,6 +17,7 @@ import type { FillParts } from './fill.ts';
 import type { FillRoom } from './fill-room.ts';
 import type { ProfileSources } from './find-profile.ts';
 import { type PinnableCache, type Pinner, Pins } from './pins.ts';
+import { requestShipped, type ShippedRequest } from './shipped-request.ts';
 import { VolumePasses } from './volume-passes.ts';
 import { VolumePrefetch } from './volume-prefetch.ts';
 import { VolumeProfile } from './volume-profile.ts';
@@ -46,6 +48,7 @@ export class PrefetchJob {
   readonly tally = new BlockTally();
   readonly passes: VolumePasses;
   readonly work: VolumePrefetch;
+  readonly #blocks: BlockReader;
   readonly #room: FillRoom;
   readonly #profile: VolumeProfile;
   readonly #pins: Pins | undefined;
@@ -53,6 +56,7 @@ export class PrefetchJob {
   #volume: MountedVolume | undefined;
   #mount = new AbortController();
   #counting: AbortController | undefined;
+  #shipped: ShippedRequest | undefined;
 
   /** `volumeName`: as people call it. */
   constructor(volumeName: string, root: CID, options: PrefetchOptions, parts: JobParts) {
@@ -61,6 +65,7 @@ export class PrefetchJob {
     this.root = root;
     this.options = options;
     this.#room = room;
+    this.#blocks = unixfs.blocks;
     const ownLogger = logger.child({ volume: volumeName });
     this.#pins = options.pin ? new Pins(root, cache, pinner, ownLogger) : undefined;
     this.#profile = new VolumeProfile(
@@ -116,6 +121,15 @@ export class PrefetchJob {
     this.work.fetchProfile(profile, this.#begin()).catch(() => undefined);
   }
 
+  /** The same where no profile is known: one that came with the content is asked for beside its root. */
+  expectShipped(): void {
+    if (this.#volume) return;
+    this.#profile.expected();
+    const { tally, root } = this;
+    const account: WantOptions['account'] = (cid, sizeBytes, how) => tally.add(cid, sizeBytes, how);
+    this.#shipped = requestShipped(this.#blocks, root, { priority: 'profile', signal: this.#begin(), account });
+  }
+
   /** What belongs to a mount may begin: gives the signal that ends it. */
   #begin(): AbortSignal {
     if (this.#mount.signal.aborted) this.#mount = new AbortController();
@@ -131,10 +145,12 @@ export class PrefetchJob {
     this.#volume = volume;
     volume.tally = this.tally;
     if (starting) this.#profile.watch(volume);
-    const found = await this.#profile.find(volume, signal);
+    const shipped = this.#shipped;
+    this.#shipped = undefined;
+    const found = await this.#profile.find(volume, signal, shipped);
     const profile = this.options.prefetch === 'none' ? undefined : found;
     if (profile) volume.foretold = profile.blocks;
-    if (!signal.aborted) await this.work.run(profile, signal, settleMs);
+    if (!signal.aborted) await this.work.run(profile, signal, settleMs, shipped?.start);
   }
 
   /** Nothing is fetched for a mount any more. */
@@ -145,6 +161,7 @@ export class PrefetchJob {
   /** It is mounted no more. */
   end(): void {
     this.#profile.end();
+    this.#shipped = undefined;
     this.#volume = undefined;
     this.stop();
   }

@@ -6,6 +6,7 @@
  * pushes out another's blocks, nor the cache the blocks of readers. What was asked for whole (`all`, `pin`, `prefetch
  * VOLUME`) may have all of the cache but for what others have pinned, and stops where it does not fit.
  */
+import { code as DAG_PB } from '@ipld/dag-pb';
 import type { CID } from 'multiformats/cid';
 import { CodedError, messageChain } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -103,15 +104,16 @@ export class Prefetcher {
   }
 
   /**
-   * The volume called `name` is to be mounted: what the profile kept here names is fetched beside the root's own block.
-   * `mounted` follows, or `unmounted`.
+   * The volume called `name` is to be mounted: what the profile kept here names is fetched beside the root's own block, or else
+   * the profile that may have come with that. `mounted` follows, or `unmounted`.
    */
   expected(name: string, root: CID, options: PrefetchOptions): void {
     if (options.prefetch === 'none') return;
     const rootText = root.toV1().toString();
     const profile = this.#parts.profiles.get(options.profile ?? rootText);
-    if (profile?.root !== rootText) return;
-    this.#job(name, root, options).expect(profile);
+    if (profile?.root === rootText) this.#job(name, root, options).expect(profile);
+    else if (root.code === DAG_PB && !profile && !options.profile && !this.#parts.unixfs.blocks.has(root))
+      this.#job(name, root, options).expectShipped();
   }
 
   /**

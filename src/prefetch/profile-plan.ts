@@ -1,25 +1,30 @@
 /**
  * A boot profile as a plan: its blocks in its order, nothing to be decoded. Those that stand in a group come with it, in the
  * place of the first of them. They are handed out one by one as soon as it is over: of a source that sends no groups they are
- * fetched so, and what a start needs first must not wait there for all that it needs later.
+ * fetched so, and what a start needs first must not wait there for all that it needs later. The first groups may be on their way
+ * already (`coming`).
  */
 import type { ContentKey } from '../unixfs/content-key.ts';
 import type { BlockGroup, BootProfile } from './boot-profile.ts';
 import type { BlockPlan, PlannedBlock } from './plan.ts';
+import type { ComingStart } from './shipped-request.ts';
 
 export class ProfilePlan implements BlockPlan {
   readonly claimedBytes = 0;
   readonly metadataDone = false;
   readonly #blocks: BootProfile['blocks'];
+  readonly #coming: ComingStart | undefined;
   readonly #groupOf = new Map<ContentKey, BlockGroup>();
   readonly #left: Iterator<[ContentKey, number]>;
   readonly #handedOut = new Set<BlockGroup>();
   /** Of groups that are over, and how many of these were handed out. */
   readonly #ofGroups: ContentKey[] = [];
   #ofGroupsOut = 0;
+  #groupBytesOut = 0;
 
-  constructor({ blocks, groups = [] }: BootProfile) {
+  constructor({ blocks, groups = [] }: BootProfile, coming?: ComingStart) {
     this.#blocks = blocks;
+    this.#coming = coming;
     this.#left = blocks.entries();
     for (const group of groups) for (const key of group.blocks) this.#groupOf.set(key, group);
   }
@@ -47,7 +52,10 @@ export class ProfilePlan implements BlockPlan {
   #handOut(group: BlockGroup): PlannedBlock {
     this.#handedOut.add(group);
     const sizeBytes = group.blocks.reduce((sum, key) => sum + this.#sizeOf(key), 0);
-    return { ...planned(group.key, sizeBytes), inner: true, brings: group.blocks };
+    this.#groupBytesOut += sizeBytes;
+    const isComing = this.#coming && this.#groupBytesOut <= this.#coming.bytes;
+    const after = isComing ? this.#coming?.over : undefined;
+    return { ...planned(group.key, sizeBytes), inner: true, brings: group.blocks, after };
   }
 
   #sizeOf(key: ContentKey): number {

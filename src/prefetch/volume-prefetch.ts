@@ -13,6 +13,7 @@ import { NextPass } from './next-pass.ts';
 import { pause } from './pause.ts';
 import type { Pins } from './pins.ts';
 import { ProfilePlan } from './profile-plan.ts';
+import type { ComingStart } from './shipped-request.ts';
 import { TopLevels } from './top-levels.ts';
 import type { PassResult, VolumePasses } from './volume-passes.ts';
 
@@ -59,7 +60,12 @@ export class VolumePrefetch {
    * Runs until all is here, nothing more is to be fetched, or `signal` aborts. The profile comes at once, the rest no
    * sooner than after `settleMs`. Never rejects.
    */
-  async run(profile: BootProfile | undefined, signal: AbortSignal, settleMs: number): Promise<void> {
+  async run(
+    profile: BootProfile | undefined,
+    signal: AbortSignal,
+    settleMs: number,
+    coming?: ComingStart,
+  ): Promise<void> {
     const { prefetch, clock, logger } = this.#options;
     const settledMs = clock.nowMs() + settleMs;
     const settled = async () => {
@@ -75,7 +81,7 @@ export class VolumePrefetch {
       // Mount is answered first.
       await nextTurn();
       await this.#busy(async () => {
-        if (profile) await this.fetchProfile(profile, signal);
+        if (profile) await this.fetchProfile(profile, signal, coming);
         // Nobody waits for one that nobody has.
         else if (settleMs > 0) void this.#fetchTopLevels(signal).catch(() => undefined);
         await settled();
@@ -98,9 +104,9 @@ export class VolumePrefetch {
   }
 
   /** Brings what `profile` names; one that is being brought goes on, until the signal aborts that it was begun with. @throws ABORTED */
-  fetchProfile(profile: BootProfile, signal: AbortSignal): Promise<unknown> {
+  fetchProfile(profile: BootProfile, signal: AbortSignal, coming?: ComingStart): Promise<unknown> {
     if (this.#profile?.signal.aborted === false) return this.#profile.over;
-    const work = () => this.#passes.passOf('profile', new ProfilePlan(profile), signal);
+    const work = () => this.#passes.passOf('profile', new ProfilePlan(profile, coming), signal);
     const over = this.#busy(work).finally(() => {
       if (this.#profile?.over === over) this.#profile = undefined;
     });

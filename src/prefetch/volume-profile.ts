@@ -1,7 +1,6 @@
 /**
  * A volume's boot profile, over its mounts: found at each, measured by what its start reads, and recorded for the next.
  */
-import type { CID } from 'multiformats/cid';
 import { codeOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { formatCount } from '../base/units.ts';
@@ -10,21 +9,17 @@ import type { Clock } from '../blocks/clock.ts';
 import type { MountedVolume } from '../fs/mounted-volume.ts';
 import type { BootProfile } from './boot-profile.ts';
 import { BootWatch } from './boot-watch.ts';
-import { type FoundProfile, findProfile, type ProfileSources } from './find-profile.ts';
+import { type FoundProfile, findProfile, type ProfileSources, type ProfileWanted } from './find-profile.ts';
+import type { ShippedRequest } from './shipped-request.ts';
 
 export interface VolumeProfileParts extends ProfileSources {
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-export interface VolumeProfileOptions {
+export interface VolumeProfileOptions extends Omit<ProfileWanted, 'shipped'> {
   /** As people call the volume. */
   readonly volumeName: string;
-  readonly root: CID;
-  /** The volume's option. */
-  readonly named: string | undefined;
-  /** Whether a profile is worth a request, or only one that is at hand is used. */
-  readonly fetches: boolean;
   /** Its account. */
   readonly tally: BlockTally;
 }
@@ -61,12 +56,12 @@ export class VolumeProfile {
     if (profile) this.#recorded = describe({ profile, origin: 'recorded' });
   }
 
-  /** For a mount, whose start is measured by it: undefined where there is none, or `signal` aborted. */
-  async find(volume: MountedVolume, signal: AbortSignal): Promise<BootProfile | undefined> {
-    const { root, named, fetches, volumeName } = this.#options;
+  /** For a mount, whose start is measured by it: undefined where there is none, or `signal` aborted. `shipped` is on its way. */
+  async find(volume: MountedVolume, signal: AbortSignal, shipped?: ShippedRequest): Promise<BootProfile | undefined> {
+    const { volumeName } = this.#options;
     const want = { priority: 'profile', signal, timeoutMs: volume.spec.timeoutMs } as const;
     try {
-      this.#found = await findProfile(this.#parts, root, named, want, fetches);
+      this.#found = await findProfile(this.#parts, { ...this.#options, shipped }, want);
     } catch (error) {
       if (codeOf(error) === 'ABORTED') return undefined;
       throw error;

@@ -15,7 +15,7 @@ import type { Pinner } from '../../src/prefetch/pins.ts';
 import type { PrefetchOptions } from '../../src/prefetch/prefetch-job.ts';
 import { Prefetcher } from '../../src/prefetch/prefetcher.ts';
 import { ProfileStore } from '../../src/prefetch/profile-store.ts';
-import { PROFILE_ENTRY, shippedText } from '../../src/prefetch/shipped-profile.ts';
+import { PROFILE_ENTRY, START_ENTRY, shippedText } from '../../src/prefetch/shipped-profile.ts';
 import { UnpinList } from '../../src/prefetch/unpin-list.ts';
 import { type ContentKey, contentKey } from '../../src/unixfs/content-key.ts';
 import { UnixfsReader } from '../../src/unixfs/unixfs-reader.ts';
@@ -918,6 +918,54 @@ describe('the prefetcher', () => {
       prefetcher.unmounted('v');
     },
   );
+
+  it.each([true, false])(
+    'has asked for a profile that may have come with the content before its root is here, in answers of many blocks: %s',
+    async (sendsTrees) => {
+      const dag = new DagBuilder(blocks);
+      const [a, b, c, large] = leaves as [CID, CID, CID, CID];
+      const group = dag.part([a, b, c].map((cid) => ({ cid, size: PART_BYTES })));
+      const named = profileOf(root, 1, [a, large, b, c]);
+      const sized = new Map([...named.blocks.keys()].map((key): [ContentKey, number] => [key, PART_BYTES]));
+      const groups = [{ key: contentKey(group.cid), blocks: [a, b, c].map(contentKey) }];
+      const text = dag.raw(Buffer.from(shippedText({ ...named, blocks: sized, groups })));
+      const shipped = dag.directory([
+        { name: PROFILE_ENTRY, cid: text },
+        { name: START_ENTRY, cid: group.cid },
+        ...entriesOf(leaves),
+      ]);
+      blocks.makeAllRemote();
+      blocks.sendsTrees = sendsTrees;
+      const prefetcher = start(undefined, 500);
+      prefetcher.expected('v', shipped, AUTO);
+      expect(blocks.entries).toEqual([PROFILE_ENTRY, START_ENTRY].map((entry) => ({ root: shipped, entry })));
+      await blocks.get(shipped, { priority: 'demand' });
+      mounted(prefetcher, AUTO, shipped);
+      await until(() => prefetcher.progress('v')?.profile === '4 blocks of 1 run, shipped');
+      await until(() => blocks.has(large) && blocks.has(c));
+      const singly = blocks.fetched.map(({ cid, priority }) => `${cid} ${priority}`);
+      const alone = sendsTrees ? [large] : [text, large, a, b, c];
+      expect(singly).toEqual([`${shipped} demand`, ...alone.map((cid) => `${cid} profile`)]);
+      // The group is on its way with the entry.
+      expect(blocks.trees.length).toBe(sendsTrees ? 0 : 1);
+      expect(fetchedTwice()).toBe(0);
+      prefetcher.unmounted('v');
+    },
+  );
+
+  it('asks for no profile beside a root that is here, is no directory, or has one that is known or named', async () => {
+    const prefetcher = start();
+    await blocks.get(root, { priority: 'demand' });
+    prefetcher.expected('v', root, AUTO);
+    blocks.makeAllRemote();
+    prefetcher.expected('v', root, { ...AUTO, prefetch: 'none' });
+    prefetcher.expected('v', root, { ...AUTO, profile: 'mine' });
+    prefetcher.expected('w', leaves[1] as CID, AUTO);
+    new ProfileStore(directory, logger()).merge(profileOf(root, 1, [leaves[9] as CID]));
+    start().expected('v', root, AUTO);
+    expect(blocks.entries).toEqual([]);
+    prefetcher.unmounted('v');
+  });
 
   it.each([
     ['was over before', false],

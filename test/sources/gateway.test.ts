@@ -428,10 +428,37 @@ describeWith(['kubo'], "Kubo's own gateway", () => {
     expect(received.map(({ cid }) => cid.toString())).toEqual(expected);
   });
 
+  test('the CAR of what a directory calls so has the way there; where it has no such thing, what shows that', async () => {
+    const content = randomBytes(100).toString('hex');
+    await node.run(['files', 'mkdir', '-p', '--cid-version=1', '/named']);
+    for (const name of ['a b?%', 'other'])
+      await node.run(
+        ['files', 'write', '--create', '--raw-leaves', '--cid-version=1', `/named/${name}`],
+        `${content}${name}`,
+      );
+    const cidAt = async (path: string) => node.line(['files', 'stat', '--hash', path]);
+    const root = CID.parse(await cidAt('/named'));
+    const receivedOf = async (entry: string) => {
+      const cids: string[] = [];
+      for await (const { cid, bytes } of source.getRange(root, { treeBytes: 2000, entry }, demand())) {
+        verifyBlock(cid, bytes);
+        cids.push(cid.toString());
+      }
+      return cids;
+    };
+    expect(await receivedOf('a b?%')).toEqual([root.toString(), await cidAt('/named/a b?%')]);
+    expect(await receivedOf('absent')).toEqual([root.toString()]);
+  });
+
   test('a gateway addressed as localhost answers', async () => {
     const here = gatewaySource({ url: node.gatewayUrl.replace('127.0.0.1', 'localhost') });
     const v1 = await node.line(['add', '-Q', '--cid-version=1'], 'at home');
     expect(Buffer.from(await here.getBlock(CID.parse(v1), demand())).toString()).toBe('at home');
+    const directory = CID.parse(await node.line(['add', '-Qw', '--cid-version=1', '--stdin-name=a b'], 'at home'));
+    const received: string[] = [];
+    for await (const { cid } of here.getRange(directory, { treeBytes: 100, entry: 'a b' }, demand()))
+      received.push(cid.toString());
+    expect(received).toEqual([directory.toString(), v1]);
     await here.close();
   });
 });

@@ -22,12 +22,14 @@ interface Silent {
 export class BlockMap implements BlockReader {
   readonly blocks = new Map<BlockKey, Uint8Array>();
   readonly #cids = new Map<BlockKey, CID>();
-  /** Every block asked for that was not here, in order; with its priority. */
   /** How long a whole tree takes to come. */
   treeTurns = 1;
+  /** Every block asked for that was not here, in order; with its priority. */
   readonly fetched: { cid: CID; priority: string }[] = [];
   readonly ranges: { root: CID; from: number; to: number }[] = [];
   readonly trees: { root: CID; treeBytes: number }[] = [];
+  /** Of directories, by name: brought as trees are. */
+  readonly entries: { root: CID; entry: string }[] = [];
   /** True: trees that are asked for come, as from a source that can. */
   sendsTrees = false;
   readonly rangeReads: { cid: CID; start: number; end: number }[] = [];
@@ -128,6 +130,7 @@ export class BlockMap implements BlockReader {
   }
 
   async fetchRange(root: CID, scope: DagScope, options: WantOptions): Promise<number> {
+    if (scope.entry !== undefined) return this.#bringEntry(root, scope.entry, options);
     if (!('treeBytes' in scope)) {
       this.ranges.push({ root, from: scope.from, to: scope.to });
       return 0;
@@ -136,6 +139,16 @@ export class BlockMap implements BlockReader {
     if (!this.sendsTrees) return 0;
     for (let turn = 0; turn < this.treeTurns; turn++) await new Promise(setImmediate);
     return this.#bring(root, options);
+  }
+
+  async #bringEntry(root: CID, entry: string, options: WantOptions): Promise<number> {
+    this.entries.push({ root, entry });
+    if (!this.sendsTrees) return 0;
+    for (let turn = 0; turn < this.treeTurns; turn++) await new Promise(setImmediate);
+    const bytes = this.blocks.get(blockKey(root));
+    const link = bytes && decode(bytes).Links.find(({ Name }) => Name === entry);
+    this.#remote.delete(blockKey(root));
+    return link ? 1 + this.#bring(link.Hash, options) : 1;
   }
 
   #bring(root: CID, options: WantOptions): number {
