@@ -945,7 +945,7 @@ describe('the prefetcher', () => {
       await until(() => blocks.has(large) && blocks.has(c));
       const singly = blocks.fetched.map(({ cid, priority }) => `${cid} ${priority}`);
       const alone = sendsTrees ? [large] : [text, large, a, b, c];
-      expect(singly).toEqual([`${shipped} demand`, ...alone.map((cid) => `${cid} profile`)]);
+      expect(singly.toSorted()).toEqual([`${shipped} demand`, ...alone.map((cid) => `${cid} profile`)].toSorted());
       // The group is on its way with the entry.
       expect(blocks.trees.length).toBe(sendsTrees ? 0 : 1);
       expect(fetchedTwice()).toBe(0);
