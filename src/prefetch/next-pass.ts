@@ -1,5 +1,5 @@
 /**
- * When the next pass over a mounted volume is due: soon and then ever later after a failure, with room in the cache where that
+ * When the next pass over a mounted volume is due: the first once the start leaves it time, then soon and ever later after a failure, with room in the cache where that
  * was full, and where all was brought, once something may have gone. What makes the waits end early is an abort, and `now`.
  */
 import type { Clock } from '../blocks/clock.ts';
@@ -23,6 +23,22 @@ export class NextPass {
 
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  /**
+   * That counts first, what a start needs being on its way as `profile`: when that is over, or the start goes on no more, as
+   * `holdMs` says. A rate, or a source that is away, may keep a profile for hours. @throws ABORTED
+   */
+  async thatCountsFirst(profile: Promise<unknown>, holdMs: () => number, signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    const end = () => over.abort();
+    void profile.then(end, end);
+    const either = AbortSignal.any([signal, over.signal]);
+    try {
+      for (let leftMs = holdMs(); leftMs > 0; leftMs = holdMs()) await pause(this.#clock, leftMs, either);
+    } catch (error) {
+      if (signal.aborted) throw error;
+    }
   }
 
   /** After so many passes in a row that failed. @throws ABORTED */

@@ -73,13 +73,14 @@ export class PrefetchJob {
       { unixfs, profiles, logger, clock: fill.clock },
     );
     const hasRoom = (bytes: number, whole: boolean) => room.hasRoom(this, bytes, whole);
+    const holdMs = () => Math.max(this.#profile.holdMs, parts.holdMs());
     this.passes = new VolumePasses(fill, {
       root,
       tally,
       evictions: () => cache.statistics().evictions,
       hasRoom,
       noRoomText: (bytesTotal) => room.noRoomText(bytesTotal),
-      holdMs: () => Math.max(this.#profile.holdMs, parts.holdMs()),
+      holdMs,
       pins: this.#pins,
       suspects,
     });
@@ -88,6 +89,7 @@ export class PrefetchJob {
       prefetch: options.pin ? 'all' : options.prefetch,
       pins: this.#pins,
       hasRoom,
+      holdMs,
       clock: fill.clock,
       logger: ownLogger,
     });

@@ -24,6 +24,8 @@ export interface VolumePrefetchOptions {
   readonly pins: Pins | undefined;
   /** As `VolumePassesOptions.hasRoom`. */
   readonly hasRoom: (bytes: number, whole: boolean) => boolean;
+  /** As `VolumePassesOptions.holdMs`. */
+  readonly holdMs: () => number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -66,7 +68,7 @@ export class VolumePrefetch {
     settleMs: number,
     coming?: ComingStart,
   ): Promise<void> {
-    const { prefetch, clock, logger } = this.#options;
+    const { prefetch, holdMs, clock, logger } = this.#options;
     const settledMs = clock.nowMs() + settleMs;
     const settled = async () => {
       const leftMs = settledMs - clock.nowMs();
@@ -81,12 +83,16 @@ export class VolumePrefetch {
       // Mount is answered first.
       await nextTurn();
       await this.#busy(async () => {
-        if (profile) await this.fetchProfile(profile, signal, coming);
+        const foretold = profile && this.fetchProfile(profile, signal, coming);
+        // An end of it is for the wait below.
+        foretold?.catch(() => undefined);
         // Nobody waits for one that nobody has.
-        else if (settleMs > 0) void this.#fetchTopLevels(signal).catch(() => undefined);
+        if (!foretold && settleMs > 0) void this.#fetchTopLevels(signal).catch(() => undefined);
         await settled();
+        if (foretold) await this.#next.thatCountsFirst(foretold, holdMs, signal);
         // What is here stands anywhere in it, and behind what is missing it would be counted in hours.
         await this.#count(signal);
+        await foretold;
       });
       for (;;) {
         while (!this.#passes.brought) {

@@ -87,8 +87,24 @@ test('whatever it waits for, it ends with the mount', async () => {
       mount.signal,
     ),
     next.thatCounts(0, mount.signal),
+    next.thatCountsFirst(new Promise(() => {}), () => 1, mount.signal),
   ];
   mount.abort();
   for (const wait of waits) expect(await wait.catch(codeOf)).toBe('ABORTED');
+  expect(clock.timers).toBe(0);
+});
+
+test('the first counts when the start is over or has all that it was foretold, and waits for neither for ever', async () => {
+  const clock = new FakeClock();
+  const next = new NextPass(clock);
+  const { signal } = new AbortController();
+  const never = new Promise<void>(() => {});
+  const until = (endMs: number) => () => Math.min(500, Math.max(0, endMs - clock.nowMs()));
+  expect(await secondsOf(clock, next.thatCountsFirst(never, until(clock.nowMs() + 7000), signal))).toBe(7);
+  const { promise, reject } = Promise.withResolvers<void>();
+  const fail = (second: number) => {
+    if (second === 3) reject(new Error('nobody has it'));
+  };
+  expect(await secondsOf(clock, next.thatCountsFirst(promise, until(Infinity), signal), fail)).toBe(3);
   expect(clock.timers).toBe(0);
 });

@@ -372,6 +372,25 @@ describe('the prefetcher', () => {
     await until(() => prefetcher.progress('v')?.complete === true, 20);
   });
 
+  it.each([
+    ['a mount', true],
+    ['a daemon that takes over', false],
+  ])('counts what is here at %s though what the profile names does not come', async (_, starting) => {
+    const first = start();
+    await read(mounted(first), leaves[7] as CID);
+    await until(() => first.progress('v')?.complete === true, 20);
+    const { bytesTotal } = first.progress('v') ?? {};
+    first.unmounted('v');
+    await profileIsKept();
+    blocks.makeSilent(leaves[7] as CID);
+    const second = start(undefined, 500);
+    mounted(second, AUTO, root, starting);
+    await until(() => second.progress('v')?.bytesTotal === bytesTotal, 20);
+    expect(second.progress('v')).toMatchObject({ bytesCached: Number(bytesTotal) - PART_BYTES, prefetching: true });
+    expect(blocks.waiting).toHaveLength(1);
+    second.unmounted('v');
+  });
+
   it('shows what is here to each of two volumes of one root, whichever brought it, and what went again', async () => {
     const prefetcher = start();
     await prefetcher.count('idle', root, AUTO);
