@@ -28,12 +28,20 @@ export interface PlannedBlock {
   readonly inner: boolean;
   /** It was handed out before, and is only to be opened once more. */
   readonly again?: boolean;
-  /** It is wanted for the sake of these, all of which are below it: as one answer, or else not at all. */
-  readonly brings?: readonly ContentKey[];
-  /** They may come by themselves until this is over, which never rejects. */
-  readonly after?: Promise<unknown> | undefined;
   /** 0 for metadata, 1 for small files, 2 for large ones. */
   readonly stage: 0 | 1 | 2;
+}
+
+/** Blocks that a source may send in one answer: all below one node, which itself is not wanted. */
+export interface PlannedGroup {
+  readonly node: ContentKey;
+  readonly blocks: readonly ContentKey[];
+  /** What they measure together, as far as is known. */
+  readonly expectedBytes: number;
+  /** They may come by themselves until this is over, which never rejects. */
+  readonly after: Promise<unknown> | undefined;
+  /** To be called once they came, or will not in this way: the plan hands them out one by one. */
+  readonly over: () => void;
 }
 
 /** What a `Fill` works through. */
@@ -42,8 +50,8 @@ export interface BlockPlan {
   readonly claimedBytes: number;
   /** True once every directory and every file's root was handed out: then `claimedBytes` grows no more. */
   readonly metadataDone: boolean;
-  /** The next block; undefined where nothing is left, or nothing before an inner block that is out was opened. */
-  next(): PlannedBlock | undefined;
+  /** The next block, or group of blocks; undefined where nothing is left, or nothing before what is out was opened, or is over. */
+  next(): PlannedBlock | PlannedGroup | undefined;
   /** Takes note of what the inner `block` holds; without `entry` that could not be had. */
   open(block: PlannedBlock, entry?: UnixfsEntry): void;
 }

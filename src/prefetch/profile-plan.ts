@@ -6,7 +6,7 @@
  */
 import type { ContentKey } from '../unixfs/content-key.ts';
 import type { BlockGroup, BootProfile } from './boot-profile.ts';
-import type { BlockPlan, PlannedBlock } from './plan.ts';
+import type { BlockPlan, PlannedBlock, PlannedGroup } from './plan.ts';
 import type { ComingStart } from './shipped-request.ts';
 
 export class ProfilePlan implements BlockPlan {
@@ -29,7 +29,7 @@ export class ProfilePlan implements BlockPlan {
     for (const group of groups) for (const key of group.blocks) this.#groupOf.set(key, group);
   }
 
-  next(): PlannedBlock | undefined {
+  next(): PlannedBlock | PlannedGroup | undefined {
     const ofGroup = this.#ofGroups[this.#ofGroupsOut];
     if (ofGroup !== undefined) {
       this.#ofGroupsOut++;
@@ -45,17 +45,17 @@ export class ProfilePlan implements BlockPlan {
     }
   }
 
-  open({ brings = [] }: PlannedBlock): void {
-    for (const key of brings) this.#ofGroups.push(key);
-  }
+  /** None of them leads anywhere. */
+  open(): void {}
 
-  #handOut(group: BlockGroup): PlannedBlock {
+  #handOut(group: BlockGroup): PlannedGroup {
+    const { key: node, blocks } = group;
     this.#handedOut.add(group);
-    const sizeBytes = group.blocks.reduce((sum, key) => sum + this.#sizeOf(key), 0);
-    this.#groupBytesOut += sizeBytes;
+    const expectedBytes = blocks.reduce((sum, key) => sum + this.#sizeOf(key), 0);
+    this.#groupBytesOut += expectedBytes;
     const isComing = this.#coming && this.#groupBytesOut <= this.#coming.bytes;
     const after = isComing ? this.#coming?.over : undefined;
-    return { ...planned(group.key, sizeBytes), inner: true, brings: group.blocks, after };
+    return { node, blocks, expectedBytes, after, over: () => void this.#ofGroups.push(...blocks) };
   }
 
   #sizeOf(key: ContentKey): number {

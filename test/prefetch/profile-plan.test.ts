@@ -1,17 +1,19 @@
 /** A profile's plan: groups in the place of their first block, and what is in them as soon as they are over. */
 import { describe, expect, it } from 'vitest';
-import type { PlannedBlock } from '../../src/prefetch/plan.ts';
+import type { PlannedGroup } from '../../src/prefetch/plan.ts';
 import { ProfilePlan } from '../../src/prefetch/profile-plan.ts';
 import { type ContentKey, contentKey } from '../../src/unixfs/content-key.ts';
 import { makeBlock } from '../support/make-block.ts';
 
 const names = ['a', 'b', 'large', 'c', 'd', 'larger', 'file', 'other'] as const;
 type Name = (typeof names)[number];
+type Planned = ReturnType<ProfilePlan['next']>;
 const KEYS = Object.fromEntries(names.map((name) => [name, contentKey(makeBlock(name).cid)])) as Record<
   Name,
   ContentKey
 >;
-const nameOf = ({ key }: PlannedBlock) => names.find((name) => KEYS[name] === key);
+const nameOf = (key: ContentKey) => names.find((name) => KEYS[name] === key);
+const nameOfPlanned = (planned: Planned) => planned && nameOf('over' in planned ? planned.node : planned.key);
 
 function plan(): ProfilePlan {
   const ordered = (['a', 'b', 'large', 'c', 'd', 'larger'] as const).map((name): [ContentKey, number] => [
@@ -28,13 +30,13 @@ function plan(): ProfilePlan {
 describe('the plan of a profile with groups', () => {
   it('has the blocks of one that is over before what is needed later, each once', () => {
     const work = plan();
-    const first = work.next() as PlannedBlock;
-    expect([nameOf(first), first.expectedBytes, first.brings]).toEqual(['file', 20, [KEYS.a, KEYS.c]]);
-    work.open(first);
+    const first = work.next() as PlannedGroup;
+    expect([nameOf(first.node), first.expectedBytes, first.blocks]).toEqual(['file', 20, [KEYS.a, KEYS.c]]);
+    first.over();
     const order: unknown[] = [];
-    for (let block = work.next(); block; block = work.next()) {
-      order.push(nameOf(block));
-      if (block.brings) work.open(block);
+    for (let planned = work.next(); planned; planned = work.next()) {
+      order.push(nameOfPlanned(planned));
+      if ('over' in planned) planned.over();
     }
     expect(order).toEqual(['a', 'c', 'other', 'd', 'b', 'large', 'larger']);
   });
@@ -42,18 +44,10 @@ describe('the plan of a profile with groups', () => {
   it('goes on beside those that are under way, and waits for them at its end', () => {
     const work = plan();
     const out = Array.from({ length: 5 }, () => work.next());
-    expect(out.map((block) => block && nameOf(block))).toEqual(['file', 'other', 'large', 'larger', undefined]);
-    work.open(out[1] as PlannedBlock);
-    expect([work.next(), work.next(), work.next()].map((block) => block && nameOf(block))).toEqual([
-      'd',
-      'b',
-      undefined,
-    ]);
-    work.open(out[0] as PlannedBlock);
-    expect([work.next(), work.next(), work.next()].map((block) => block && nameOf(block))).toEqual([
-      'a',
-      'c',
-      undefined,
-    ]);
+    expect(out.map(nameOfPlanned)).toEqual(['file', 'other', 'large', 'larger', undefined]);
+    (out[1] as PlannedGroup).over();
+    expect([work.next(), work.next(), work.next()].map(nameOfPlanned)).toEqual(['d', 'b', undefined]);
+    (out[0] as PlannedGroup).over();
+    expect([work.next(), work.next(), work.next()].map(nameOfPlanned)).toEqual(['a', 'c', undefined]);
   });
 });
