@@ -42,6 +42,9 @@ export interface JobParts extends ProfileSources {
   readonly holdMs: () => number;
 }
 
+/** While it is mounted: it would take the space again that somebody needed. */
+const EVICTED = 'it was evicted: what is read comes again, the rest at its next mount or by "ipfs-volume prefetch"';
+
 export class PrefetchJob {
   readonly root: CID;
   readonly options: PrefetchOptions;
@@ -197,20 +200,27 @@ export class PrefetchJob {
     const { tally, passes, work } = this;
     const bytesTotal = known.passes.bytesTotal ?? passes.bytesTotal;
     const bytesCached = Math.min(known.tally.bytesHere, bytesTotal ?? Number.POSITIVE_INFINITY);
+    const complete = known.passes.complete || passes.complete;
     const roomBytes = work.prefetching ? Math.max(0, this.#room.bytesFor(this, work.isWhole)) : 0;
     return {
       bytesTotal,
       bytesCached,
       bytesToCome: bytesTotal === null ? null : Math.min(bytesTotal - bytesCached, roomBytes),
-      stopped: passes.isFull && !work.isWhole ? this.#room.stoppedText(this, bytesCached, bytesTotal) : null,
+      stopped: complete || work.prefetching ? null : this.#stoppedText(bytesCached, bytesTotal),
       blocksFetched: tally.blocksFetched,
       fetched: tally.fetched,
       source: tally.source,
       profile: this.#profile.text,
       prefetching: work.prefetching,
-      complete: known.passes.complete || passes.complete,
+      complete,
       prefetchError: passes.lastError,
       prefetchErrorMs: passes.lastErrorMs,
     };
+  }
+
+  #stoppedText(bytesCached: number, bytesTotal: number | null): string | null {
+    const { passes, work } = this;
+    if (this.#volume && this.#mount.signal.aborted && this.options.prefetch !== 'none') return EVICTED;
+    return passes.isFull && !work.isWhole ? this.#room.stoppedText(this, bytesCached, bytesTotal) : null;
   }
 }

@@ -196,10 +196,20 @@ export class Prefetcher {
     return best;
   }
 
-  /** Fetches all of a volume. @throws BLOCK_UNAVAILABLE with the reason, STORE_FULL where it does not fit, ABORTED */
+  /**
+   * Fetches all of a volume. @throws BLOCK_UNAVAILABLE with the reason, STORE_FULL where it does not fit, VOLUME_NOT_FOUND where
+   * it was removed meanwhile, ABORTED
+   */
   async fetchAll(name: string, root: CID, options: PrefetchOptions, signal: AbortSignal): Promise<void> {
     const { passes, work, removed } = this.#job(name, root, options);
-    const { missing, stopped, lastError, isHere } = await work.fetchAll(AbortSignal.any([signal, removed]));
+    const fetching = work.fetchAll(AbortSignal.any([signal, removed])).catch((error: unknown) => {
+      if (signal.aborted || !removed.aborted) throw error;
+      throw new CodedError(
+        'VOLUME_NOT_FOUND',
+        `the volume "${this.#nameOf(name)}" was removed, or leads elsewhere now`,
+      );
+    });
+    const { missing, stopped, lastError, isHere } = await fetching;
     if (stopped === 'full') throw new CodedError('STORE_FULL', this.#room.noRoomText(passes.bytesTotal));
     if (isHere) return;
     if (missing === 0) throw new CodedError('STORE_FULL', WENT_AGAIN);

@@ -434,6 +434,25 @@ describe('the prefetcher', () => {
     expect(prefetcher.progress('v')).toMatchObject({ bytesTotal, bytesCached: left, complete: false });
   });
 
+  it('says of a mounted volume that was evicted why its background does not bring it again', async () => {
+    const prefetcher = start();
+    mounted(prefetcher);
+    await until(() => prefetcher.progress('v')?.complete === true);
+    blocks.makeRemote(...leaves);
+    const { signal } = new AbortController();
+    await prefetcher.evict('v', root, AUTO, [], signal);
+    expect(prefetcher.progress('v')).toMatchObject({ prefetching: false, stopped: expect.stringMatching(/evicted/) });
+    await prefetcher.fetchAll('v', root, AUTO, signal);
+    expect(prefetcher.progress('v')).toMatchObject({ complete: true, stopped: null });
+    blocks.makeRemote(...leaves);
+    await prefetcher.evict('v', root, AUTO, [], signal);
+    prefetcher.unmounted('v');
+    expect(prefetcher.progress('v')).toMatchObject({ stopped: null });
+    mounted(prefetcher);
+    expect(prefetcher.progress('v')).toMatchObject({ stopped: null });
+    await until(() => prefetcher.progress('v')?.complete === true);
+  });
+
   it('does not say that a volume could not be unpinned where no Kubo ever pinned it', async () => {
     const down = async () => {
       throw new Error('kubo refused the connection');
@@ -630,7 +649,10 @@ describe('the prefetcher', () => {
     const fetching = prefetcher.fetchAll('v', root, { ...AUTO, pin: true }, signal).catch((error: unknown) => error);
     await settle();
     const removing = prefetcher.removed('v', root, true, () => []);
-    expect(codeOf(await fetching)).toBe('ABORTED');
+    expect(await fetching).toMatchObject({
+      code: 'VOLUME_NOT_FOUND',
+      message: 'the volume "volume v" was removed, or leads elsewhere now',
+    });
     await removing;
     expect(pinned.size).toBe(0);
   });
