@@ -132,7 +132,8 @@ it('auto fetches no more than there is room for beside what others use again and
     expect(stopped).toMatch(
       /^auto leaves in the cache what is used again and again: 2.* MiB of 5.9 MiB; prefetch=all or/,
     );
-    expect(bytesCached).toBeGreaterThan(2 * 1024 * KIB);
+    // 23 files, or some less where several come at once: what has just come counts as on its way for a moment, too.
+    expect(bytesCached).toBeGreaterThan(19 * FILE_BYTES);
     // Hardly any of what it fetched went again: it would have been fifteen files.
     expect((source.calls.length - before) * FILE_BYTES).toBeLessThan(bytesCached + 5 * FILE_BYTES);
     for (const cid of used) expect(blocks.has(cid)).toBe(true);

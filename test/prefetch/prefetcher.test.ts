@@ -385,8 +385,9 @@ describe('the prefetcher', () => {
     blocks.makeSilent(leaves[7] as CID);
     const second = start(undefined, 500);
     mounted(second, AUTO, root, starting);
-    await until(() => second.progress('v')?.bytesTotal === bytesTotal, 20);
-    expect(second.progress('v')).toMatchObject({ bytesCached: Number(bytesTotal) - PART_BYTES, prefetching: true });
+    // A busy machine tells the size in an earlier turn than what is here of it.
+    await until(() => second.progress('v')?.bytesCached === Number(bytesTotal) - PART_BYTES, 20);
+    expect(second.progress('v')).toMatchObject({ bytesTotal, prefetching: true });
     expect(blocks.waiting).toHaveLength(1);
     second.unmounted('v');
   });
