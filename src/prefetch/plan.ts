@@ -14,6 +14,7 @@ import { type HamtShard, isSubShard } from '../unixfs/hamt-shard.ts';
 import type { LinkTable } from '../unixfs/link-table.ts';
 import type { UnixfsEntry } from '../unixfs/unixfs-entry.ts';
 import { KeyList } from './key-list.ts';
+import { START_ENTRY } from './shipped-profile.ts';
 
 /** One block of today's importers: programs, scripts, settings. What is larger is read in parts, and can wait. */
 const SMALL_FILE_BYTES = 1024 * 1024;
@@ -56,6 +57,7 @@ export interface BlockPlan {
   open(block: PlannedBlock, entry?: UnixfsEntry): void;
 }
 
+const START_NAME = Buffer.from(START_ENTRY);
 /** Inner nodes of files on their way at once: hides the round trip for each, and keeps to the files' order. */
 const MAX_INNER_OUT = 4;
 
@@ -72,6 +74,8 @@ const NODE = PRESENT << 5;
 
 export class Plan implements BlockPlan {
   readonly #root: ContentKey;
+  /** Its leaves are blocks that stand elsewhere in the tree, and are counted there. */
+  #startFile: ContentKey | undefined;
   #marks: FingerprintSet;
   /** The same of what is content itself: its end is no digest. */
   readonly #inline = new Map<ContentKey, number>();
@@ -143,13 +147,15 @@ export class Plan implements BlockPlan {
   /** Metadata was opened for the first time. */
   #met(key: ContentKey, entry: UnixfsEntry): void {
     if (entry.kind === 'directory' || entry.kind === 'shard') {
+      if (key === this.#root && entry.kind === 'directory') this.#startFile = keyOf(entry.entries, START_NAME);
       this.#directories.push(key);
       // It need not be asked for again where it is its turn.
       if (this.#links || this.#awaited || this.#metadata) return;
       if (this.#directories.next() === key) this.#goThrough(entry);
     } else if (entry.kind === 'file' && entry.file.children) {
       this.#isNew(key, entry.file.sizeBytes > SMALL_FILE_BYTES ? LARGE : SMALL);
-      forEachChild(entry.file.children, (child, sizeBytes) => this.#count(child, sizeBytes));
+      if (key !== this.#startFile)
+        forEachChild(entry.file.children, (child, sizeBytes) => this.#count(child, sizeBytes));
     }
   }
 
@@ -265,6 +271,11 @@ export class Plan implements BlockPlan {
     this.#inline.set(key, (this.#inline.get(key) ?? 0) & ~mark);
     return true;
   }
+}
+
+function keyOf(links: LinkTable, name: Uint8Array): ContentKey | undefined {
+  const link = links.indexOf(name);
+  return link < 0 ? undefined : links.key(link);
 }
 
 function forEachChild({ links, ends }: FileChildren, visit: (key: ContentKey, sizeBytes: number) => void): void {

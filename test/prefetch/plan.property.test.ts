@@ -11,6 +11,7 @@ import { systemClock } from '../../src/blocks/clock.ts';
 import { PRESENT } from '../../src/blocks/fingerprint-set.ts';
 import { type FillOptions, fill } from '../../src/prefetch/fill.ts';
 import { Plan, type PlannedBlock } from '../../src/prefetch/plan.ts';
+import { START_ENTRY } from '../../src/prefetch/shipped-profile.ts';
 import { CODEC_RAW, contentKey } from '../../src/unixfs/content-key.ts';
 import { decodeUnixfsEntry } from '../../src/unixfs/unixfs-entry.ts';
 import { BlockMap } from '../support/block-map.ts';
@@ -136,6 +137,28 @@ test('each block exactly once, stage by stage; what is here is not asked for', a
     }),
     { numRuns: 200 },
   );
+});
+
+test('the file of a start takes no room of its own in what a volume measures: its leaves stand elsewhere in the tree', async () => {
+  const blocks = new NamedBlocks();
+  const dag = new DagBuilder(blocks);
+  const leaves = [1, 2, 3, 4].map((fill) => dag.raw(Buffer.alloc(5000, fill)));
+  const group = (cids: readonly CID[]) => dag.part(cids.map((cid) => ({ cid, size: 5000 })));
+  const groups = [group(leaves.slice(0, 2)), group(leaves.slice(2))];
+  const files = leaves.map((cid, index) => ({ name: `file ${index}`, cid, tsize: 5000 }));
+  const start = { name: START_ENTRY, cid: dag.part(groups).cid };
+  const root = dag.directory([start, ...files]);
+  const innerBytes = [root, start.cid].reduce((sum, cid) => sum + (blocks.blocks.get(blockKey(cid))?.length ?? 0), 0);
+  let total = -1;
+  const parts = { blocks, cache: { has: () => true, waitingBytes: 0, preferNew: () => () => {} }, clock: systemClock };
+  const onTotal = (bytes: number) => {
+    total = bytes;
+  };
+  const tally = new BlockTally();
+  const result = await fill(parts, new Plan(contentKey(root)), { ...background(tally), onTotal });
+  expect(total).toBe(4 * 5000 + innerBytes);
+  // It is brought like any other, its groups too.
+  expect([result.missing, tally.blocksHere]).toEqual([0, blocks.blocks.size]);
 });
 
 test('leaves on the disk are counted by their ends, and not read', async () => {
