@@ -130,7 +130,7 @@ it('auto fetches no more than there is room for beside what others use again and
     await later(0);
     const { bytesCached = 0, stopped } = prefetcher.progress('v') ?? {};
     expect(stopped).toMatch(
-      /^auto leaves in the cache what is used again and again: 2.* MiB of 5.9 MiB; prefetch=all or/,
+      /^auto leaves in the cache what is used again and again: (1\.[89]|2).* MiB of 5.9 MiB; prefetch=all or/,
     );
     // 23 files, or some less where several come at once: what has just come counts as on its way for a moment, too.
     expect(bytesCached).toBeGreaterThan(19 * FILE_BYTES);
