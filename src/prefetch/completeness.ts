@@ -45,6 +45,11 @@ export class Completeness {
     return this.#complete;
   }
 
+  /** True once a pass has ended: until then, what the tally has is what somebody brought. */
+  get isCounted(): boolean {
+    return this.#passesEnded > 0;
+  }
+
   /** The latest pass found or brought all, whatever went meanwhile. */
   get brought(): boolean {
     return this.#brought;

@@ -108,6 +108,12 @@ export class PrefetchJob {
     return this.#counting !== undefined;
   }
 
+  /** It was mounted for less than it takes to look what is here of it, and nobody does so now. */
+  get isUnknown(): boolean {
+    const wasMounted = this.#mount.signal.aborted && !this.#volume;
+    return wasMounted && !this.passes.isCounted && !this.work.prefetching;
+  }
+
   /** Whether Kubo pinned the root; undefined where nothing was to be pinned, or was here. */
   get atKubo(): boolean | undefined {
     return this.#pins?.atKubo;

@@ -132,12 +132,13 @@ export class Prefetcher {
   }
 
   /**
-   * Counts in its turn what is here of a volume that nothing was asked of since the start: once, by the way, and never more
+   * Counts in its turn what is here of a volume that nobody has counted since the start: once, by the way, and never more
    * than memory has room for. Never fails: what cannot be counted is not known.
    */
   async count(name: string, root: CID, options: PrefetchOptions): Promise<void> {
-    if (this.#jobs.has(name)) return;
-    const job = this.#newJob(name, root, options);
+    const known = this.#jobs.get(name);
+    if (known?.isCounting || known?.isUnknown === false) return;
+    const job = known?.root.equals(root) ? known : this.#newJob(name, root, options);
     const signal = AbortSignal.any([job.startCounting(), this.#closed.signal]);
     try {
       const done = await this.#counts.add(
@@ -149,6 +150,7 @@ export class Prefetcher {
       // Known no more until it is mounted.
       else if (done === 'never') job.tally.adopt(new BlockTally());
       // To be asked again: others may be removed meanwhile.
+      else if (job === known) job.stopCounting();
       else if (this.#jobs.get(name) === job && job.isCounting) this.#jobs.delete(name);
     } catch (error) {
       this.#parts.logger.warn(
@@ -184,7 +186,9 @@ export class Prefetcher {
   /** What `status` shows of it; undefined for a volume of which nothing is known (yet). */
   progress(name: string) {
     const job = this.#jobs.get(name);
-    return !job || job.isCounting ? undefined : job.progress(this.#bestKnown(job));
+    if (!job || job.isCounting) return undefined;
+    const best = this.#bestKnown(job);
+    return job.isUnknown && best.isUnknown ? undefined : job.progress(best);
   }
 
   /** Who knows of most that is here, of all that have its root: what one brought, the others are not told of. */

@@ -76,6 +76,11 @@ export class VolumePasses {
     return this.#here.complete;
   }
 
+  /** As `Completeness.isCounted`. */
+  get isCounted(): boolean {
+    return this.#here.isCounted;
+  }
+
   /** The latest pass found or brought all, whatever went meanwhile. */
   get brought(): boolean {
     return this.#here.brought;
