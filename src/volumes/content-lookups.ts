@@ -60,6 +60,11 @@ export class ContentLookups {
     return waitFor(shared, signal);
   }
 
+  /** As `ContentResolver.resolveHere`. */
+  findHere(record: VolumeRecord): Promise<ResolvedContent | undefined> {
+    return this.#resolver.resolveHere(this.#optionsOf(record).reference);
+  }
+
   isHere({ cid }: ResolvedContent): boolean {
     return this.#resolver.isHere(CID.parse(cid));
   }

@@ -5,8 +5,10 @@
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { resolvePath } from '../unixfs/resolve-path.ts';
-import type { UnixfsReader } from '../unixfs/unixfs-reader.ts';
+import { BlocksHere } from '../blocks/blocks-here.ts';
+import { type ResolvedPath, resolvePath } from '../unixfs/resolve-path.ts';
+import { UnixfsReader } from '../unixfs/unixfs-reader.ts';
+import type { Reference } from './reference.ts';
 import type { VolumeOptions } from './volume-options.ts';
 import type { ResolvedContent } from './volume-record.ts';
 
@@ -26,6 +28,8 @@ export interface ContentResolver {
    * @throws NAME_UNRESOLVED, NOT_UNIXFS, ENTRY_NOT_FOUND, NOT_A_DIRECTORY, what `blocks/` throws, ABORTED.
    */
   resolve(options: VolumeOptions, signal: AbortSignal): Promise<ResolvedContent>;
+  /** The same by the blocks on this machine alone; undefined where these do not say. */
+  resolveHere(reference: Reference): Promise<ResolvedContent | undefined>;
   /** Whether that block is on this machine: asks nobody. */
   isHere(cid: CID): boolean;
 }
@@ -40,6 +44,7 @@ export function contentResolver(
   peers: PeerConnector | undefined,
   logger: Logger,
 ): ContentResolver {
+  const here = new UnixfsReader(new BlocksHere(unixfs.blocks), { cacheBytes: 0 });
   return {
     async resolve({ reference, peers: addresses, timeoutMs }, signal) {
       await connect(addresses, peers, logger, signal);
@@ -52,11 +57,22 @@ export function contentResolver(
         root = resolved.cid;
         path = [...resolved.path.split('/').filter((segment) => segment !== ''), ...path];
       }
-      const { cid, kind } = await resolvePath(unixfs, root, path, { priority: 'demand', signal, timeoutMs });
-      return { cid: cid.toString(), kind };
+      return spelled(await resolvePath(unixfs, root, path, { priority: 'demand', signal, timeoutMs }));
+    },
+    async resolveHere(reference) {
+      if (reference.space !== 'ipfs') return undefined;
+      try {
+        return spelled(await resolvePath(here, reference.cid, reference.path, { priority: 'background' }));
+      } catch {
+        return undefined;
+      }
     },
     isHere: (cid) => unixfs.blocks.has(cid),
   };
+}
+
+function spelled({ cid, kind }: ResolvedPath): ResolvedContent {
+  return { cid: cid.toString(), kind };
 }
 
 async function connect(

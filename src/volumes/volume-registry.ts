@@ -128,6 +128,17 @@ export class VolumeRegistry {
     return content;
   }
 
+  /**
+   * Has the volume's reference followed by what is on this machine, asking nobody, where nobody has looked where it leads: `get`
+   * knows it then, in a later turn, where all that lies on the way is here. Never fails.
+   */
+  async look(name: string): Promise<void> {
+    const record = this.#records.find(name);
+    if (!record || record.resolved) return;
+    const found = await this.#lookups.findHere(record);
+    if (found && this.#records.isThere(record)) record.resolved ??= found;
+  }
+
   /** The options of a volume, read. @throws VOLUME_NOT_FOUND */
   options(name: string): VolumeOptions {
     return parseVolumeOptions(name, this.get(name).options, this.#options.defaults);

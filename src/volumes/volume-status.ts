@@ -76,7 +76,8 @@ export class VolumeStatuses {
     const directoryName = directoryNameOf(name);
     const known = progress(directoryName);
     const root = rootOf(record, reference);
-    if (!known && root) count(directoryName, root, options);
+    if (!root) void registry.look(name);
+    else if (!known) count(directoryName, root, options);
     const { prefetching, complete, prefetchError, prefetchErrorMs, ...content } = known ?? UNTOUCHED;
     const view = mounted(directoryName);
     const mountError = registry.mountError(name);

@@ -41,7 +41,11 @@ beforeEach(async () => {
     connection: 'c1',
     mountRoot: '/mnt/volumes',
     tree: { addVolume: () => undefined, removeVolume: () => true },
-    content: { resolve: (options, signal) => resolve(options, signal), isHere: () => true },
+    content: {
+      resolve: (options, signal) => resolve(options, signal),
+      resolveHere: async () => undefined,
+      isHere: () => true,
+    },
     defaults,
     logger: silentLogger(),
   });

@@ -14,6 +14,7 @@ test.each([
 ])('a block has no more time than the mount: %s', async (_what, options, expected) => {
   let timeoutMs: number | undefined;
   const resolver: ContentResolver = {
+    resolveHere: async () => undefined,
     isHere: () => false,
     resolve: async (asked) => {
       timeoutMs = asked.timeoutMs;
@@ -26,6 +27,7 @@ test.each([
 
 test('a caller that goes ends it, with its own reason', async () => {
   const resolver: ContentResolver = {
+    resolveHere: async () => undefined,
     isHere: () => false,
     resolve: (_options, signal) =>
       new Promise((_done, fail) => {

@@ -50,6 +50,7 @@ function open(
   connection = 'c1',
   isBound: (directoryName: string) => Promise<boolean> = async () => false,
   isHere: ContentResolver['isHere'] = () => true,
+  resolveHere: ContentResolver['resolveHere'] = async () => undefined,
 ) {
   const tree = new Tree();
   const registry = new VolumeRegistry({
@@ -57,7 +58,7 @@ function open(
     connection,
     mountRoot: '/mnt/volumes',
     tree,
-    content: { resolve: content, isHere },
+    content: { resolve: content, resolveHere, isHere },
     isBound,
     defaults: { prefetch: 'auto', timeoutMs: 1000 },
     logger: silentLogger(),
@@ -340,6 +341,31 @@ describe('the registry', () => {
     await Promise.all(mounting);
     expect(lookups).toBe(1);
     expect(mountsOf(registry.get('bafkqaaa'))).toBe(3);
+  });
+
+  test('where a path leads is known without a Mount where that can be told here, and never in place of what was found', async () => {
+    let here: ResolvedContent | undefined;
+    const { registry } = open(
+      async () => OTHER,
+      'c1',
+      undefined,
+      undefined,
+      async () => here,
+    );
+    await registry.create('v', { cid: `${CONTENT.cid}/sub` });
+    await registry.look('v');
+    expect(registry.get('v').resolved).toBeNull();
+    here = CONTENT;
+    await registry.look('v');
+    expect(registry.get('v').resolved).toEqual(CONTENT);
+    await registry.look('nobody');
+
+    await registry.create('w', { cid: `${CONTENT.cid}/sub` });
+    here = undefined;
+    await registry.mount('w', 'm', staying());
+    here = CONTENT;
+    await registry.look('w');
+    expect(registry.get('w').resolved).toEqual(OTHER);
   });
 
   test('a volume made anew under a name is looked up by itself, whatever its predecessor still waits for', async () => {
