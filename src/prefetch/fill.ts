@@ -63,6 +63,11 @@ export interface FillResult {
 
 /** A want may wait long behind readers and the rate: this bounds what a silent source holds up. */
 const WANT_TIMEOUT_MS = 5 * 60_000;
+/**
+ * Of answers that brought other blocks than they were asked for: who made the profile may name one tree thirty thousand times,
+ * as what leads to blocks that are not in it, and each answer is paid for, too.
+ */
+const VAIN_ANSWERS_IN_A_ROW = 4;
 /** Blocks looked at in one turn of the event loop: about a millisecond, where they lead nowhere. */
 const BLOCKS_PER_TURN = 200;
 /** And no longer than this, as with directories of a thousand names: Docker's calls and readers wait so long. */
@@ -84,6 +89,7 @@ class Pass {
   readonly #failures: FillFailures;
   #missing = 0;
   #stopped: FillResult['stopped'];
+  #vainAnswersInARow = 0;
   #innerBytes = 0;
   /** Ends what is on its way where it is for nothing. */
   readonly #ended = new AbortController();
@@ -174,15 +180,20 @@ class Pass {
 
   /** As one, where more than half of it is missing; what does not come so, the plan hands out again. */
   #takeGroup({ node, blocks, expectedBytes, after, over }: PlannedGroup): MaybePromise<void> {
-    const isWorthIt = () =>
+    const lacksMost = () =>
       blocks.filter((key) => this.#parts.blocks.isKept(blockKeyOf(key))).length < blocks.length / 2;
+    const isWorthIt = () => this.#vainAnswersInARow < VAIN_ANSWERS_IN_A_ROW && lacksMost();
     if (!this.#options.fetch || !isWorthIt()) return over();
     const spaceBytes = spaceOf(expectedBytes);
     const bring = () => this.#parts.blocks.fetchRange(cidOf(node), { treeBytes: expectedBytes }, this.#want);
+    const ended = (count: number) => {
+      if (count > 0) this.#vainAnswersInARow = lacksMost() ? this.#vainAnswersInARow + 1 : 0;
+      over();
+    };
     return this.#mayGo(spaceBytes).then((may) => {
       if (!may) return over();
       const brought = after?.then(() => (isWorthIt() ? bring() : 0)) ?? bring();
-      this.#underWay.add(brought.then(over), spaceBytes);
+      this.#underWay.add(brought.then(ended), spaceBytes);
     });
   }
 

@@ -1029,6 +1029,25 @@ describe('the prefetcher', () => {
     prefetcher.unmounted('v');
   });
 
+  it('asks for no more groups once some brought nothing of what they were to: each of them may be the same tree', async () => {
+    const dag = new DagBuilder(blocks);
+    const other = dag.part([dag.rawPart(Buffer.alloc(PART_BYTES, 'other'))]).cid;
+    const groups = leaves.map((cid) => ({ key: contentKey(other), blocks: [contentKey(cid)] }));
+    const ordered = leaves.map((cid): [ContentKey, number] => [contentKey(cid), PART_BYTES]);
+    new ProfileStore(directory, logger()).merge({ root: root.toString(), runs: 1, blocks: new Map(ordered), groups });
+    blocks.makeAllRemote();
+    blocks.sendsTrees = true;
+    blocks.treeTurns = 0;
+    blocks.fetched.length = 0;
+    const prefetcher = start();
+    prefetcher.expected('v', root, AUTO);
+    await until(() => leaves.every((cid) => blocks.has(cid)));
+    // Four, and those that were under way.
+    expect(blocks.trees.length).toBeLessThan(FILES / 2);
+    expect(fetchedTwice()).toBe(0);
+    prefetcher.unmounted('v');
+  });
+
   it.each([
     ['was over before', false],
     ['ran out of time for', true],
