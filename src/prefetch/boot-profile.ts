@@ -36,10 +36,16 @@ export interface BlockGroup {
 }
 
 const VERSION = 1;
+const [COMMA, ARRAY, OBJECT] = [0x2c, 0x5b, 0x7b];
 /** 32 GiB in blocks of 1 MiB, 2 MB of JSON: beyond that there is no "first". */
 export const MAX_PROFILE_BLOCKS = 32_768;
 /** Of MAX_PROFILE_BLOCKS with the longest CIDs that are allowed. */
 export const MAX_PROFILE_BYTES = 8 * 1024 * 1024;
+/**
+ * For each block its CID, its size, and as much as a group of its own takes. JSON of MAX_PROFILE_BYTES may hold forty times as
+ * many, which took a third of a gigabyte and, at each mount, most of a second, only to be refused.
+ */
+const MAX_PROFILE_VALUES = 8 * MAX_PROFILE_BLOCKS;
 /** A request for one that claims more would fill the path for as long as it lasts; readers wait behind a block of as much, too. */
 export const MAX_GROUP_BYTES = MAX_BLOCK_BYTES;
 
@@ -63,6 +69,7 @@ export function encodeProfile({ root, runs, blocks, groups = [] }: BootProfile):
 /** @throws INPUT_INVALID for whatever is not a profile, whole and of a version that is known. */
 export function decodeProfile(text: string): BootProfile {
   if (text.length > MAX_PROFILE_BYTES) throw invalid('it is too large');
+  if (holdsTooMuch(text)) throw invalid('it holds more than a profile may');
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -135,6 +142,16 @@ function withGroups(profile: BootProfile, groups: BootProfile['groups']): BootPr
     );
   });
   return used && used.length > 0 ? { ...profile, groups: used } : profile;
+}
+
+/** By what stands before each value but one. Of text: no string of a profile has any of these. */
+function holdsTooMuch(json: string): boolean {
+  let values = 0;
+  for (let at = 0; at < json.length && values <= MAX_PROFILE_VALUES; at++) {
+    const character = json.charCodeAt(at);
+    if (character === COMMA || character === ARRAY || character === OBJECT) values++;
+  }
+  return values > MAX_PROFILE_VALUES;
 }
 
 function isBlockSize(value: unknown): value is number {

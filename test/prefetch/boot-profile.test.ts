@@ -14,6 +14,8 @@ import {
   decodeProfile,
   encodeProfile,
   MAX_GROUP_BYTES,
+  MAX_PROFILE_BLOCKS,
+  MAX_PROFILE_BYTES,
   mergeProfiles,
   withoutBlock,
 } from '../../src/prefetch/boot-profile.ts';
@@ -127,6 +129,20 @@ describe('a boot profile', () => {
     const badSizes = [-1, 0.5, '7', 2 ** 21 + 1].map((size) => ({ sizes: [size] }));
     for (const bad of [{ version: 2 }, { runs: 0 }, { root: 7 }, { blocks: ['x'] }, { blocks: [null] }, ...badSizes]) {
       expect(refusal(JSON.stringify({ ...JSON.parse(text), ...bad }))).toBe('INPUT_INVALID');
+    }
+  });
+
+  it('may be as large as there is, and no more is read of what holds more than that', () => {
+    const keys = Array.from({ length: MAX_PROFILE_BLOCKS }, (_, index) => contentKey(makeBlock(`block ${index}`).cid));
+    const largest = { ...profileOf(keys, 7), groups: keys.map((key) => ({ key, blocks: [key] })) };
+    expect(decodeProfile(encodeProfile(largest)).groups).toHaveLength(MAX_PROFILE_BLOCKS);
+    const half = MAX_PROFILE_BYTES / 2;
+    for (const bad of [
+      '['.repeat(half) + ']'.repeat(half),
+      `[${'{},'.repeat(2 ** 20)}0]`,
+      `[${'0,'.repeat(2 ** 20)}0]`,
+    ]) {
+      expect(() => decodeProfile(bad)).toThrow('not a boot profile: it holds more than a profile may');
     }
   });
 
