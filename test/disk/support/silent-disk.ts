@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { detach } from '../../../src/fuse/run-program.ts';
 import { shell } from '../../fuse/outside.ts';
 import { until } from '../../support/daemon.ts';
+import { standStill } from '../../support/stand-still.ts';
 
 export class SilentDisk implements AsyncDisposable {
   readonly #path: string;
@@ -30,9 +31,26 @@ export class SilentDisk implements AsyncDisposable {
     return disk;
   }
 
-  /** What it had begun it leaves undone: who waits for that waits in the kernel, whatever signal comes. */
-  fallSilent(): void {
-    this.#bindfs.kill('SIGSTOP');
+  /**
+   * Resolves once it takes no request any more. What it had begun it leaves undone: who waits for that waits in the kernel, whatever
+   * signal comes. `user`, a process, waits for none of that: it stands still meanwhile, with all that it had asked for answered.
+   */
+  async fallSilent(user?: number): Promise<void> {
+    if (user !== undefined) await standStill({ pid: user });
+    await standStill(this.#bindfs);
+    if (user !== undefined) process.kill(user, 'SIGCONT');
+  }
+
+  /** Answers for a tenth of the time, a moment of `momentMs` each, until what it gives is disposed of. */
+  stutter(momentMs: number): Disposable {
+    let moments = 0;
+    const timer = setInterval(() => this.#bindfs.kill(moments++ % 10 === 0 ? 'SIGCONT' : 'SIGSTOP'), momentMs);
+    return {
+      [Symbol.dispose]: () => {
+        clearInterval(timer);
+        this.answer();
+      },
+    };
   }
 
   answer(): void {
@@ -74,8 +92,8 @@ export class SilentDevice implements AsyncDisposable {
     return join(this.path, ...names);
   }
 
-  fallSilent(): void {
-    this.#below.fallSilent();
+  async fallSilent(): Promise<void> {
+    await this.#below.fallSilent();
   }
 
   answer(): void {
