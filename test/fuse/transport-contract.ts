@@ -23,6 +23,8 @@ export interface Capabilities {
 
 const GIB = 2 ** 30;
 const MANY = 10_000;
+/** Of whoever was killed. The promise is a second; this is against hangs, since the machine may do other things too. */
+const GONE_WITHIN_MS = 5000;
 
 const ODD_NAMES = ['with space', 'new\nline', 'ünïcödé-日本', 'quote\'"', 'back\\slash', '-dash', 'x'.repeat(255)];
 
@@ -306,7 +308,7 @@ print([m[o] for o in (0, 5000, 2**32 + 4097, len(m) - 1)], len(m))`,
           const killedAt = performance.now();
           reader.child.kill('SIGKILL');
           expect((await reader.outcome).signal).toBe('SIGKILL');
-          expect(performance.now() - killedAt, `${program} ${path}`).toBeLessThan(1000);
+          expect(performance.now() - killedAt, `${program} ${path}`).toBeLessThan(GONE_WITHIN_MS);
           if (program !== 'cat') await until('the want is dropped', () => fileSystem.waiting === waitingBefore);
         }
         fileSystem.arrive();
@@ -339,11 +341,12 @@ print([m[o] for o in (0, 5000, 2**32 + 4097, len(m) - 1)], len(m))`,
           '-c',
           `import os, signal, sys
 signal.signal(signal.SIGALRM, lambda *_: print('alarm', flush=True))
-signal.setitimer(signal.ITIMER_REAL, 0.02)
 print(os.stat(sys.argv[1]).st_size, flush=True)`,
           `${directory}/volume/absent/signalled`,
         );
+        await until('it waits', () => fileSystem.waiting > 0);
         const before = mounted.requestCounts.get('INTERRUPT') ?? 0;
+        reader.child.kill('SIGALRM');
         await until('the signal came', () => (mounted.requestCounts.get('INTERRUPT') ?? 0) > before);
         fileSystem.arrive();
         const { stdout, stderr } = await reader.outcome;
@@ -352,18 +355,23 @@ print(os.stat(sys.argv[1]).st_size, flush=True)`,
 
     if (can.interrupts)
       it('a signal makes what does not arrive fail with EINTR', async () => {
-        const answer = await python(
-          `class Interrupted(Exception): pass
+        const reader = start(
+          'python3',
+          '-c',
+          `import os, signal, sys
+class Interrupted(Exception): pass
 def handler(*_): raise Interrupted
 signal.signal(signal.SIGALRM, handler)
-signal.setitimer(signal.ITIMER_REAL, 0.02)
 try:
   os.stat(sys.argv[1])
 except Interrupted:
   print('interrupted')`,
           `${directory}/volume/absent/given-up`,
         );
-        expect(answer).toBe('interrupted');
+        await until('it waits', () => fileSystem.waiting > 0);
+        reader.child.kill('SIGALRM');
+        const { stdout, stderr } = await reader.outcome;
+        expect([stdout.toString(), stderr]).toEqual(['interrupted\n', '']);
       });
 
     if (!can.interrupts)

@@ -53,7 +53,8 @@ describeWith(['root', 'fuse'], 'a source that is frozen', () => {
       120_000,
     );
     expect(performance.now() - atMs).toBeGreaterThan(19_000);
-    expect(timedOut).toBeGreaterThan(5);
+    // Ten, where the machine does nothing else.
+    expect(timedOut).toBeGreaterThan(3);
     const failing = await source();
     expect(failing).toMatchObject({ lastError: 'no answer within 20 s' });
     expect([failing?.failingSeconds, failing?.errors].every((value) => (value ?? 0) > 0)).toBe(true);

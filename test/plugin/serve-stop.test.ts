@@ -19,8 +19,12 @@ import { logged } from '../support/logged.ts';
 import { describeWith } from '../support/machine.ts';
 
 const CLI = new URL('../../dist/cli.js', import.meta.url).pathname;
-/** Five seconds are promised; the sixth is for a machine that does other things too. */
-const STOP_LIMIT_MS = 6000;
+/** Five seconds are promised; as many again are for a machine that does other things too. Docker and systemd wait no longer. */
+const STOP_LIMIT_MS = 10_000;
+/** Against hangs. */
+const START_LIMIT_MS = 30_000;
+
+const ROOM_MADE = 'the daemon has made room for another';
 
 describeWith(['root', 'fuse'], 'serve', () => {
   const blocks = new BlockMap();
@@ -41,19 +45,19 @@ describeWith(['root', 'fuse'], 'serve', () => {
   });
   afterAll(() => gateway[Symbol.asyncDispose]());
 
-  async function waitingReader(mountpoint: string) {
+  async function waitingReader(daemon: TestDaemon, mountpoint: string) {
     const reader = start('cat', join(mountpoint, 'absent'));
-    await until('the block is asked for', () => gateway.asked.at(-1) === absent.toString());
+    await until('it waits', async () => ((await daemon.status('data')).waiting?.readers ?? 0) > 0);
     return reader;
   }
 
   it.each<[string, (daemon: TestDaemon, mountpoint: string) => unknown]>([
-    ['a read waits for a source that says nothing', (_daemon, mountpoint) => waitingReader(mountpoint)],
+    ['a read waits for a source that says nothing', waitingReader],
     ['the daemon does not move', (daemon) => process.kill(daemon.daemonPid, 'SIGSTOP')],
     [
       'the daemon does not move, and a read waits',
       async (daemon, mountpoint) => {
-        await waitingReader(mountpoint);
+        await waitingReader(daemon, mountpoint);
         process.kill(daemon.daemonPid, 'SIGSTOP');
       },
     ],
@@ -102,7 +106,7 @@ describeWith(['root', 'fuse'], 'serve', () => {
     expect(existsSync(first.socketPath)).toBe(true);
 
     await using second = await startDaemon({ directory, gateways: [gateway.url], settings });
-    expect(second.log.join('\n')).toContain('detached a mount that a dead daemon left behind');
+    await logged(second, 'detached a mount that a dead daemon left behind');
     expect((await second.status('data')).mounts).toBe(0);
     await second.call('Mount', { Name: 'data', ID: 'b' });
     expect((await start('cat', join(mountpoint, 'text')).outcome).stdout.toString()).toBe('hello');
@@ -168,17 +172,18 @@ describeWith(['root', 'fuse'], 'serve', () => {
     const mountpoint = await daemon.mount('data', root);
     const storm = setInterval(() => process.kill(daemon.pid, 'SIGHUP'), 20);
     try {
-      const replaced = () => daemon.log.filter((line) => line.includes('the daemon has made room for another')).length;
+      const replaced = () => daemon.log.filter((line) => line.includes(ROOM_MADE)).length;
       for (const times of [1, 2, 3]) {
         await until(`the daemon was replaced ${times} times`, () => replaced() >= times);
         expect((await daemon.status('data')).mounts).toBe(1);
         expect((await start('ls', mountpoint).outcome).code).toBe(0);
       }
-      const begun = performance.now();
       const before = replaced();
       await until('two more came', () => replaced() >= before + 2);
       // Each of them served for a second.
-      expect(performance.now() - begun).toBeGreaterThan(900);
+      const [first = '', second = ''] = daemon.log.filter((line) => line.includes(ROOM_MADE)).slice(-2);
+      const timeOf = (line: string) => Date.parse(JSON.parse(line).time);
+      expect(timeOf(second) - timeOf(first)).toBeGreaterThan(900);
     } finally {
       clearInterval(storm);
     }
@@ -210,7 +215,7 @@ describeWith(['root', 'fuse'], 'serve', () => {
     for (let times = 0; times < 3; times++) {
       using scratch = new Scratch();
       await using daemon = launchDaemon({ directory: scratch.path });
-      const limit = performance.now() + STOP_LIMIT_MS;
+      const limit = performance.now() + START_LIMIT_MS;
       // Without a pause: what follows the mount takes a few milliseconds.
       while (performance.now() < limit && !readFileSync('/proc/self/mounts', 'utf8').includes(` ${daemon.mountRoot} `));
       expect(await daemon.stop()).toBe(0);
