@@ -1,8 +1,9 @@
 /**
  * Where the daemon listens: `--socket`, then IPFS_VOLUME_SOCKET, then the places where Docker looks for plugins.
  *
- * A socket that was named is the only one tried. Of the usual places the first that accepts a connection is taken: a
- * managed plugin's socket lies in a folder named by the plugin's id, and what a dead daemon left behind refuses.
+ * A socket that was named is the only one tried. Of the usual places the first that accepts a connection is taken: what a
+ * dead daemon left behind refuses. A managed plugin's lies in a folder named by the plugin's id: of several of these none is
+ * the first, and a command may take away what another daemon keeps.
  */
 import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -24,23 +25,37 @@ export interface SocketSearch {
   readonly pluginDirectory?: string | undefined;
 }
 
-/** The paths that would be tried, in order. */
-export function socketCandidates({ socket, env, pluginDirectory = PLUGIN_DIRECTORY }: SocketSearch): string[] {
+/** The paths that would be tried, in order; those of one group stand beside each other. */
+export function socketCandidates({ socket, env, pluginDirectory = PLUGIN_DIRECTORY }: SocketSearch): string[][] {
   const named = socket || env.IPFS_VOLUME_SOCKET;
-  if (named) return [named];
+  if (named) return [[named]];
   return [
-    `${pluginDirectory}/ipfs.sock`,
-    ...foldersOf(pluginDirectory).map((id) => `${pluginDirectory}/${id}/ipfs.sock`),
+    [`${pluginDirectory}/ipfs.sock`],
+    foldersOf(pluginDirectory).map((id) => `${pluginDirectory}/${id}/ipfs.sock`),
   ];
 }
 
-/** The first socket that accepts. @throws DAEMON_UNREACHABLE with all that was tried and how to start a daemon. */
+/**
+ * The first socket that accepts. @throws DAEMON_UNREACHABLE with all that was tried and how to start a daemon, USAGE where
+ * several accept of which none is the first
+ */
 export async function findSocket(search: SocketSearch): Promise<string> {
   const failures: string[] = [];
-  for (const path of socketCandidates(search)) {
-    const failure = await tryConnect(path);
-    if (failure === undefined) return path;
-    failures.push(`${path} (${failure})`);
+  for (const paths of socketCandidates(search)) {
+    const accepting: string[] = [];
+    for (const path of paths) {
+      const failure = await tryConnect(path);
+      if (failure === undefined) accepting.push(path);
+      else failures.push(`${path} (${failure})`);
+    }
+    const [first, ...more] = accepting;
+    if (more.length > 0) {
+      throw new CodedError(
+        'USAGE',
+        `several daemons answer: name one with --socket or IPFS_VOLUME_SOCKET (${accepting.join(', ')})`,
+      );
+    }
+    if (first) return first;
   }
   throw new CodedError('DAEMON_UNREACHABLE', `no daemon answers; tried ${failures.join(', ')}. ${START_ADVICE}`);
 }

@@ -244,12 +244,33 @@ test('without a daemon the line names what was tried and how to start one', asyn
 test('the socket is the one named, then the variable, then those of plugins', () => {
   using scratch = new Scratch();
   mkdirSync(scratch.at('0123abcd'));
-  const usual = [scratch.at('ipfs.sock'), scratch.at('0123abcd', 'ipfs.sock')];
+  const usual = [[scratch.at('ipfs.sock')], [scratch.at('0123abcd', 'ipfs.sock')]];
   const search = { pluginDirectory: scratch.path };
-  expect(socketCandidates({ ...search, socket: '/a', env: { IPFS_VOLUME_SOCKET: '/b' } })).toEqual(['/a']);
-  expect(socketCandidates({ ...search, env: { IPFS_VOLUME_SOCKET: '/b' } })).toEqual(['/b']);
+  expect(socketCandidates({ ...search, socket: '/a', env: { IPFS_VOLUME_SOCKET: '/b' } })).toEqual([['/a']]);
+  expect(socketCandidates({ ...search, env: { IPFS_VOLUME_SOCKET: '/b' } })).toEqual([['/b']]);
   expect(socketCandidates({ ...search, env: {} })).toEqual(usual);
   expect(socketCandidates({ ...search, env: { IPFS_VOLUME_SOCKET: '' } })).toEqual(usual);
+});
+
+test('of the sockets of several plugins that answer none is taken', async () => {
+  using scratch = new Scratch();
+  const listening = async (...names: string[]) => {
+    const server = createServer((connection) => connection.end());
+    await new Promise<void>((done) => server.listen(scratch.at(...names), done));
+    return { [Symbol.asyncDispose]: () => new Promise<void>((done) => server.close(() => done())) };
+  };
+  for (const id of ['0123abcd', '4567cdef', 'left']) mkdirSync(scratch.at(id));
+  const search = { env: {}, pluginDirectory: scratch.path };
+  await using _first = await listening('0123abcd', 'ipfs.sock');
+  expect(await findSocket(search)).toBe(scratch.at('0123abcd', 'ipfs.sock'));
+  await using _second = await listening('4567cdef', 'ipfs.sock');
+  const both = ['0123abcd', '4567cdef'].map((id) => scratch.at(id, 'ipfs.sock'));
+  const error = await findSocket(search).catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({ code: 'USAGE', message: expect.stringContaining(both[0] as string) });
+  expect(error).toMatchObject({ message: expect.stringContaining(both[1] as string) });
+  // The service's own comes first, whatever plugins there are.
+  await using _service = await listening('ipfs.sock');
+  expect(await findSocket(search)).toBe(scratch.at('ipfs.sock'));
 });
 
 test("a dead daemon's socket is passed over for a plugin's that accepts", async () => {
