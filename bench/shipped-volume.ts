@@ -22,7 +22,7 @@ export async function shipProfile(node: KuboNode, cid: string, profile: string):
   const car = new CarStream();
   const links = await emitProfileFiles(
     decoded,
-    (key) => sizes.get(key),
+    () => sizes,
     (block) => car.write(block),
   );
   const root = await withLinks(node, CID.parse(cid), links);

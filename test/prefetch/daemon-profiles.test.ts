@@ -99,8 +99,8 @@ describeWith(['root', 'fuse', 'kubo'], 'boot profiles between hosts', () => {
       });
       return cid.toString();
     };
-    const emitFor: RootFiles['emitFor'] = (_root, sizeOf, emit) =>
-      emitProfileFiles(decodeProfile(JSON.stringify(recorded)), sizeOf, emit);
+    const emitFor: RootFiles['emitFor'] = (_root, sizesOf, emit) =>
+      emitProfileFiles(decodeProfile(JSON.stringify(recorded)), sizesOf, emit);
     expect(await publish(tree, true)).toBe(shipped);
     expect(await publish(tree, false)).toBe(bare);
     expect(await publish(exported, false)).toBe(profileCid);
@@ -161,7 +161,7 @@ describeWith(['root', 'fuse', 'kubo'], 'boot profiles between hosts', () => {
       keepMetadata: false,
       rootFiles: {
         names: SHIPPED_ENTRIES,
-        emitFor: (_, sizeOf, emit) => emitProfileFiles(recorded, sizeOf, emit),
+        emitFor: (_, sizesOf, emit) => emitProfileFiles(recorded, sizesOf, emit),
       },
     });
     car.end();

@@ -9,8 +9,9 @@ import { isUtf8 } from 'node:buffer';
 import { type BigIntStats, closeSync, lstatSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../../base/errors.ts';
-import { type BlockKey, blockKey } from '../../blocks/block.ts';
+import type { BlockKey } from '../../blocks/block.ts';
 import { inputError } from '../input-error.ts';
+import { BlockSizes } from './block-sizes.ts';
 import { type DagLink, type DagRoot, type Emit, emitNode } from './dag-node.ts';
 import { emitDirectory } from './directory-dag.ts';
 import { CHUNK_BYTES, type Chunks, emitFile } from './file-dag.ts';
@@ -29,13 +30,13 @@ export interface AddTreeOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Of the tree's blocks: what each measures. */
-export type SizeOf = (key: BlockKey) => number | undefined;
+/** What those of `keys` measure that are blocks of the tree. */
+export type SizesOf = (keys: Iterable<BlockKey>) => ReadonlyMap<BlockKey, number>;
 
 export interface RootFiles {
   readonly names: readonly string[];
   /** Emits them for the `root` without them, and gives their links. */
-  readonly emitFor: (root: CID, sizeOf: SizeOf, emit: Emit) => Promise<readonly DagLink[]>;
+  readonly emitFor: (root: CID, sizesOf: SizesOf, emit: Emit) => Promise<readonly DagLink[]>;
 }
 
 /**
@@ -89,9 +90,9 @@ async function addWithRootFiles(
   if (!stat.isDirectory()) {
     throw new CodedError('INPUT_INVALID', `${path}: not a directory, so there is no place in it for ${names[0]}`);
   }
-  const sizes = new Map<BlockKey, number>();
+  const sizes = new BlockSizes();
   const measured: Emit = (block) => {
-    sizes.set(blockKey(block.cid), block.bytes.length);
+    sizes.add(block);
     return emit(block);
   };
   const links = (await addChildren(path, measured, options)).filter(({ name }) => !names.includes(name));
@@ -102,7 +103,7 @@ async function addWithRootFiles(
     metadata,
     only(() => undefined),
   );
-  const files = await emitFor(bare.cid, (key) => sizes.get(key), emit);
+  const files = await emitFor(bare.cid, (keys) => sizes.of(keys), emit);
   return emitDirectory([...links, ...files], metadata, only(emit));
 }
 

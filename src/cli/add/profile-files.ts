@@ -10,7 +10,7 @@ import { CID } from 'multiformats/cid';
 import type { BlockGroup, BootProfile } from '../../prefetch/boot-profile.ts';
 import { PROFILE_ENTRY, START_ENTRY, shippedText } from '../../prefetch/shipped-profile.ts';
 import { blockKeyOf, CODEC_RAW, type ContentKey, cidOf, contentKey, isInline } from '../../unixfs/content-key.ts';
-import type { SizeOf } from './add-tree.ts';
+import type { SizesOf } from './add-tree.ts';
 import type { DagLink, Emit } from './dag-node.ts';
 import { chunksOf, emitFile, emitFileOver, type FilePart } from './file-dag.ts';
 
@@ -23,14 +23,16 @@ const MAX_GROUPED_BLOCK_BYTES = 256 * 1024;
 const FIRST_GROUP_BYTES = 128 * 1024;
 const MAX_GROUP_BYTES = 1024 * 1024;
 
-/** Their links in the root directory; `sizeOf` knows the blocks of the tree. */
-export async function emitProfileFiles(profile: BootProfile, sizeOf: SizeOf, emit: Emit): Promise<DagLink[]> {
+/** Their links in the root directory; `sizesOf` knows the blocks of the tree. */
+export async function emitProfileFiles(profile: BootProfile, sizesOf: SizesOf, emit: Emit): Promise<DagLink[]> {
+  const sizes = sizesOf([...profile.blocks.keys()].map(blockKeyOf));
+  const sizeOf = (key: ContentKey) => sizes.get(blockKeyOf(key));
   const blocks = new Map<ContentKey, number>();
-  for (const [key, sizeBytes] of profile.blocks) blocks.set(key, sizeOf(blockKeyOf(key)) ?? sizeBytes);
+  for (const [key, sizeBytes] of profile.blocks) blocks.set(key, sizeOf(key) ?? sizeBytes);
   const links: DagLink[] = [];
   const groups: BlockGroup[] = [];
   const parts: FilePart[] = [];
-  for (const keys of grouped([...blocks.keys()], (key) => sizeOf(blockKeyOf(key)))) {
+  for (const keys of grouped([...blocks.keys()], sizeOf)) {
     const part = await emitFileOver(
       keys.map((key) => leaf(key, blocks.get(key) ?? 0)),
       emit,

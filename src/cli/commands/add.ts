@@ -74,7 +74,7 @@ async function add(path: string, options: AddOptions, context: CliContext): Prom
 function profileFiles(options: DaemonOptions, context: CliContext): RootFiles {
   return {
     names: SHIPPED_ENTRIES,
-    async emitFor(root, sizeOf, emit) {
+    async emitFor(root, sizesOf, emit) {
       const { emitProfileFiles } = await import('../add/profile-files.ts');
       const profile = await withDaemon(options, context, (daemon) => daemon.profile(root.toString())).catch((cause) => {
         const how = 'run a container on it first, or "ipfs-volume profile import" one';
@@ -82,7 +82,7 @@ function profileFiles(options: DaemonOptions, context: CliContext): RootFiles {
           ? new CodedError('NOT_IN_STORE', `the daemon has no boot profile of ${root}: ${how}`)
           : cause;
       });
-      return emitProfileFiles(decodeProfile(JSON.stringify(profile)), sizeOf, emit);
+      return emitProfileFiles(decodeProfile(JSON.stringify(profile)), sizesOf, emit);
     },
   };
 }
