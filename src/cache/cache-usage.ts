@@ -139,6 +139,14 @@ export class CacheUsage {
     }
   }
 
+  /** As if it had been used again. */
+  protect(key: BlockKey): void {
+    const row = this.#row(key);
+    if (row?.class !== PROBATION) return;
+    this.#move(row, { class: PROTECTED, size: row.size });
+    this.#setClass.run(PROTECTED, bytesOf(key));
+  }
+
   unpin(keys: Iterable<BlockKey>): void {
     for (const key of keys) {
       const row = this.#row(key);

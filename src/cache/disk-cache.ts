@@ -138,6 +138,11 @@ export class DiskCache implements BlockStore, BlockSink {
     void this.#disk.change(({ usage }) => usage.pin(pinned));
   }
 
+  /** What is here of that key is worth as much as what is used again and again. */
+  protect(key: BlockKey): void {
+    void this.#disk.change(({ usage }) => usage.protect(key));
+  }
+
   /** Resolves once it is so. */
   unpin(keys: Iterable<BlockKey>): Promise<void> {
     const unpinned = [...keys];

@@ -135,8 +135,9 @@ export class VolumePrefetch {
     });
   }
 
-  #count(signal: AbortSignal): Promise<unknown> {
-    return this.#passes.pass(signal, { fetch: false, whole: this.isWhole });
+  async #count(signal: AbortSignal): Promise<void> {
+    await this.#passes.pass(signal, { fetch: false, whole: this.isWhole });
+    this.#passes.keepRoot();
   }
 
   /** Passes until all is here, or there is no room for more. */

@@ -98,6 +98,7 @@ describe('the prefetcher', () => {
       },
       newcomersBytes: 0,
       preferNew: () => () => {},
+      protect: () => {},
     };
     const profiles = new ProfileStore(directory, logger());
     const unpinList = new UnpinList(join(directory, 'unpinning'), logger());
