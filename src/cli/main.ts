@@ -26,7 +26,9 @@ export async function main(parts: CliParts, nodeVersion: string = process.versio
   // Whoever read our output has read enough (`| head`): no more to do, and nothing to complain about.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit();
-    throw error;
+    // As a disk that is full: what was written of it is nothing to rely on.
+    process.stderr.write(`ipfs-volume: standard output: write failed with ${error.code ?? error.message}\n`);
+    process.exit(1);
   });
   const { runCli } = await import('./program.ts');
   process.exitCode = await runCli(process.argv.slice(2), parts, process);

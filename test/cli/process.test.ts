@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -88,6 +88,17 @@ test('the bundle says in one line that Node is too old, and works under this one
     ),
   );
 }, 30_000);
+
+test('a full disk under its output is one line, and a failure', async () => {
+  const full = openSync('/dev/full', 'w');
+  const child = spawn(process.execPath, [ENTRY, '--version'], { stdio: ['ignore', full, 'pipe'] });
+  closeSync(full);
+  expect(await ended(child)).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: 'ipfs-volume: standard output: write failed with ENOSPC\n',
+  });
+});
 
 test.each(['SIGINT', 'SIGTERM'] as const)(
   '%s in the middle of add ends it, and the daemon sees it cut',
