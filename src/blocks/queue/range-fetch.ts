@@ -94,7 +94,7 @@ export class RangeFetch {
     const former = this.#ranges.get(key);
     if (former) return this.#lift(former, rank, options);
     const lane = preferred(this.#options.lanes);
-    if (lane === undefined || !isRangeSource(lane.source)) return Promise.resolve(0);
+    if (!lane?.takesRanges || !isRangeSource(lane.source)) return Promise.resolve(0);
     const range = new Range(key, root, scope, rank);
     this.#ranges.set(key, range);
     const promise = this.#join(range, options);
@@ -103,10 +103,10 @@ export class RangeFetch {
     return promise;
   }
 
-  /** Sends a range that left the lane's list; lets it go where the source began to fail while it waited. */
+  /** Sends a range that left the lane's list; lets it go where the source began to fail, or says nothing to others, while it waited. */
   begin(job: LaneJob, lane: SourceLane): void {
     if (!(job instanceof Range)) return;
-    if (lane.isWell) void this.#run(job, lane);
+    if (lane.takesRanges) void this.#run(job, lane);
     else this.#finish(job);
   }
 
@@ -158,6 +158,8 @@ export class RangeFetch {
     this.#options.charge(rank, expectedBytes);
     let cameBytes = 0;
     const flight = lane.begin(PRIORITIES[range.rank] ?? 'demand', range.expectedBytes);
+    const { rangePatience } = lane;
+    rangePatience.sent();
     let idle = false;
     const blockBytes = Math.min(range.expectedBytes, MAX_BLOCK_BYTES);
     const watch = (limitMs: number) =>
@@ -173,6 +175,7 @@ export class RangeFetch {
     };
     const onBlock = (bytes: number) => {
       flight.came(bytes);
+      rangePatience.answered();
       limit.stop();
       limit = watch(this.#options.idleTimeoutMs);
       // Others may follow it before it is over: its last block would be a round trip ahead of their first one.
@@ -188,6 +191,8 @@ export class RangeFetch {
       else if (!signal.aborted && code !== 'BLOCK_UNAVAILABLE')
         lane.fault('failed', messageChain(error), flight.startedAtMs);
     } finally {
+      if (!signal.aborted) rangePatience.answered();
+      else if (range.count === 0) rangePatience.nothingCame(flight.startedAtMs);
       limit.stop();
       flight.end(undefined);
       this.#options.charge(rank, cameBytes - expectedBytes);

@@ -16,6 +16,7 @@ import { type Attempt, type AttemptEvents, type Outcome, outcomeOf, outcomeOfErr
 import { AttemptLimit } from './attempt-limit.ts';
 import { JobList, type LaneJob } from './job-list.ts';
 import { type Flight, PathLoad } from './path-load.ts';
+import { RangePatience } from './range-patience.ts';
 import { SilenceWatch } from './silence-watch.ts';
 import { SourceHealth } from './source-health.ts';
 import { SourceNews } from './source-news.ts';
@@ -25,6 +26,7 @@ const TOO_SLOW = 'sends too slowly for a block to come';
 export class SourceLane {
   readonly source: BlockSource;
   readonly health: SourceHealth;
+  readonly rangePatience: RangePatience;
   /** Waiting jobs by rank, first come first served. */
   readonly lists = PRIORITIES.map(() => new JobList<LaneJob>());
   readonly #clock: Clock;
@@ -43,6 +45,7 @@ export class SourceLane {
     this.#clock = clock;
     this.#attemptTimeoutMs = attemptTimeoutMs;
     this.health = new SourceHealth(clock, random);
+    this.rangePatience = new RangePatience(clock, random);
     this.#load = new PathLoad(clock, () => this.waiting > 0);
     this.#news = new SourceNews(source.name, clock, logger);
     this.#silence = new SilenceWatch(source, clock, attemptTimeoutMs, {
@@ -76,6 +79,11 @@ export class SourceLane {
   /** Neither failing nor lying: worth a range. */
   get isWell(): boolean {
     return !this.health.failing && this.demotion <= 1;
+  }
+
+  /** Whether one may be sent at this moment. */
+  get takesRanges(): boolean {
+    return this.isWell && this.rangePatience.mayAsk;
   }
 
   /** An optional source that never answered: what it fails to answer it is not waited for. */
