@@ -24,8 +24,8 @@ const MIB = 1024 * 1024;
 const USUAL_BYTES = 250 * MIB;
 /** Twice 190 MiB, of the entries that the kernel holds and of the listing, which grows by half its size at a time; and garbage. */
 const MILLION_BYTES = 640 * MIB;
-/** Against hangs: the largest takes twenty seconds on two idle cores. */
-const LIMIT_MS = 180_000;
+/** Against hangs: the largest takes twenty seconds on two idle cores, and two minutes on busy ones. */
+const LIMIT_MS = 600_000;
 /** Sockets that are kept alive, and the disk cache's open files (256): what may stay after any amount of work. */
 const DESCRIPTORS_KEPT = 300;
 

@@ -18,7 +18,7 @@ import { SmallDisk } from '../disk/support/small-disk.ts';
 import { shell, start, startFor } from '../fuse/outside.ts';
 import { startBlockGateway } from '../support/block-gateway.ts';
 import { BlockMap } from '../support/block-map.ts';
-import { startDaemon, type TestDaemon, until } from '../support/daemon.ts';
+import { SMALL_HEAP, startDaemon, type TestDaemon, until } from '../support/daemon.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
 import { logged } from '../support/logged.ts';
 import { describeWith } from '../support/machine.ts';
@@ -33,7 +33,7 @@ const FILES_A_DIRECTORY = 25;
 const SHARDED = 1000;
 /** A gateway's answer takes between these. */
 const DELAY_MS = [5, 40] as const;
-/** Of a reader who outlives three daemons, each of which takes some seconds to run out of memory on a busy machine. */
+/** Of a reader who outlives three daemons, each of which takes its time to run out of memory on a busy machine. */
 const OUTLIVES_MS = 120_000;
 /** Less than the content, so that a second reading asks the gateway again. */
 const SETTINGS = { CACHE_SIZE: '8MiB', PREFETCH: 'none', READ_TIMEOUT: '20s' };
@@ -99,8 +99,17 @@ describeWith(['root', 'fuse'], 'a daemon that dies', () => {
 
   type Variables = Readonly<Record<string, string>>;
 
-  async function serve(settings: Variables = {}, environment: Variables = {}): Promise<void> {
-    daemon = await startDaemon({ gateways: [gateway.url], settings: { ...SETTINGS, ...settings }, environment });
+  async function serve(
+    settings: Variables = {},
+    environment: Variables = {},
+    launcher: readonly string[] = [],
+  ): Promise<void> {
+    daemon = await startDaemon({
+      gateways: [gateway.url],
+      settings: { ...SETTINGS, ...settings },
+      environment,
+      launcher,
+    });
     mountpoint = await daemon.mount('data', root);
   }
 
@@ -310,8 +319,8 @@ print(len(names), len(set(names)))`;
     ['running out of memory, without a word', 'for (const kept = []; ; ) kept.push(new Array(1e6).fill(kept.length))'],
   ])('a request that was waiting at three crashes by %s is EIO, and the supervisor goes on', async (_how, crash) => {
     const preload = encodeURIComponent(`process.on("SIGUSR2", () => { ${crash} })`);
-    const options = `--max-old-space-size=96 --import=data:text/javascript,${preload}`;
-    await serve({ READ_TIMEOUT: '60s' }, { NODE_OPTIONS: options });
+    const options = `--import=data:text/javascript,${preload}`;
+    await serve({ READ_TIMEOUT: '60s' }, { NODE_OPTIONS: options }, SMALL_HEAP);
     const { hold } = gateway;
     const below = holdBelowTheRoot();
     let seen = below();

@@ -4,7 +4,7 @@ import type { CID } from 'multiformats/cid';
 import { expect, it } from 'vitest';
 import { startBlockGateway } from '../support/block-gateway.ts';
 import { BlockMap } from '../support/block-map.ts';
-import { startDaemon, until } from '../support/daemon.ts';
+import { SMALL_HEAP, startDaemon, until } from '../support/daemon.ts';
 import { DagBuilder } from '../support/dag-builder.ts';
 import { describeWith } from '../support/machine.ts';
 import { read, sha256 } from '../support/reading.ts';
@@ -67,8 +67,9 @@ describeWith(['root', 'fuse'], 'a daemon that is replaced while it prefetches', 
     await using gateway = await startBlockGateway(blocks);
     gateway.hold = (cid) => (cid === root.toString() ? undefined : new Promise(() => {}));
     const preload = encodeURIComponent(`process.on("SIGUSR2", () => { ${crash} })`);
-    const NODE_OPTIONS = `--max-old-space-size=96 --import=data:text/javascript,${preload}`;
-    await using daemon = await startDaemon({ gateways: [gateway.url], environment: { NODE_OPTIONS } });
+    const NODE_OPTIONS = `--import=data:text/javascript,${preload}`;
+    const gateways = [gateway.url];
+    await using daemon = await startDaemon({ gateways, environment: { NODE_OPTIONS }, launcher: SMALL_HEAP });
     const asked = () => gateway.asked.filter((cid) => cid === inner.toString()).length;
     await using client = daemon.client();
     // Its start comes well each time, and takes nothing back of what the rest does.

@@ -56,6 +56,9 @@ export interface Footprint {
   readonly peakBytes: number;
 }
 
+/** A `launcher`: the daemon's heap ends at 256 MiB, where it has 2 GiB, so that running out of it takes a second and not twenty. */
+export const SMALL_HEAP = ['bash', '-c', 'exec "$0" --max-old-space-size=256 "$@"'];
+
 export class TestDaemon implements AsyncDisposable {
   /** Holds the socket, the mount root and, where not elsewhere, the state. */
   readonly directory: string;
