@@ -17,6 +17,8 @@ export class CacheRoom {
   /** Who wants what comes now to stay before what was used again. */
   wanted = 0;
   readonly #onEvicted: (key: BlockKey, sizeBytes: number) => void;
+  /** In use, by so many. */
+  readonly #held = new Map<BlockKey, number>();
   /** Evicted since the last commit. */
   #evicted: { readonly key: BlockKey; readonly size: number }[] = [];
 
@@ -36,15 +38,35 @@ export class CacheRoom {
     return Math.floor(this.limitBytes * SPARE_SHARE);
   }
 
+  /** Until what it gives is called, whatever else can go goes before that block: it is in use, though nobody reads it. */
+  hold(key: BlockKey): () => void {
+    this.#held.set(key, (this.#held.get(key) ?? 0) + 1);
+    let isHeld = true;
+    return () => {
+      if (!isHeld) return;
+      isHeld = false;
+      const others = (this.#held.get(key) ?? 1) - 1;
+      if (others > 0) this.#held.set(key, others);
+      else this.#held.delete(key);
+    };
+  }
+
   /** Evicts until `bytes` more have room; false where only pinned blocks are left. Needs a commit, and `committed` then. @throws the disk's error */
   make({ disk, usage }: CacheDisk, bytes: number): boolean {
     // What an earlier turn did not commit is there still.
     this.#evicted = [];
+    const renewed = new Set<BlockKey>();
     let excess = disk.spaceBytes + bytes - this.bytes;
     while (excess > 0) {
       const victims = usage.victims(this.limitBytes, this.wanted > 0);
       if (victims.length === 0) return false;
       for (const { key, size } of victims) {
+        // Met a second time, nothing else is left.
+        if (this.#held.has(key) && !renewed.has(key)) {
+          renewed.add(key);
+          usage.renew(key);
+          continue;
+        }
         disk.delete(key);
         usage.delete(key);
         this.#evicted.push({ key, size });

@@ -123,6 +123,12 @@ export class CacheUsage {
     this.#notes.clear();
   }
 
+  /** It is used at this moment, whatever was noted of it. */
+  renew(key: BlockKey): void {
+    const row = this.#row(key);
+    if (row) this.#use.run(row.class, this.#next(this.#now()), row.since, bytesOf(key));
+  }
+
   delete(key: BlockKey): void {
     this.#move(this.#row(key), undefined);
     this.#remove.run(bytesOf(key));
@@ -137,14 +143,6 @@ export class CacheUsage {
       if (row) this.#setClass.run(PINNED, bytesOf(key));
       else this.#insert.run(bytesOf(key), PINNED, this.#next(this.#now()), 0, 0);
     }
-  }
-
-  /** As if it had been used again. */
-  protect(key: BlockKey): void {
-    const row = this.#row(key);
-    if (row?.class !== PROBATION) return;
-    this.#move(row, { class: PROTECTED, size: row.size });
-    this.#setClass.run(PROTECTED, bytesOf(key));
   }
 
   unpin(keys: Iterable<BlockKey>): void {

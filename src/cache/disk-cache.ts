@@ -138,9 +138,13 @@ export class DiskCache implements BlockStore, BlockSink {
     void this.#disk.change(({ usage }) => usage.pin(pinned));
   }
 
-  /** What is here of that key is worth as much as what is used again and again. */
-  protect(key: BlockKey): void {
-    void this.#disk.change(({ usage }) => usage.protect(key));
+  /** Until what it gives is called, that block goes last of what may go, and counts as used then. */
+  hold(key: BlockKey): () => void {
+    const letGo = this.#room.hold(key);
+    return () => {
+      letGo();
+      this.used(key);
+    };
   }
 
   /** Resolves once it is so. */

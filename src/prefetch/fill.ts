@@ -27,8 +27,6 @@ export interface FillCache extends Pick<BlockStore, 'has'> {
   readonly waitingBytes: number;
   /** Until what it gives is called, what comes is kept before whatever was used longer ago. */
   preferNew(): () => void;
-  /** One that is here goes after what was used but once. */
-  protect(key: BlockKey): void;
 }
 
 export interface FillParts extends UnderWayParts {

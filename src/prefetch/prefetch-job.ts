@@ -8,6 +8,7 @@
  */
 import type { CID } from 'multiformats/cid';
 import type { Logger } from '../base/log.ts';
+import { type BlockKey, blockKey } from '../blocks/block.ts';
 import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
 import { BlockTally } from '../blocks/block-tally.ts';
 import type { MountedVolume } from '../fs/mounted-volume.ts';
@@ -32,7 +33,11 @@ export interface PrefetchOptions {
 export interface JobParts extends ProfileSources {
   readonly fill: FillParts;
   readonly room: FillRoom;
-  readonly cache: PinnableCache & { statistics(): { readonly evictions: number } };
+  readonly cache: PinnableCache & {
+    statistics(): { readonly evictions: number };
+    /** Until what it gives is called, that block goes last of what may go. */
+    hold(key: BlockKey): () => void;
+  };
   /** The Kubo node, where one is configured. */
   readonly pinner?: Pinner | undefined;
   readonly logger: Logger;
@@ -58,6 +63,8 @@ export class PrefetchJob {
   readonly #removed = new AbortController();
   #volume: MountedVolume | undefined;
   #mount = new AbortController();
+  readonly #cache: JobParts['cache'];
+  #letRootGo: (() => void) | undefined;
   #counting: AbortController | undefined;
   #shipped: ShippedRequest | undefined;
 
@@ -69,6 +76,7 @@ export class PrefetchJob {
     this.options = options;
     this.#room = room;
     this.#blocks = unixfs.blocks;
+    this.#cache = cache;
     const ownLogger = logger.child({ volume: volumeName });
     this.#pins = options.pin ? new Pins(root, cache, pinner, ownLogger) : undefined;
     this.#profile = new VolumeProfile(
@@ -155,6 +163,8 @@ export class PrefetchJob {
     const signal = this.#begin();
     this.#volume = volume;
     volume.tally = this.tally;
+    // Read once, at the mount; without it nothing of the volume is found here, and the next mount has to ask a source.
+    this.#letRootGo ??= this.#cache.hold(blockKey(this.root));
     if (starting) this.#profile.watch(volume);
     const shipped = this.#shipped;
     this.#shipped = undefined;
@@ -174,6 +184,8 @@ export class PrefetchJob {
     this.#profile.end();
     this.#shipped = undefined;
     this.#volume = undefined;
+    this.#letRootGo?.();
+    this.#letRootGo = undefined;
     this.stop();
   }
 

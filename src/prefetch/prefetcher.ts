@@ -33,6 +33,7 @@ import { type PinnedRoots, Unpinner } from './unpinner.ts';
 interface PrefetchCache extends FillCache, PinnableCache {
   has(key: BlockKey): boolean;
   evict(keys: readonly BlockKey[]): Promise<number>;
+  hold(key: BlockKey): () => void;
   statistics(): { readonly limitBytes: number; readonly evictions: number };
   /** What blocks may take of the bound, and what of that pinned ones do. */
   readonly roomBytes: number;

@@ -6,7 +6,7 @@
  */
 import type { CID } from 'multiformats/cid';
 import { messageChain } from '../base/errors.ts';
-import { type BlockKey, blockKey } from '../blocks/block.ts';
+import type { BlockKey } from '../blocks/block.ts';
 import type { BlockTally, Keeper } from '../blocks/block-tally.ts';
 import { contentKey } from '../unixfs/content-key.ts';
 import type { BackgroundSuspects } from './background-suspects.ts';
@@ -162,14 +162,6 @@ export class VolumePasses {
   async recount(signal: AbortSignal): Promise<void> {
     this.#here.forget();
     await this.pass(signal, { fetch: false, whole: false });
-  }
-
-  /**
-   * Its root is in use while it is mounted, though nobody reads it again: what it leads to is known by then. Without it nothing
-   * of the volume can be found here, and the next mount has to ask a source.
-   */
-  keepRoot(): void {
-    this.#parts.cache.protect(blockKey(this.#options.root));
   }
 
   /** As `Completeness.gone`. */

@@ -135,9 +135,8 @@ export class VolumePrefetch {
     });
   }
 
-  async #count(signal: AbortSignal): Promise<void> {
-    await this.#passes.pass(signal, { fetch: false, whole: this.isWhole });
-    this.#passes.keepRoot();
+  #count(signal: AbortSignal): Promise<unknown> {
+    return this.#passes.pass(signal, { fetch: false, whole: this.isWhole });
   }
 
   /** Passes until all is here, or there is no room for more. */

@@ -156,24 +156,36 @@ it('what is wanted whole stays, and what others used again and again goes for it
   });
 });
 
-it('a scan of more than the cache holds leaves the root of what is mounted', async () => {
-  const content = new BlockMap();
-  const root = volumeOf(5, content);
-  const scanned = filesOf(60, content, 'scanned ');
-  await withDaemon(content, async ({ prefetcher, blocks, later }) => {
-    const read = (cid: CID) => blocks.get(cid, { priority: 'demand' });
-    await read(root);
-    await later(0);
-    prefetcher.mounted('v', new MountedVolume(volumeSpec(root), OWNER, 1), OPTIONS, false);
-    await vi.waitFor(() => expect(prefetcher.progress('v')?.bytesCached).toBeGreaterThan(0), { timeout: 10_000 });
-    for (const cid of scanned) {
-      await read(cid);
-      await later(1000);
-    }
-    expect(blocks.isKept(blockKey(scanned[0] as CID))).toBe(false);
-    expect(blocks.isKept(blockKey(root))).toBe(true);
-  });
-});
+it.each(['none', 'all'] as const)(
+  'a scan of more than the cache holds leaves the root of what is mounted with prefetch=%s',
+  async (prefetch) => {
+    const content = new BlockMap();
+    // 5 MiB, of a cache of 4.
+    const root = volumeOf(prefetch === 'all' ? 50 : 5, content);
+    const scanned = filesOf(60, content, 'scanned ');
+    await withDaemon(content, async ({ prefetcher, blocks, later }) => {
+      const read = (cid: CID) => blocks.get(cid, { priority: 'demand' });
+      await read(root);
+      await later(0);
+      const options = { ...OPTIONS, prefetch };
+      prefetcher.mounted('v', new MountedVolume(volumeSpec(root), OWNER, 1), options, false);
+      await vi.waitFor(() => expect(prefetcher.progress('v')?.bytesCached).toBeGreaterThan(0), { timeout: 10_000 });
+      for (const cid of scanned) {
+        await read(cid);
+        await later(1000);
+      }
+      expect(blocks.isKept(blockKey(scanned[0] as CID))).toBe(false);
+      expect(blocks.isKept(blockKey(root))).toBe(true);
+      // It was used until now.
+      prefetcher.unmounted('v');
+      for (const cid of scanned.slice(0, 20)) {
+        await read(cid);
+        await later(1000);
+      }
+      expect(blocks.isKept(blockKey(root))).toBe(true);
+    });
+  },
+);
 
 it('a fill asks for little where the disk keeps nothing of it, and ends', async () => {
   const content = new BlockMap();
@@ -184,7 +196,7 @@ it('a fill asks for little where the disk keeps nothing of it, and ends', async 
   const store = { name: 'store', has, get: () => bytes, getRange: () => undefined };
   const stores = { memory: new MemoryCache(64 * KIB), stores: [store], sinks: [] };
   await using blocks = disposing(new BlockService({ ...stores, sources: [source], timeoutMs: 10_000 }));
-  const cache = { has: () => false, waitingBytes: 0, preferNew: () => () => {}, protect: () => {} };
+  const cache = { has: () => false, waitingBytes: 0, preferNew: () => () => {} };
   const parts = { blocks: blocks.service, cache, clock: systemClock };
   const { signal } = new AbortController();
   const options = { priority: 'background', tally: new BlockTally(), signal, fetch: true } as const;

@@ -106,11 +106,7 @@ test('each block exactly once, stage by stage; what is here is not asked for', a
       const plan = new Recorded(contentKey(root), marks);
       let total = -1;
       const result = await fill(
-        {
-          blocks,
-          cache: { has: () => true, waitingBytes: 0, preferNew: () => () => {}, protect: () => {} },
-          clock: systemClock,
-        },
+        { blocks, cache: { has: () => true, waitingBytes: 0, preferNew: () => () => {} }, clock: systemClock },
         plan,
         {
           ...background(tally),
@@ -154,11 +150,7 @@ test('the file of a start takes no room of its own in what a volume measures: it
   const root = dag.directory([start, ...files]);
   const innerBytes = [root, start.cid].reduce((sum, cid) => sum + (blocks.blocks.get(blockKey(cid))?.length ?? 0), 0);
   let total = -1;
-  const parts = {
-    blocks,
-    cache: { has: () => true, waitingBytes: 0, preferNew: () => () => {}, protect: () => {} },
-    clock: systemClock,
-  };
+  const parts = { blocks, cache: { has: () => true, waitingBytes: 0, preferNew: () => () => {} }, clock: systemClock };
   const onTotal = (bytes: number) => {
     total = bytes;
   };
@@ -175,11 +167,7 @@ test('leaves on the disk are counted by their ends, and not read', async () => {
   const leaves = [1, 2, 3].map((fill) => dag.part([], Buffer.alloc(5000, fill)));
   const root = dag.directory([{ name: 'file', cid: dag.part(leaves).cid }]);
   const tally = new BlockTally();
-  const parts = {
-    blocks,
-    cache: { has: () => true, waitingBytes: 0, preferNew: () => () => {}, protect: () => {} },
-    clock: systemClock,
-  };
+  const parts = { blocks, cache: { has: () => true, waitingBytes: 0, preferNew: () => () => {} }, clock: systemClock };
   const result = await fill(parts, new Plan(contentKey(root)), background(tally));
   expect(result.missing).toBe(0);
   expect(tally.bytesHere).toBe([...blocks.blocks.values()].reduce((sum, block) => sum + block.length, 0));
@@ -201,11 +189,7 @@ test('a node is opened also where its bytes were met as a leaf of another file, 
   ]);
   blocks.makeAllRemote();
   const tally = new BlockTally();
-  const parts = {
-    blocks,
-    cache: { has: () => true, waitingBytes: 0, preferNew: () => () => {}, protect: () => {} },
-    clock: systemClock,
-  };
+  const parts = { blocks, cache: { has: () => true, waitingBytes: 0, preferNew: () => () => {} }, clock: systemClock };
   const { marks, giveBack } = tally.lendMarks();
   expect((await fill(parts, new Plan(contentKey(root), marks), background(tally))).missing).toBe(0);
   giveBack();

@@ -98,7 +98,7 @@ describe('the prefetcher', () => {
       },
       newcomersBytes: 0,
       preferNew: () => () => {},
-      protect: () => {},
+      hold: () => () => {},
     };
     const profiles = new ProfileStore(directory, logger());
     const unpinList = new UnpinList(join(directory, 'unpinning'), logger());
