@@ -11,7 +11,7 @@ export interface ConfigWarning {
 }
 
 /** A block has up to 2 MiB: a smaller cache keeps next to nothing. None at all is a choice. */
-const LEAST_CACHE_BYTES = 2 * 1024 * 1024;
+export const LEAST_CACHE_BYTES = 2 * 1024 * 1024;
 /** A block of 256 KiB takes four minutes then. */
 const LEAST_RATE = 1024;
 /** More letters apart than this, a name was not meant to be the other. */

@@ -39,7 +39,7 @@ export function controlCollaborators(
     status,
     metrics: () => metricsText({ ...mount, content, status }),
     diagnose: async () => [
-      ...checkDisk(config.stateDirectory, cache),
+      ...checkDisk(config.stateDirectory, cache, config.cacheSizeBytes),
       ...(await checkSources(config)),
       ...checkPrivacy(config),
     ],

@@ -14,7 +14,8 @@ export async function installPlugin({ settings, ...build }: InstallOptions): Pro
   const { name } = build;
   if (await hasPlugin(name)) {
     throw new Error(
-      `there is a plugin "${name}" already: "npm run plugin:remove" removes it with its local store and cache`,
+      `there is a plugin "${name}" already: "docker plugin set" changes its settings, "npm run plugin:remove" removes it with ` +
+        'its local store and cache',
     );
   }
   // A plugin that stops over its settings says why in the engine's log alone; here it can be said at once.

@@ -90,17 +90,17 @@ test('a daemon whose cache cannot be written, or is full of pinned blocks, says 
   using scratch = new Scratch();
   const logger = new RecordingLogger();
   const good = await DiskCache.open(scratch.at('good'), { limitBytes: 64 * 1024 ** 2, logger });
-  expect(checkDisk(scratch.path, good).map(({ check }) => check)).toEqual(['state directory', 'disk cache']);
-  expect(checkDisk(scratch.path, good)[1]).toMatchObject({ outcome: 'ok' });
+  expect(checkDisk(scratch.path, good, 1e9).map(({ check }) => check)).toEqual(['state directory', 'disk cache']);
+  expect(checkDisk(scratch.path, good, 1e9)[1]).toMatchObject({ outcome: 'ok' });
   writeFileSync(scratch.at('bad'), '');
   const bad = await DiskCache.open(scratch.at('bad'), { limitBytes: 64 * 1024 ** 2, logger });
-  expect(checkDisk(scratch.path, bad)[1]).toMatchObject({
+  expect(checkDisk(scratch.path, bad, 1e9)[1]).toMatchObject({
     outcome: 'failed',
     detail: expect.stringMatching(/^nothing is cached: ./),
     advice: expect.stringContaining(scratch.path),
   });
   await Promise.all([good.close(), bad.close()]);
-  expect(checkDisk(scratch.path, { refusal: undefined, isFull: true })[1]).toMatchObject({
+  expect(checkDisk(scratch.path, { refusal: undefined, isFull: true }, 1e9)[1]).toMatchObject({
     outcome: 'warning',
     advice: expect.stringMatching(/CACHE_SIZE/),
   });
