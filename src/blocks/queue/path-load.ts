@@ -5,15 +5,14 @@
  * - Readers are never held back by the rest: a reader's want starts at once, and what nobody waits for yet starts only while all
  *   that is under way, readers' wants included, leaves the path unfilled. As readers come, the rest is simply not replaced; none
  *   is thrown away.
- * - That is one rule, in bytes, a small request for a few kilobytes: what is under way is no more than what the path holds and a
- *   small queue (`PathBytes`), for a boot profile twice that, and for the background just so much (`ConcurrencyWindow`).
+ * - That is one rule, in bytes, a small request for a few kilobytes: what is under way is no more than what the path holds
+ *   (`PathWindow`) and a small queue, for a boot profile twice that, and for the background just so much.
  * - A request that is slower than usual, and of which nothing comes, stops counting as filling the path: ten absent blocks that
  *   a Kubo node searches for must not stop the other volumes' readahead. One that comes slowly fills it.
  */
 import type { Clock } from '../clock.ts';
 import { PRIORITY_RANK, type Priority } from '../priority.ts';
-import { ConcurrencyWindow, LEAST_REQUEST_BYTES } from './concurrency-window.ts';
-import { PathBytes } from './path-bytes.ts';
+import { LEAST_REQUEST_BYTES, PathWindow } from './path-window.ts';
 import { SizeClaims } from './size-claims.ts';
 import { UsualDelay } from './usual-delay.ts';
 
@@ -60,16 +59,15 @@ const START_QUEUE = 2;
 export class PathLoad {
   readonly #clock: Clock;
   readonly #doesAnyWait: () => boolean;
-  readonly #window = new ConcurrencyWindow();
+  readonly #window = new PathWindow();
   readonly #delay = new UsualDelay();
-  readonly #pathBytes = new PathBytes(LEAST_REQUEST_BYTES);
   readonly #claims = new SizeClaims();
   #inFlight = 0;
   /** Of these, what is slow and of which nothing comes. */
   #stuck = 0;
-  /** Of all that is in flight. */
+  /** Of all that is in flight, as the path counts it: where no size is known that of the usual answer. */
   #expectedBytes = 0;
-  /** Of what fills the path, where no size is known that of the usual answer. */
+  /** Of what fills the path. */
   #fillingBytes = 0;
   /** What was looked at last was to wait for room, and does unless nobody wants it any more. */
   #heldBack = false;
@@ -106,29 +104,28 @@ export class PathLoad {
     if (rank === PRIORITY_RANK.demand) return this.#inFlight < MOST_READING.all && this.#filling < MOST_READING.filling;
     const most = MOST_AHEAD[rank - 1];
     if (most === undefined) return false;
-    const nextBytes = this.#claims.of(claimedBytes) ?? this.#meanBlockBytes;
-    const room = this.#roomFor(rank, nextBytes);
+    const room = this.#roomFor(rank, this.#claims.of(claimedBytes) ?? this.#meanBlockBytes);
+    this.#heldBack = this.#filling > 0 && this.#fillingBytes > room;
     // Slow ones do not fill the path, and all of them may come at once.
     const isTooMuch =
       this.#inFlight >= most.requests || (this.#inFlight > 0 && this.#expectedBytes >= Math.max(most.bytes, 2 * room));
-    this.#heldBack = isTooMuch || (this.#filling > 0 && this.#load > room);
-    return !this.#heldBack;
+    return !this.#heldBack && !isTooMuch;
   }
 
   /**
    * Counts a request of any form as in flight until `end`, which takes the bytes of an answer that says something about
-   * the path (`undefined` for others). Without `slow` it never counts as slow: a range takes as long as it is large.
+   * the path (`undefined` for others). Without `slow` nobody is told where it is slower than usual: a range takes as long as it is
+   * large.
    */
   begin(priority: Priority, expectedBytes: number | undefined, events: FlightEvents): Flight {
     const startedAtMs = this.#clock.nowMs();
     const receivedBefore = this.#window.receivedBytes;
+    let movedAtMs = startedAtMs;
     let slow = false;
-    let moves = false;
     let stuck = false;
-    /** What is still to come. */
-    let leftBytes = expectedBytes ?? this.#meanBlockBytes;
     let blocks = 0;
-    const onTheWayMs = this.#window.timeMsOf(this.#fillingBytes + (expectedBytes ?? 0));
+    /** What is still to come. */
+    let leftBytes = asLoad(expectedBytes ?? this.#meanBlockBytes);
     this.#inFlight++;
     this.#expectedBytes += leftBytes;
     this.#fillingBytes += leftBytes;
@@ -138,44 +135,62 @@ export class PathLoad {
       this.#stuck += isStuck ? 1 : -1;
       this.#fillingBytes += isStuck ? -leftBytes : leftBytes;
     };
-    const stopTimer =
-      events.slow &&
-      this.#clock.schedule(this.#delay.slowAfterMs(onTheWayMs), () => {
+    const slowAfterMs = this.#delay.slowAfterMs(this.#window.timeMsOf(this.#fillingBytes));
+    let stopTimer: () => void = () => {};
+    const watch = () => {
+      stopTimer = this.#clock.schedule(movedAtMs + slowAfterMs - this.#clock.nowMs(), () => {
+        const isSilent = this.#clock.nowMs() >= movedAtMs + slowAfterMs;
+        setStuck(isSilent);
+        if (!isSilent) watch();
+        if (slow) return;
         slow = true;
-        setStuck(!moves);
         events.slow?.();
       });
+    };
+    watch();
+    const moved = () => {
+      movedAtMs = this.#clock.nowMs();
+      if (!stuck) return;
+      setStuck(false);
+      watch();
+    };
+    const answered = (bytes: number) => {
+      const nowMs = this.#clock.nowMs();
+      this.#window.answered({
+        nowMs,
+        bytes,
+        // Many small ones may come by one request.
+        load: blocks === 0 ? asLoad(bytes) : bytes,
+        delayMs: nowMs - startedAtMs,
+        isFirst: blocks++ === 0,
+        receivedBefore,
+        loadBytes: this.#fillingBytes,
+        isFull: this.#isFull,
+        forReader: priority === 'demand',
+      });
+    };
     return {
       startedAtMs,
       get slow() {
         return slow;
       },
-      moved: () => {
-        moves = true;
-        setStuck(false);
-      },
+      moved,
       came: (bytes) => {
-        const delayMs = blocks++ === 0 ? this.#clock.nowMs() - startedAtMs : undefined;
-        if (delayMs !== undefined) this.#window.sawDelay(delayMs, bytes);
-        this.#cameOnPath(bytes, delayMs, this.#isFull);
+        moved();
+        answered(bytes);
         const gone = Math.min(bytes, leftBytes);
         leftBytes -= gone;
         this.#expectedBytes -= gone;
-        if (!stuck) this.#fillingBytes -= gone;
+        this.#fillingBytes -= gone;
       },
       end: (bytes) => {
-        stopTimer?.();
-        const saturated = this.#isFull;
+        stopTimer();
         if (bytes !== undefined) {
-          const delayMs = this.#clock.nowMs() - startedAtMs;
-          this.#delay.add(delayMs);
-          const forReader = priority === 'demand';
-          const inFlight = this.#inFlight;
-          this.#window.answered({ bytes, delayMs, receivedBefore, inFlight, saturated, forReader });
-          this.#cameOnPath(bytes, delayMs, saturated);
+          this.#delay.add(this.#clock.nowMs() - startedAtMs);
+          answered(bytes);
         }
-        this.#inFlight--;
         setStuck(false);
+        this.#inFlight--;
         this.#expectedBytes -= leftBytes;
         this.#fillingBytes -= leftBytes;
         events.ended();
@@ -200,16 +215,11 @@ export class PathLoad {
     this.#window.failed();
   }
 
-  #cameOnPath(bytes: number, delayMs: number | undefined, isFull: boolean): void {
-    const foundRate = this.#pathBytes.answered({ nowMs: this.#clock.nowMs(), bytes, delayMs, isFull });
-    if (foundRate !== undefined) this.#window.found(foundRate);
-  }
-
   /** As much is under way as may be: something waits for room, or the background would. */
   get #isFull(): boolean {
     return (
       (this.#heldBack && this.#doesAnyWait()) ||
-      this.#load > this.#roomFor(PRIORITY_RANK.background, this.#meanBlockBytes)
+      this.#fillingBytes > this.#roomFor(PRIORITY_RANK.background, this.#meanBlockBytes)
     );
   }
 
@@ -217,19 +227,14 @@ export class PathLoad {
     return this.#inFlight - this.#stuck;
   }
 
-  /** What is under way on the path: a small request takes more of it than its bytes. */
-  get #load(): number {
-    return Math.max(this.#fillingBytes, this.#filling * LEAST_REQUEST_BYTES);
+  /** What may be under way already when a request of `rank` for `bytes` starts. */
+  #roomFor(rank: number, bytes: number): number {
+    if (rank >= PRIORITY_RANK.background) return this.#window.roomFor(asLoad(bytes), 1, true);
+    return this.#window.roomFor(asLoad(bytes), rank >= PRIORITY_RANK.profile ? START_QUEUE : SMALL_QUEUE, false);
   }
+}
 
-  /** What may be under way already when a request of `rank` for `nextBytes` starts: half of it may be too much. */
-  #roomFor(rank: number, nextBytes: number): number {
-    const { isKnown, bytes, spareBytes, usualBytes } = this.#window;
-    const ownBytes = Math.max(nextBytes, LEAST_REQUEST_BYTES);
-    if (!isKnown) return this.#pathBytes.searched - ownBytes;
-    // A window holds the one that is on the link, too.
-    if (rank >= PRIORITY_RANK.background) return spareBytes - usualBytes + ownBytes / 2;
-    const queue = rank >= PRIORITY_RANK.profile ? START_QUEUE : SMALL_QUEUE;
-    return Math.max(bytes - usualBytes, this.#pathBytes.holds(queue)) + ownBytes / 2;
-  }
+/** What a request for so many bytes takes of the path. */
+function asLoad(bytes: number): number {
+  return Math.max(bytes, LEAST_REQUEST_BYTES);
 }

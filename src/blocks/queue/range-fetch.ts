@@ -170,6 +170,7 @@ export class RangeFetch {
     let limit = watch(Math.min(FIRST_BLOCK_MS, this.#options.idleTimeoutMs));
     const onBytes = (count: number) => {
       limit.came(count);
+      flight.moved();
       lane.heard();
       cameBytes += count;
     };

@@ -2,48 +2,36 @@
  * The best of what was seen lately, by whatever is better: a maximum or a minimum that forgets. Two generations are kept;
  * `age` begins a new one and drops the one before the last.
  */
-interface Seen {
-  readonly value: number;
-  /** What it was seen with. */
-  readonly of: number;
-}
-
 export class RecentBest {
-  readonly #isBetter: (a: number, b: number) => boolean;
-  #former: Seen | undefined;
-  #current: Seen | undefined;
+  readonly #better: (a: number, b: number) => number;
+  #former: number | undefined;
+  #current: number | undefined;
 
-  constructor(isBetter: (a: number, b: number) => boolean) {
-    this.#isBetter = isBetter;
+  /** `better`: `Math.max` or `Math.min`. */
+  constructor(better: (a: number, b: number) => number) {
+    this.#better = better;
   }
 
-  add(value: number, of: number): void {
-    if (!this.#current || this.#isBetter(value, this.#current.value)) this.#current = { value, of };
+  add(value: number): void {
+    this.#current = this.#current === undefined ? value : this.#better(value, this.#current);
   }
 
   /** 0 before anything was seen. */
   get value(): number {
-    return this.#best?.value ?? 0;
+    if (this.#former === undefined || this.#current === undefined) return this.#current ?? this.#former ?? 0;
+    return this.#better(this.#former, this.#current);
   }
 
-  get of(): number {
-    return this.#best?.of ?? 0;
-  }
-
+  /** Where nothing was seen since the last time, what was before it still counts. */
   age(): void {
+    if (this.#current === undefined) return;
     this.#former = this.#current;
     this.#current = undefined;
   }
 
   /** Takes all that was seen for `factor` times as much. */
   scale(factor: number): void {
-    const scaled = (seen: Seen | undefined) => seen && { ...seen, value: seen.value * factor };
-    this.#former = scaled(this.#former);
-    this.#current = scaled(this.#current);
-  }
-
-  get #best(): Seen | undefined {
-    if (!this.#former || !this.#current) return this.#current ?? this.#former;
-    return this.#isBetter(this.#former.value, this.#current.value) ? this.#former : this.#current;
+    if (this.#former !== undefined) this.#former *= factor;
+    if (this.#current !== undefined) this.#current *= factor;
   }
 }

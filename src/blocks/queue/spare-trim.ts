@@ -15,6 +15,8 @@ const TOO_MUCH_BLOCKS = 0.65;
 const NOISE_MS = 1.5;
 /** In so many rounds one after the other: a processor that others keep busy makes all answers of one round late. */
 const SURE_ROUNDS = 3;
+/** Of the best rate, from which on the link is full: below it what stands there now and then is chance, as of blocks of all sizes. */
+const FULL_SHARE = 0.93;
 /** Of the best rate, below which the link may have room for one request more, where nothing stands on the way. */
 const IDLE_SHARE = 0.9;
 /** Rounds until that is tried, twice as many each time that it was one too many: readers feel it for two or three. */
@@ -46,7 +48,7 @@ export class SpareTrim {
     this.#rounds++;
     if (this.#settling) {
       this.#settling = false;
-    } else if (standingMs > Math.max(TOO_MUCH_BLOCKS * blockMs, NOISE_MS)) {
+    } else if (share >= FULL_SHARE && standingMs > Math.max(TOO_MUCH_BLOCKS * blockMs, NOISE_MS)) {
       this.#standingMs.push(standingMs);
       if (this.#standingMs.length >= SURE_ROUNDS) this.#fewer(Math.min(...this.#standingMs) / blockMs, window);
     } else {

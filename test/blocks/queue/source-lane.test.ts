@@ -14,15 +14,9 @@ function begin(lane: SourceLane, priority: Priority, bytes: number, most = 1000)
   return begun;
 }
 
-function makeLane({ isKnown = false } = {}): SourceLane {
+function makeLane(): SourceLane {
   const source = { name: 'a source', getBlock: () => new Promise<never>(() => {}), close: async () => {} };
-  const lane = new SourceLane(source, new FakeClock(), () => 0.5, 20_000);
-  if (isKnown) {
-    // A failure ends the search: eleven requests of 256 KiB from here on, and what else is nothing to the path.
-    lane.fault('failed', 'cut off', 0);
-    lane.received(1000);
-  }
-  return lane;
+  return new SourceLane(source, new FakeClock(), () => 0.5, 20_000);
 }
 
 test('of small blocks as many are under way as of large ones, each for 8 KiB at least', () => {
@@ -30,17 +24,24 @@ test('of small blocks as many are under way as of large ones, each for 8 KiB at 
   expect(begin(makeLane(), 'readahead', 3000)).toBe(256);
   expect(begin(makeLane(), 'profile', 64 * KIB)).toBe(32);
   expect(begin(makeLane(), 'profile', 1024 * KIB)).toBe(2);
-  // Ten blocks, and the one that is on the link.
-  expect(begin(makeLane({ isKnown: true }), 'background', 256 * KIB)).toBe(11);
-  expect(begin(makeLane({ isKnown: true }), 'background', 3000)).toBe(256);
-  expect(begin(makeLane({ isKnown: true }), 'readahead', 512 * KIB)).toBe(6);
+  // The next of as large as all of it begins when half of the former came.
+  expect(begin(makeLane(), 'profile', 2048 * KIB)).toBe(1);
+  expect(begin(makeLane(), 'background', 256 * KIB)).toBe(8);
+});
+
+test('less is under way at a source that failed', () => {
+  const lane = makeLane();
+  lane.fault('failed', 'cut off', 0);
+  lane.received(1000);
+  // Seven tenths of two megabytes.
+  expect(begin(lane, 'background', 256 * KIB)).toBe(5);
 });
 
 test('a range goes out where little is under way, and waits where that fills the path', () => {
-  const idle = makeLane({ isKnown: true });
+  const idle = makeLane();
   expect(begin(idle, 'demand', 3000, 20)).toBe(20);
-  expect(begin(idle, 'readahead', 1_000_000)).toBe(4);
-  const busy = makeLane({ isKnown: true });
+  expect(begin(idle, 'readahead', 1_000_000)).toBe(1);
+  const busy = makeLane();
   expect(begin(busy, 'demand', 1_000_000, 12)).toBe(12);
   expect(begin(busy, 'readahead', 1_000_000)).toBe(0);
 });

@@ -288,7 +288,8 @@ describe('a fill of small blocks that is followed by large ones', () => {
       const share = (source.sentBytes - before) / bytesPerMs / (20 * (roundTripMs + blockMs));
       await queue.close();
       expect(waits.length).toBeGreaterThan(30);
-      expect((Math.max(...waits) - idleMs) / blockMs).toBeLessThan(3.5);
+      // The large ones may bring more than the small ones did, and then it is searched for how much: up to twice what the path holds.
+      expect(Math.max(...waits) - idleMs).toBeLessThan(Math.max(3.5 * blockMs, 2 * roundTripMs));
       expect(share).toBeGreaterThan(0.85);
     },
   );
