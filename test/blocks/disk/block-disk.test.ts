@@ -1,8 +1,9 @@
 /** Blocks on disk: what one that dies in the middle leaves behind. */
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { type Block, type BlockKey, blockKey } from '../../../src/blocks/block.ts';
+import { BlockDirectory } from '../../../src/blocks/disk/block-directory.ts';
 import { BlockDisk } from '../../../src/blocks/disk/block-disk.ts';
 import { Scratch } from '../../cli/support/scratch.ts';
 import { until } from '../../support/daemon.ts';
@@ -80,7 +81,7 @@ test('a block that is found damaged while the disk is silent is not deleted in t
   disk.commit();
   for (const file of filesIn(directory)) writeFileSync(file, 'damaged');
   const { promise: silence, resolve: answer } = Promise.withResolvers<void>();
-  disk.answers = () => silence;
+  using _ = vi.spyOn(BlockDirectory.prototype, 'answers').mockReturnValue(silence);
   expect(await disk.get(key)).toBeUndefined();
   for (let turns = 0; turns < 100; turns++) await new Promise(setImmediate);
   expect(disk.totals.blocks).toBe(1);
