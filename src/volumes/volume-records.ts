@@ -8,7 +8,7 @@ import { CodedError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { StateChanges } from './state-changes.ts';
 import type { StateFile } from './state-file.ts';
-import type { VolumeRecord } from './volume-record.ts';
+import { mountsOf, type VolumeRecord } from './volume-record.ts';
 
 export interface VolumeRecordsOptions {
   readonly state: StateFile;
@@ -17,6 +17,9 @@ export interface VolumeRecordsOptions {
   readonly logger: Logger;
 }
 
+/** Named in one line of the log. */
+const MAX_NAMED = 20;
+
 export class VolumeRecords {
   readonly changes: StateChanges;
   readonly #options: VolumeRecordsOptions;
@@ -24,12 +27,22 @@ export class VolumeRecords {
   /** On its way to the disk. */
   #created: VolumeRecord | undefined;
 
-  /** Loads them. Of another connection than this one no mount is left. @throws as `StateFile.load` */
+  /**
+   * Loads them. Of another connection than this one no mount is left: that is said, since whoever has one sees it dead and nothing
+   * else tells him. @throws as `StateFile.load`
+   */
   constructor(options: VolumeRecordsOptions) {
     this.#options = options;
     const { connection, volumes, calls } = options.state.load();
     this.changes = new StateChanges(calls, (latest) => this.#write(latest), options.logger);
     const isNew = connection !== options.connection;
+    const lost = isNew ? volumes.filter((record) => mountsOf(record) > 0).map(({ name }) => name) : [];
+    if (lost.length > 0) {
+      options.logger.warn(
+        { volumes: lost.slice(0, MAX_NAMED), count: lost.length },
+        'volumes were mounted when ipfs-volume last ended: whatever container still runs with one is to be restarted',
+      );
+    }
     for (const record of volumes) {
       if (isNew) record.mounts = {};
       this.#records.set(record.name, record);

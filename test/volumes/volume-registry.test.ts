@@ -13,6 +13,7 @@ import { StateFile } from '../../src/volumes/state-file.ts';
 import { directoryNameOf } from '../../src/volumes/volume-name.ts';
 import { mountsOf, type ResolvedContent } from '../../src/volumes/volume-record.ts';
 import { VolumeRegistry } from '../../src/volumes/volume-registry.ts';
+import { RecordingLogger } from '../support/recording-logger.ts';
 
 const CONTENT: ResolvedContent = { cid: 'bafkqaaa', kind: 'file' };
 const OTHER: ResolvedContent = { cid: 'bafyaabakaieac', kind: 'file' };
@@ -40,7 +41,9 @@ class Tree {
 }
 
 let directory: string;
+let logger: RecordingLogger;
 beforeEach(() => {
+  logger = new RecordingLogger();
   directory = mkdtempSync(join(tmpdir(), 'ipfs-volume-registry-'));
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
@@ -61,7 +64,7 @@ function open(
     content: { resolve: content, resolveHere, isHere },
     isBound,
     defaults: { prefetch: 'auto', timeoutMs: 1000 },
-    logger: silentLogger(),
+    logger,
   });
   return { tree, registry };
 }
@@ -455,6 +458,19 @@ describe('the registry', () => {
     const second = open(undefined, 'c2');
     expect(second.tree.shown.size).toBe(0);
     expect(mountsOf(second.registry.get('bafkqaaa'))).toBe(0);
+  });
+
+  test('a new connection says which volumes were mounted on the one before: their containers see a dead mount', async () => {
+    const first = open();
+    for (const name of ['bafkqaaa', 'bafyaabakaieac']) await first.registry.create(name, {});
+    await first.registry.mount('bafkqaaa', 'id', staying());
+    open();
+    expect(logger.lines).toEqual([]);
+    const third = open(undefined, 'c2');
+    expect(logger.lines).toMatchObject([{ level: 'warn', fields: { volumes: ['bafkqaaa'], count: 1 } }]);
+    await third.registry.unmount('bafkqaaa', 'id');
+    open(undefined, 'c3');
+    expect(logger.lines).toHaveLength(1);
   });
 
   test('any interleaving: the tree shows what is mounted, and what was acknowledged outlives the process', async () => {
