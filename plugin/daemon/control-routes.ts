@@ -2,18 +2,16 @@
  * The control API (`src/volumes/control-api.ts`) on express: what the command line asks the daemon for.
  */
 import type { Readable } from 'node:stream';
-import { finished, pipeline } from 'node:stream/promises';
+import { finished } from 'node:stream/promises';
 import express, { type ErrorRequestHandler, type Request, type Response, type Router } from 'express';
 import type { CID } from 'multiformats/cid';
 import { codeOf, type ErrorCode, messageChain } from '../../src/base/errors.ts';
-import { CarStream } from '../../src/blocks/car-stream.ts';
 import { encodeProfile, MAX_PROFILE_BYTES } from '../../src/prefetch/boot-profile.ts';
 import {
   CONTROL_PATHS,
   type ControlError,
   type DaemonStatus,
   type Diagnosis,
-  EXPORT_HEADERS,
   type GcResult,
   type ImportResult,
   type StoredRoot,
@@ -23,6 +21,7 @@ import type { StoreExport } from '../../src/volumes/store-export.ts';
 import type { VolumeCommands } from '../volume-commands.ts';
 import { callOf } from './call.ts';
 import { METRICS_CONTENT_TYPE } from './metrics-text.ts';
+import { sendCar } from './send-car.ts';
 
 /** Who does what the routes ask for. */
 export interface ControlCollaborators extends VolumeCommands {
@@ -104,19 +103,6 @@ export function controlRoutes(collaborators: ControlCollaborators): Router {
   );
   router.use(answerError);
   return router;
-}
-
-/** What cannot be sent to its end breaks the connection off, since half a CAR is none: who asks again is told why. */
-async function sendCar(dag: StoreExport, response: Response, signal: AbortSignal): Promise<void> {
-  response.set({
-    'Content-Type': 'application/vnd.ipld.car; version=1',
-    'Content-Length': String(dag.carBytes),
-    [EXPORT_HEADERS.blocks]: String(dag.blocks),
-    [EXPORT_HEADERS.bytes]: String(dag.bytes),
-  });
-  const car = new CarStream(dag.root);
-  const sent = pipeline(car, response);
-  await Promise.allSettled([dag.write(car, signal).catch((error) => car.destroy(error)), sent]);
 }
 
 /** A connection that is closed before all that came on it is read is reset, and the answer with it may be lost. */

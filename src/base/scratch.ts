@@ -1,15 +1,18 @@
 /**
- * Memory that is used again and again for bytes that live no longer than the turn in which they were read.
+ * Memory that is used again and again for bytes that live no longer than the turn in which they were read, or than its owner says.
  *
  * A buffer of its own for each piece of a file costs more than reading it: its pages are faulted in, zeroed and given
  * back, and collecting the garbage takes a quarter of the processor.
  */
 export class Scratch {
+  /** Its owner waits for what was asked for before he resets it: another thread may write there. */
+  readonly outlivesTurn: boolean;
   readonly #capacityBytes: number;
-  #memory: Uint8Array | undefined;
+  #memory: Buffer | undefined;
   #used = 0;
 
-  constructor(capacityBytes: number) {
+  constructor(capacityBytes: number, { outlivesTurn = false } = {}) {
+    this.outlivesTurn = outlivesTurn;
     this.#capacityBytes = capacityBytes;
   }
 
@@ -19,7 +22,7 @@ export class Scratch {
   }
 
   /** `length` bytes of anything, valid until the next `reset`; memory of their own where there is no room. */
-  take(length: number): Uint8Array {
+  take(length: number): Buffer {
     const from = this.#used;
     if (from + length > this.#capacityBytes) return Buffer.allocUnsafeSlow(length);
     this.#memory ??= Buffer.allocUnsafeSlow(this.#capacityBytes);

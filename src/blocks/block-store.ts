@@ -40,7 +40,7 @@ export interface BlockStore {
   /**
    * Bytes `start`..`end` (exclusive) of the block without reading all of it; only the checksummed pages that hold the
    * range are read and checked. `undefined` as in `get`, and where the block is shorter than `end`. What is answered in
-   * this turn may be in `scratch`.
+   * this turn may be in `scratch`; in one that outlives its turn also what comes later.
    */
   getRange(key: BlockKey, start: number, end: number, scratch?: Scratch): MaybePromise<Uint8Array | undefined>;
 }

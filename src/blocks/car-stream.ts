@@ -8,14 +8,8 @@
 import { Readable } from 'node:stream';
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../base/errors.ts';
-import { pushVarint, varintLength } from '../base/varint.ts';
 import type { Block } from './block.ts';
-
-/** dag-cbor of `{ roots, version: 1 }`: what stands before the roots, before the bytes of one (a link, a string of 1 + n bytes, a zero), and behind them. */
-const BEFORE_ROOTS = Buffer.from('a265726f6f7473', 'hex');
-const AFTER_ROOTS = Buffer.from('6776657273696f6e01', 'hex');
-const LINK_TAG = [0xd8, 0x2a];
-const NO_ROOTS = Buffer.from([0x80]);
+import { carHeader, sectionHead } from './car-format.ts';
 
 /** Joined pieces: what a unix socket takes at once by default is about 200 KiB. */
 const PIECE_BYTES = 256 * 1024;
@@ -48,7 +42,7 @@ export class CarStream extends Readable {
     if (key === this.#lastKey) return undefined;
     this.#lastKey = key;
 
-    const head = Buffer.concat([lengthBefore(block.cid, block.bytes.length), block.cid.bytes]);
+    const head = sectionHead(block.cid, block.bytes.length);
     this.#piece.push(head, block.bytes);
     this.#pieceBytes += head.length + block.bytes.length;
     if (this.#pieceBytes >= PIECE_BYTES) this.#flush();
@@ -84,33 +78,4 @@ export class CarStream extends Readable {
   #cutOff(cause: Error | null): CodedError {
     return new CodedError('ABORTED', 'nobody takes the blocks any more', { cause });
   }
-}
-
-/** The header with its length before it. */
-export function carHeader(root: CID | undefined): Uint8Array {
-  const roots = root
-    ? [Buffer.from([0x81, ...LINK_TAG, ...bytesHead(root.byteLength + 1), 0]), root.bytes]
-    : [NO_ROOTS];
-  const map = Buffer.concat([BEFORE_ROOTS, ...roots, AFTER_ROOTS]);
-  const length: number[] = [];
-  pushVarint(length, map.length);
-  return Buffer.concat([Uint8Array.from(length), map]);
-}
-
-/** What a block of `sizeBytes` takes in a CAR. */
-export function sectionBytes(cid: CID, sizeBytes: number): number {
-  const length = cid.byteLength + sizeBytes;
-  return varintLength(length) + length;
-}
-
-function lengthBefore(cid: CID, sizeBytes: number): Uint8Array {
-  const length: number[] = [];
-  pushVarint(length, cid.byteLength + sizeBytes);
-  return Uint8Array.from(length);
-}
-
-/** CBOR's head of a string of bytes; of fewer than 64 KiB, which an identity CID is far below. */
-function bytesHead(length: number): number[] {
-  if (length < 24) return [0x40 | length];
-  return length < 256 ? [0x58, length] : [0x59, length >>> 8, length & 0xff];
 }

@@ -123,7 +123,9 @@ export class LocalStore implements BlockStore {
   }
 
   getRange(key: BlockKey, start: number, end: number, scratch?: Scratch): MaybePromise<Uint8Array | undefined> {
-    return this.#whenFelt((isThisTurn) => this.#disk.getRange(key, start, end, isThisTurn ? scratch : undefined));
+    return this.#whenFelt((isThisTurn) =>
+      this.#disk.getRange(key, start, end, isThisTurn || scratch?.outlivesTurn ? scratch : undefined),
+    );
   }
 
   /**

@@ -23,7 +23,7 @@ import { decodeDagNode } from './dag-node.ts';
 import type { LinkTable } from './link-table.ts';
 
 export interface DagVisitor {
-  /** The bytes of a node, which the walk keeps for its links. Throws where it cannot be had. */
+  /** The bytes of a node, valid until the next call. Throws where it cannot be had. */
   read(cid: CID): MaybePromise<Uint8Array>;
   /** A block that was not met before; with its bytes where the walk has just read it. */
   found(cid: CID, bytes: Uint8Array | undefined): MaybePromise<void>;
@@ -97,13 +97,13 @@ class DagWalk {
     if (isNode) {
       if (!this.#met.add(key, FOLLOWED)) return;
       const bytes = await this.#visitor.read(cid);
-      if (this.#met.add(key, MET)) await this.#visitor.found(cid, bytes);
       this.#push(cid, bytes);
+      if (this.#met.add(key, MET)) await this.#visitor.found(cid, bytes);
     } else if (this.#met.add(key, MET)) await this.#visitor.found(cid, undefined);
   }
 
   #push(cid: CID, bytes: Uint8Array): void {
-    const { links } = decodeNode(cid, bytes);
+    const links = linksOf(cid, bytes);
     if (links.count === 0) return;
     if (this.#open.length === MAX_DEPTH) {
       throw new CodedError('DAG_INVALID', `block ${cid} lies more than ${MAX_DEPTH} blocks deep`);
@@ -114,7 +114,7 @@ class DagWalk {
 
   async #readAgain(node: OpenNode): Promise<LinkTable> {
     const bytes = identityBytes(node.cid) ?? (await this.#visitor.read(node.cid));
-    const { links } = decodeNode(node.cid, bytes);
+    const links = linksOf(node.cid, bytes);
     node.links = links;
     this.#firstHeld = this.#open.length - 1;
     this.#hold(links);
@@ -138,9 +138,11 @@ class DagWalk {
   }
 }
 
-function decodeNode(cid: CID, bytes: Uint8Array): { readonly links: LinkTable } {
+/** In memory of their own, which they read from; a leaf, which may be large, needs none. */
+function linksOf(cid: CID, bytes: Uint8Array): LinkTable {
   try {
-    return decodeDagNode(bytes);
+    const { links } = decodeDagNode(bytes);
+    return links.count === 0 ? links : decodeDagNode(new Uint8Array(bytes)).links;
   } catch (cause) {
     throw new CodedError('DAG_INVALID', `block ${cid} cannot be followed`, { cause });
   }

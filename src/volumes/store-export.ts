@@ -9,14 +9,15 @@
  */
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../base/errors.ts';
-import { type BlockKey, blockKey } from '../blocks/block.ts';
-import { isLent } from '../blocks/block-memory.ts';
+import { Scratch } from '../base/scratch.ts';
+import { type BlockKey, blockKey, MAX_BLOCK_BYTES } from '../blocks/block.ts';
 import type { BlockStore } from '../blocks/block-store.ts';
-import { type CarStream, carHeader, sectionBytes } from '../blocks/car-stream.ts';
+import { carHeader, sectionBytes } from '../blocks/car-format.ts';
 import { walkDag } from '../unixfs/dag-walk.ts';
+import { CarBatches, type Send } from './car-batches.ts';
 
 /** The part of the local store that an export needs. */
-export interface ExportedStore extends Pick<BlockStore, 'get'> {
+export interface ExportedStore extends Pick<BlockStore, 'get' | 'getRange'> {
   /** In bytes, where that is known without reading the block. */
   sizeOf(key: BlockKey): number | undefined;
   /** How often its disk could not answer, so that it seemed to have no such block. */
@@ -30,8 +31,8 @@ export interface StoreExport {
   readonly bytes: number;
   /** Of the whole CAR. */
   readonly carBytes: number;
-  /** Writes the CAR, as fast as `car` is read, and ends it. @throws as `exportDag`, then `car` is without an end */
-  write(car: CarStream, signal: AbortSignal): Promise<void>;
+  /** Writes the CAR as fast as it is sent, piece by piece. @throws as `exportDag`, and what `send` does: then it has no end */
+  write(send: Send, signal: AbortSignal): Promise<void>;
 }
 
 /**
@@ -45,7 +46,11 @@ export async function exportDag(store: ExportedStore, root: CID, signal: AbortSi
     total.bytes += sizeBytes;
     total.carBytes += sectionBytes(cid, sizeBytes);
   };
-  const read = (cid: CID) => readBlock(store, root, cid);
+  const scratch = new Scratch(MAX_BLOCK_BYTES, { outlivesTurn: true });
+  const read = (cid: CID) => {
+    scratch.reset();
+    return readBlock(store, root, cid, scratch);
+  };
   const measuring = {
     read,
     found(cid: CID, bytes: Uint8Array | undefined) {
@@ -59,23 +64,28 @@ export async function exportDag(store: ExportedStore, root: CID, signal: AbortSi
   return {
     root,
     ...total,
-    async write(car, leaving) {
+    async write(send, leaving) {
+      const batches = new CarBatches(carHeader(root), send);
       const sending = {
         read,
-        found: async (cid: CID, bytes: Uint8Array | undefined) =>
-          await car.write({ cid, bytes: bytes ?? (await read(cid)) }),
+        async found(cid: CID, bytes: Uint8Array | undefined) {
+          await batches.untilRoom(cid, bytes?.length ?? store.sizeOf(blockKey(cid)) ?? MAX_BLOCK_BYTES);
+          batches.add(cid, bytes ?? (await read(cid)));
+        },
       };
       await walkDag(root, sending, leaving);
-      car.end();
+      await batches.end();
     },
   };
 }
 
-/** The block's bytes, valid for as long as they are wanted. */
-async function readBlock(store: ExportedStore, root: CID, cid: CID): Promise<Uint8Array> {
+/** The block's bytes, valid as long as what stands in `scratch`. */
+async function readBlock(store: ExportedStore, root: CID, cid: CID, scratch: Scratch): Promise<Uint8Array> {
   const { unanswered } = store;
-  const bytes = await store.get(blockKey(cid));
-  if (bytes) return isLent(bytes) ? Uint8Array.from(bytes) : bytes;
+  const key = blockKey(cid);
+  const sizeBytes = store.sizeOf(key);
+  const bytes = await (sizeBytes === undefined ? store.get(key) : store.getRange(key, 0, sizeBytes, scratch));
+  if (bytes) return bytes;
   if (store.unanswered !== unanswered) {
     throw new CodedError('INTERNAL', `the disk of the local store does not give block ${cid}; the log says why`);
   }

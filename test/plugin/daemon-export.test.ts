@@ -146,6 +146,18 @@ describeWith(['fuse', 'kubo'], 'store export', () => {
     expect(readdirSync(scratch).filter((name) => name.startsWith('none'))).toEqual([]);
   });
 
+  test('the daemon needs some MiB for it, however much goes out', async () => {
+    const file = `${scratch}/random`;
+    await run('sh', ['-c', 'head -c 384M /dev/urandom >"$1"', 'sh', file]);
+    const cid = await addPath(daemon.socketPath, file);
+    // The peak is counted from here on.
+    writeFileSync(`/proc/${daemon.daemonPid}/clear_refs`, '5');
+    const before = daemon.footprint().residentBytes;
+    const { code } = await ipfsVolume({ SOCKET: daemon.socketPath }, 'store', 'export', cid, `${scratch}/random.car`);
+    expect(code).toBe(0);
+    expect(daemon.footprint().peakBytes - before).toBeLessThan(30 * MIB);
+  });
+
   test('a client that leaves ends it at the daemon, too', async () => {
     const connections = () => socketsOf(daemon.daemonPid);
     // Those of the calls before close by themselves, a moment later.

@@ -86,15 +86,16 @@ export class BlockFiles {
 
   /**
    * Bytes `from`..`to` (exclusive), fewer where the file is shorter. With `scratch`, what is answered in this turn is valid
-   * as long as what stands in it. @throws the file system's error
+   * as long as what stands in it; of one that outlives its turn that is true of what comes later, too. @throws the file system's error
    */
   read(id: number, from: number, to: number, scratch?: Scratch): MaybePromise<Uint8Array> {
     const ahead = this.#ahead.find(id, from, to);
-    if (ahead) return scratch ? ahead : new Uint8Array(ahead);
+    if (ahead) return scratch && !scratch.outlivesTurn ? ahead : new Uint8Array(ahead);
     const begun = performance.now();
-    if (this.#slowFor > 0 || begun > this.#answeredMs + PROVEN_MS)
-      return this.#readLater(id, Buffer.allocUnsafeSlow(to - from), from);
-    const bytes = scratch?.take(to - from) ?? Buffer.allocUnsafeSlow(to - from);
+    const isLater = this.#slowFor > 0 || begun > this.#answeredMs + PROVEN_MS;
+    const memory = isLater && !scratch?.outlivesTurn ? undefined : scratch;
+    const bytes = memory?.take(to - from) ?? Buffer.allocUnsafeSlow(to - from);
+    if (isLater) return this.#readLater(id, bytes, from);
     const length = readSync(this.#open.here(id), bytes, 0, bytes.length, from);
     this.#took(begun);
     return bytes.subarray(0, length);
