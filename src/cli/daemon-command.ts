@@ -7,9 +7,6 @@ import { DaemonClient } from './daemon-client.ts';
 
 export interface DaemonOptions {
   readonly socket?: string;
-}
-
-export interface JsonOption {
   readonly json?: boolean;
 }
 
@@ -20,8 +17,9 @@ export function withSocketOption(command: Command): Command {
   );
 }
 
-export function withJsonOption(command: Command): Command {
-  return command.option('--json', 'print JSON for machines');
+/** `--socket`, and `--json`. */
+export function withDaemonOptions(command: Command): Command {
+  return withSocketOption(command).option('--json', 'print JSON for machines');
 }
 
 /** Runs `use` with a client of the daemon found, and closes it. @throws DAEMON_UNREACHABLE */

@@ -3,17 +3,12 @@ import { pipeline } from 'node:stream/promises';
 import { CodedError, hasCode } from '../base/errors.ts';
 import { formatBytes, formatCount } from '../base/units.ts';
 import type { CliContext } from './cli-parts.ts';
-import { type DaemonOptions, type JsonOption, print, printJson, withDaemon } from './daemon-command.ts';
+import { type DaemonOptions, print, printJson, withDaemon } from './daemon-command.ts';
 import { transferProgress } from './transfer-progress.ts';
 import { writeWholeFile } from './whole-file.ts';
 
 /** `file` is '-' for standard output. @throws USAGE where that is a terminal, or is to hold JSON; NOT_IN_STORE */
-export async function exportCar(
-  cid: string,
-  file: string,
-  options: DaemonOptions & JsonOption,
-  context: CliContext,
-): Promise<void> {
+export async function exportCar(cid: string, file: string, options: DaemonOptions, context: CliContext): Promise<void> {
   const { stdout, stderr } = context.process;
   if (file === '-' && options.json) throw new CodedError('USAGE', '--json needs a FILE: standard output has the CAR');
   if (file === '-' && stdout.isTTY) {

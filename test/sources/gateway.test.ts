@@ -13,7 +13,6 @@ import { BlockMap } from '../support/block-map.ts';
 import {
   type Behaviour,
   blocksOf,
-  drip,
   endless,
   type GatewayServer,
   raw,
@@ -23,7 +22,14 @@ import {
 } from '../support/gateway-server.ts';
 import { type KuboNode, startKubo } from '../support/kubo.ts';
 import { describeWith } from '../support/machine.ts';
-import { expectFault, FAULTS, type Fault, misbehavingServer, pingContract } from './misbehaving-server.ts';
+import {
+  abortContract,
+  expectFault,
+  FAULTS,
+  type Fault,
+  misbehavingServer,
+  pingContract,
+} from './misbehaving-server.ts';
 import { demand, failureCode, rawBlock, type SourceUnderTest, sourceContract } from './source-contract.ts';
 
 const block = rawBlock(randomBytes(3000));
@@ -119,20 +125,11 @@ describe('a gateway that misbehaves', () => {
     expect(Buffer.from(await subject.source.getBlock(block.cid, demand())).toString()).toBe('something else');
   });
 
-  test.each([
-    ['says nothing', silent],
-    ['drips', drip],
-  ])('an abort ends the request on the wire while the server %s', async (_name, behaviour) => {
-    const patient = gatewaySource({ url: subject.server.url });
-    subject.server.behave(behaviour);
-    const controller = new AbortController();
-    const answer = failureCode(patient.getBlock(block.cid, demand(controller.signal)));
-    const seen = await subject.server.request(0);
-    controller.abort();
-    expect(await answer).toBe('ABORTED');
-    expect(await seen.hungUp).toBe(true);
-    await patient.close();
-  });
+  abortContract(
+    () => subject.server,
+    (url) => gatewaySource({ url }),
+    block,
+  );
 
   test('close ends what is in flight', async () => {
     const patient = gatewaySource({ url: subject.server.url });

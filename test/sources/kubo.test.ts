@@ -7,10 +7,17 @@ import type { Block } from '../../src/blocks/block.ts';
 import type { BlockSource } from '../../src/blocks/block-source.ts';
 import { verifyBlock } from '../../src/blocks/verify.ts';
 import { kuboSource } from '../../src/sources/kubo.ts';
-import { drip, endless, silent, status } from '../support/gateway-server.ts';
+import { endless, status } from '../support/gateway-server.ts';
 import { type KuboNode, startKubo } from '../support/kubo.ts';
 import { describeWith } from '../support/machine.ts';
-import { expectFault, FAULTS, type Fault, misbehavingServer, pingContract } from './misbehaving-server.ts';
+import {
+  abortContract,
+  expectFault,
+  FAULTS,
+  type Fault,
+  misbehavingServer,
+  pingContract,
+} from './misbehaving-server.ts';
 import { demand, failureCode, rawBlock, sourceContract } from './source-contract.ts';
 
 const block = rawBlock(randomBytes(3000));
@@ -172,20 +179,11 @@ describe('an RPC address that misbehaves, or is no Kubo', () => {
     expect((await subject.server.request(0)).method).toBe('POST');
   });
 
-  test.each([
-    ['says nothing', silent],
-    ['drips', drip],
-  ])('an abort ends the request on the wire while the server %s', async (_name, behaviour) => {
-    const patient = kuboSource({ rpc: subject.server.url });
-    subject.server.behave(behaviour);
-    const controller = new AbortController();
-    const answer = failureCode(patient.getBlock(block.cid, demand(controller.signal)));
-    const seen = await subject.server.request(0);
-    controller.abort();
-    expect(await answer).toBe('ABORTED');
-    expect(await seen.hungUp).toBe(true);
-    await patient.close();
-  });
+  abortContract(
+    () => subject.server,
+    (rpc) => kuboSource({ rpc }),
+    block,
+  );
 });
 
 describe('RPC addresses', () => {

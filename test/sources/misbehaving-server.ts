@@ -5,6 +5,7 @@ import type { BlockSource } from '../../src/blocks/block-source.ts';
 import {
   type Behaviour,
   cut,
+  drip,
   endless,
   type GatewayServer,
   raw,
@@ -83,5 +84,23 @@ export function pingContract(subject: Readonly<Subject<BlockSource>>): void {
   ])('a ping does not take %s for an answer', async (_name, behaviour) => {
     subject.server.behave(behaviour);
     expect(await ping()).toBe('SOURCE_FAILED');
+  });
+}
+
+/** Whoever leaves ends the request on the wire, with a source whose time-outs are its own. */
+export function abortContract(server: () => GatewayServer, open: (url: string) => BlockSource, { cid }: Block): void {
+  test.each([
+    ['says nothing', silent],
+    ['drips', drip],
+  ])('an abort ends the request on the wire while the server %s', async (_name, behaviour) => {
+    const patient = open(server().url);
+    server().behave(behaviour);
+    const controller = new AbortController();
+    const answer = failureCode(patient.getBlock(cid, demand(controller.signal)));
+    const seen = await server().request(0);
+    controller.abort();
+    expect(await answer).toBe('ABORTED');
+    expect(await seen.hungUp).toBe(true);
+    await patient.close();
   });
 }

@@ -5,18 +5,10 @@ import { decodeProfile } from '../../prefetch/boot-profile.ts';
 import { SHIPPED_ENTRIES } from '../../prefetch/shipped-profile.ts';
 import type { RootFiles } from '../add/add-tree.ts';
 import type { CliContext } from '../cli-parts.ts';
-import {
-  type DaemonOptions,
-  type JsonOption,
-  print,
-  printJson,
-  withDaemon,
-  withJsonOption,
-  withSocketOption,
-} from '../daemon-command.ts';
+import { type DaemonOptions, print, printJson, withDaemon, withDaemonOptions } from '../daemon-command.ts';
 import { transferProgress } from '../transfer-progress.ts';
 
-interface AddOptions extends DaemonOptions, JsonOption {
+interface AddOptions extends DaemonOptions {
   readonly metadata: boolean;
   readonly skipSpecial?: boolean;
   readonly profile?: boolean;
@@ -41,7 +33,7 @@ export function registerAdd(program: Command, context: CliContext): void {
     .option('--profile', 'ship the boot profile that the daemon has of this very content')
     .addHelpText('after', DETAILS)
     .action((path: string, options: AddOptions) => add(path, options, context));
-  withJsonOption(withSocketOption(command));
+  withDaemonOptions(command);
 }
 
 async function add(path: string, options: AddOptions, context: CliContext): Promise<void> {

@@ -3,15 +3,7 @@ import type { Command } from 'commander';
 import { CodedError, messageChain } from '../../base/errors.ts';
 import type { DaemonStatus, Diagnosis } from '../../volumes/control-api.ts';
 import type { CliContext } from '../cli-parts.ts';
-import {
-  type DaemonOptions,
-  type JsonOption,
-  print,
-  printJson,
-  withDaemon,
-  withJsonOption,
-  withSocketOption,
-} from '../daemon-command.ts';
+import { type DaemonOptions, print, printJson, withDaemon, withDaemonOptions } from '../daemon-command.ts';
 import {
   checkDockerEngine,
   checkFuseDevice,
@@ -33,11 +25,11 @@ export function registerDoctor(program: Command, context: CliContext): void {
     .description(
       'check kernel, /dev/fuse, mount permission, disk, engine, daemon and sources, and say how to mend them',
     )
-    .action((options: DaemonOptions & JsonOption) => doctor(options, context));
-  withJsonOption(withSocketOption(command));
+    .action((options: DaemonOptions) => doctor(options, context));
+  withDaemonOptions(command);
 }
 
-async function doctor(options: DaemonOptions & JsonOption, context: CliContext): Promise<void> {
+async function doctor(options: DaemonOptions, context: CliContext): Promise<void> {
   const results = [
     checkNode(),
     checkKernel(),

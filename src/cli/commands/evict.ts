@@ -3,15 +3,7 @@ import type { Command } from 'commander';
 import { formatBytes, formatCount } from '../../base/units.ts';
 import type { Evicted } from '../../volumes/control-api.ts';
 import type { CliContext } from '../cli-parts.ts';
-import {
-  type DaemonOptions,
-  type JsonOption,
-  print,
-  printJson,
-  withDaemon,
-  withJsonOption,
-  withSocketOption,
-} from '../daemon-command.ts';
+import { type DaemonOptions, print, printJson, withDaemon, withDaemonOptions } from '../daemon-command.ts';
 
 /** One line has room for so many. */
 const NAMED_VOLUMES = 3;
@@ -20,11 +12,11 @@ export function registerEvict(program: Command, context: CliContext): void {
   const command = program
     .command('evict <volume>')
     .description("give back the cache's space that a volume takes")
-    .action((volume: string, options: DaemonOptions & JsonOption) => evict(volume, options, context));
-  withJsonOption(withSocketOption(command));
+    .action((volume: string, options: DaemonOptions) => evict(volume, options, context));
+  withDaemonOptions(command);
 }
 
-async function evict(volume: string, options: DaemonOptions & JsonOption, context: CliContext): Promise<void> {
+async function evict(volume: string, options: DaemonOptions, context: CliContext): Promise<void> {
   const result = await withDaemon(options, context, (daemon) => daemon.evict(volume));
   if (options.json) printJson(context, result);
   else print(context, `${volume}: ${evictedText(result)}`);

@@ -4,15 +4,7 @@ import { type Readable, Transform } from 'node:stream';
 import type { Command } from 'commander';
 import { CodedError } from '../../base/errors.ts';
 import type { CliContext } from '../cli-parts.ts';
-import {
-  type DaemonOptions,
-  type JsonOption,
-  print,
-  printJson,
-  withDaemon,
-  withJsonOption,
-  withSocketOption,
-} from '../daemon-command.ts';
+import { type DaemonOptions, print, printJson, withDaemon, withDaemonOptions } from '../daemon-command.ts';
 import { inputError } from '../input-error.ts';
 import { transferProgress } from '../transfer-progress.ts';
 
@@ -23,11 +15,11 @@ export function registerImport(program: Command, context: CliContext): void {
   const command = program
     .command('import <file>')
     .description('import a CAR (version 1 or 2; "-" for standard input) into the local store and print its roots')
-    .action((file: string, options: DaemonOptions & JsonOption) => importCar(file, options, context));
-  withJsonOption(withSocketOption(command));
+    .action((file: string, options: DaemonOptions) => importCar(file, options, context));
+  withDaemonOptions(command);
 }
 
-async function importCar(file: string, options: DaemonOptions & JsonOption, context: CliContext): Promise<void> {
+async function importCar(file: string, options: DaemonOptions, context: CliContext): Promise<void> {
   const signal = context.interrupted();
   const { stream, sizeBytes } = file === '-' ? { stream: context.process.stdin, sizeBytes: undefined } : openCar(file);
   try {

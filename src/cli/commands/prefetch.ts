@@ -2,15 +2,7 @@
 import type { Command } from 'commander';
 import { formatBytes } from '../../base/units.ts';
 import type { CliContext } from '../cli-parts.ts';
-import {
-  type DaemonOptions,
-  type JsonOption,
-  print,
-  printJson,
-  withDaemon,
-  withJsonOption,
-  withSocketOption,
-} from '../daemon-command.ts';
+import { type DaemonOptions, print, printJson, withDaemon, withDaemonOptions } from '../daemon-command.ts';
 import { reportProgress } from '../report-progress.ts';
 import { watchVolumes } from '../watch-volumes.ts';
 
@@ -21,11 +13,11 @@ export function registerPrefetch(program: Command, context: CliContext): void {
   const command = program
     .command('prefetch <volume>')
     .description('fetch all of a volume now and wait; with progress on a terminal')
-    .action((volume: string, options: DaemonOptions & JsonOption) => prefetch(volume, options, context));
-  withJsonOption(withSocketOption(command));
+    .action((volume: string, options: DaemonOptions) => prefetch(volume, options, context));
+  withDaemonOptions(command);
 }
 
-async function prefetch(volume: string, options: DaemonOptions & JsonOption, context: CliContext): Promise<void> {
+async function prefetch(volume: string, options: DaemonOptions, context: CliContext): Promise<void> {
   const signal = context.interrupted();
   await withDaemon(options, context, async (daemon) => {
     const done = new AbortController();

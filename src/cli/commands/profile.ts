@@ -5,11 +5,10 @@ import { formatCount } from '../../base/units.ts';
 import type { CliContext } from '../cli-parts.ts';
 import {
   type DaemonOptions,
-  type JsonOption,
   print,
   printJson,
   withDaemon,
-  withJsonOption,
+  withDaemonOptions,
   withSocketOption,
 } from '../daemon-command.ts';
 import { inputError } from '../input-error.ts';
@@ -20,7 +19,7 @@ export function registerProfile(program: Command, context: CliContext): void {
   const show = profile
     .command('show [name]')
     .description('list the profiles, or print the one of a volume, root CID or name')
-    .action(async (name: string | undefined, options: DaemonOptions & JsonOption) => {
+    .action(async (name: string | undefined, options: DaemonOptions) => {
       if (name !== undefined) {
         return printJson(context, await withDaemon(options, context, (daemon) => daemon.profile(name)));
       }
@@ -43,7 +42,7 @@ export function registerProfile(program: Command, context: CliContext): void {
     .command('import <file>')
     .description('keep a profile for the root that it names')
     .option('--name <name>', 'and under this name, for the volume option profile=')
-    .action(async (file: string, options: DaemonOptions & JsonOption & { readonly name?: string }) => {
+    .action(async (file: string, options: DaemonOptions & { readonly name?: string }) => {
       const text = await readFile(file, 'utf8').catch((error: unknown) => {
         throw inputError(file, error);
       });
@@ -51,7 +50,7 @@ export function registerProfile(program: Command, context: CliContext): void {
       if (options.json) printJson(context, result);
       else print(context, `${result.name}: ${formatCount(result.blocks, 'block')} of ${result.root}`);
     });
-  withJsonOption(show);
-  withJsonOption(imported);
-  for (const command of [show, exported, imported]) withSocketOption(command);
+  withDaemonOptions(show);
+  withSocketOption(exported);
+  withDaemonOptions(imported);
 }

@@ -4,19 +4,11 @@ import { CodedError } from '../../base/errors.ts';
 import { isFuseMountPoint } from '../../fuse/mount-table.ts';
 import type { CliContext } from '../cli-parts.ts';
 import type { DaemonClient } from '../daemon-client.ts';
-import {
-  type DaemonOptions,
-  type JsonOption,
-  print,
-  printJson,
-  withDaemon,
-  withJsonOption,
-  withSocketOption,
-} from '../daemon-command.ts';
+import { type DaemonOptions, print, printJson, withDaemon, withDaemonOptions } from '../daemon-command.ts';
 import { describeDaemon, describeVolume, selectVolume } from '../status-text.ts';
 import { watchVolumes } from '../watch-volumes.ts';
 
-interface StatusOptions extends DaemonOptions, JsonOption {
+interface StatusOptions extends DaemonOptions {
   readonly watch?: boolean;
 }
 
@@ -26,7 +18,7 @@ export function registerStatus(program: Command, context: CliContext): void {
     .description('show volumes, sources, cache and progress, of all or of one volume')
     .option('--watch', 'draw progress until Ctrl-C (needs a terminal)')
     .action((volume: string | undefined, options: StatusOptions) => status(volume, options, context));
-  withJsonOption(withSocketOption(command));
+  withDaemonOptions(command);
 }
 
 async function status(volume: string | undefined, options: StatusOptions, context: CliContext): Promise<void> {

@@ -4,15 +4,7 @@ import { formatBytes, formatCount } from '../../base/units.ts';
 import { parseCidText } from '../../blocks/parse-cid.ts';
 import type { VolumeStatus } from '../../volumes/control-api.ts';
 import type { CliContext } from '../cli-parts.ts';
-import {
-  type DaemonOptions,
-  type JsonOption,
-  print,
-  printJson,
-  withDaemon,
-  withJsonOption,
-  withSocketOption,
-} from '../daemon-command.ts';
+import { type DaemonOptions, print, printJson, withDaemon, withDaemonOptions } from '../daemon-command.ts';
 import { exportCar } from '../export-car.ts';
 import { formatTable } from '../table.ts';
 
@@ -44,17 +36,17 @@ export function registerStore(program: Command, context: CliContext): void {
     .command('export <cid> [file]')
     .description('write all of a CID that the store has to a CAR, or to standard output ("-")')
     .addHelpText('after', EXPORT_DETAILS)
-    .action((cid: string, file = '-', options: DaemonOptions & JsonOption) => exportCar(cid, file, options, context));
-  for (const command of [list, remove, collect, exported]) withJsonOption(withSocketOption(command));
+    .action((cid: string, file = '-', options: DaemonOptions) => exportCar(cid, file, options, context));
+  for (const command of [list, remove, collect, exported]) withDaemonOptions(command);
 
-  async function listRoots(options: DaemonOptions & JsonOption): Promise<void> {
+  async function listRoots(options: DaemonOptions): Promise<void> {
     const roots = await withDaemon(options, context, (daemon) => daemon.storedRoots());
     if (options.json) return printJson(context, roots);
     const rows = roots.map((root) => [root.cid, formatBytes(root.bytes), String(root.blocks), root.addedAt]);
     print(context, ...formatTable([['CID', 'SIZE', 'BLOCKS', 'ADDED'], ...rows]));
   }
 
-  async function removeRoot(cid: string, options: DaemonOptions & JsonOption): Promise<void> {
+  async function removeRoot(cid: string, options: DaemonOptions): Promise<void> {
     const mounted = await withDaemon(options, context, async (daemon) => {
       await daemon.removeRoot(cid);
       // It is removed: that nobody can say who reads it is no failure.
@@ -74,7 +66,7 @@ export function registerStore(program: Command, context: CliContext): void {
     print(context, `forgot ${cid}; its blocks stay until "ipfs-volume store gc"`);
   }
 
-  async function collectGarbage(options: DaemonOptions & JsonOption): Promise<void> {
+  async function collectGarbage(options: DaemonOptions): Promise<void> {
     const result = await withDaemon(options, context, (daemon) => daemon.collectGarbage());
     if (options.json) printJson(context, result);
     else print(context, `freed ${formatBytes(result.freedBytes)} in ${formatCount(result.removedBlocks, 'block')}`);
