@@ -3,8 +3,8 @@
  * One block that comes ends the row.
  */
 import { codeOf } from '../base/errors.ts';
+import { backoffMs } from '../blocks/backoff.ts';
 import type { Clock } from '../blocks/clock.ts';
-import { backoffMs } from '../blocks/queue/backoff.ts';
 
 const BACKOFF = { firstMs: 100, maxMs: 30_000 };
 /** With the pauses between them a minute or more of nothing but failures. */

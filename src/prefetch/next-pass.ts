@@ -2,8 +2,9 @@
  * When the next pass over a mounted volume is due: the first once the start leaves it time, then soon and ever later after a failure, with room in the cache where that
  * was full, and where all was brought, once something may have gone. What makes the waits end early is an abort, and `now`.
  */
+
+import { backoffMs } from '../blocks/backoff.ts';
 import type { Clock } from '../blocks/clock.ts';
-import { backoffMs } from '../blocks/queue/backoff.ts';
 import { pause } from './pause.ts';
 
 /** Between two passes over what could not be had: the first soon, since an outage is often over soon. */

@@ -6,8 +6,9 @@
  * So after two in a row it is left alone with ranges, for a time that doubles. Then one is sent, and no other until that one's
  * first block.
  */
+
+import { type Backoff, backoffMs } from '../backoff.ts';
 import type { Clock } from '../clock.ts';
-import { type Backoff, backoffMs } from './backoff.ts';
 
 /** One may be about its content: who searches for what nobody has at hand says nothing either. */
 const SILENCES_IN_A_ROW = 2;

@@ -2,9 +2,10 @@
  * Finds that a source which failed, or said nothing to anybody, answers again, where nobody asks it for anything: it would be
  * shown as failing until somebody does. It is asked for what it must have at hand (`BlockSource.ping`), seldom, and ever more so.
  */
+
+import { type Backoff, backoffMs } from '../backoff.ts';
 import type { BlockSource } from '../block-source.ts';
 import type { Clock } from '../clock.ts';
-import { type Backoff, backoffMs } from './backoff.ts';
 
 /** The first after the time in which one is found silent; one in five minutes is nothing to anybody. */
 const PAUSES: Backoff = { firstMs: 20_000, maxMs: 300_000 };

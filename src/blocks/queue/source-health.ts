@@ -14,8 +14,8 @@
  * Any good answer ends failing and silence; a lie is forgotten with time only.
  */
 
+import { type Backoff, backoffMs } from '../backoff.ts';
 import type { Clock } from '../clock.ts';
-import { type Backoff, backoffMs } from './backoff.ts';
 
 /** One refused request may be about that block alone; three in a row are about the source. */
 const FAILURES_IN_A_ROW = 3;

@@ -15,6 +15,7 @@
  */
 import type { CID } from 'multiformats/cid';
 import { CodedError } from '../../base/errors.ts';
+import { type Backoff, backoffMs } from '../backoff.ts';
 import { type BlockKey, blockKey, MAX_BLOCK_BYTES } from '../block.ts';
 import type { WantOptions } from '../block-reader.ts';
 import type { DagScope } from '../block-source.ts';
@@ -22,7 +23,6 @@ import { type Clock, systemClock } from '../clock.ts';
 import { PRIORITIES, PRIORITY_RANK, type Priority } from '../priority.ts';
 import type { SourceStatus } from '../source-status.ts';
 import type { Outcome } from './attempt.ts';
-import { type Backoff, backoffMs } from './backoff.ts';
 import { chooseLane } from './choose-lane.ts';
 import { Dispatcher, FIRST_PREFETCH_RANK } from './dispatcher.ts';
 import type { LaneJob } from './job-list.ts';
