@@ -174,9 +174,14 @@ export class RangeFetch {
       lane.heard();
       cameBytes += count;
     };
-    const onBlock = (bytes: number) => {
+    const rootKey = blockKey(range.root);
+    let rootCame = false;
+    const onBlock = (cid: CID, bytes: number) => {
       flight.came(bytes);
-      rangePatience.answered();
+      if (!rootCame && blockKey(cid) === rootKey) {
+        rootCame = true;
+        rangePatience.answered();
+      }
       limit.stop();
       limit = watch(this.#options.idleTimeoutMs);
       // Others may follow it before it is over: its last block would be a round trip ahead of their first one.
@@ -192,7 +197,8 @@ export class RangeFetch {
       else if (!signal.aborted && code !== 'BLOCK_UNAVAILABLE')
         lane.fault('failed', messageChain(error), flight.startedAtMs);
     } finally {
-      if (!signal.aborted) rangePatience.answered();
+      if (range.count > 0 && !rootCame) rangePatience.othersCame(flight.startedAtMs);
+      else if (!signal.aborted) rangePatience.answered();
       else if (range.count === 0) rangePatience.nothingCame(flight.startedAtMs);
       limit.stop();
       flight.end(undefined);
@@ -206,7 +212,7 @@ export class RangeFetch {
     range: Range,
     lane: SourceLane,
     onBytes: (count: number) => void,
-    onBlock: (bytes: number) => void,
+    onBlock: (cid: CID, bytes: number) => void,
   ): Promise<void> {
     const { signal } = range.controller;
     const { source } = lane;
@@ -219,7 +225,7 @@ export class RangeFetch {
       // One that sends nothing, again and again, comes to an end as well.
       bytesLeft -= Math.max(1, bytes.length);
       if (bytesLeft < 0) return;
-      onBlock(bytes.length);
+      onBlock(cid, bytes.length);
       range.count++;
       lane.received(bytes.length);
       this.#options.deliver(cid, bytes, range.rank, source.name);

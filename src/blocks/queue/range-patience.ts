@@ -1,7 +1,8 @@
 /**
- * Whether a source is asked for ranges that has said nothing to some: a gateway may serve blocks at once and make every CAR wait,
- * behind a queue of its own or a proxy that wants it whole. Each range is five seconds of whoever waits for it then, and nothing
- * else shows it, since the blocks that are wanted one by one afterwards come well.
+ * Whether a source is asked for ranges that has sent nothing of some. A gateway may serve blocks at once and make every CAR wait,
+ * behind a queue of its own or a proxy that wants it whole: each range is five seconds of whoever waits for it then. Or it may
+ * answer with other content than was asked for, eight megabytes for each range of a few bytes. Nothing else shows either, since the
+ * blocks that are wanted one by one afterwards come well.
  *
  * So after two in a row it is left alone with ranges, for a time that doubles. Then one is sent, and no other until that one's
  * first block.
@@ -36,23 +37,29 @@ export class RangePatience {
     return this.#rests === 0 || (!this.#isTried && this.#clock.nowMs() >= this.#restsUntilMs);
   }
 
-  /** One is sent. `answered` or `nothingCame` follows. */
+  /** One is sent. One of those below follows. */
   sent(): void {
     this.#isTried = true;
   }
 
-  /** A block came, or an answer that has none. */
+  /** What it begins with came, or an answer that has nothing. */
   answered(): void {
     this.#isTried = false;
     this.#silences = 0;
     this.#rests = 0;
   }
 
-  /** It was given up without a block. Those that were on their way together, by when they were sent, are one. */
+  /** It was given up without a block. */
   nothingCame(sentAtMs: number): void {
     this.#isTried = false;
+    if (this.#clock.nowMs() - sentAtMs >= LEAST_MS) this.othersCame(sentAtMs);
+  }
+
+  /** Other blocks came. Those that were on their way together, by when they were sent, are one. */
+  othersCame(sentAtMs: number): void {
+    this.#isTried = false;
+    if (sentAtMs < this.#lastSilenceMs) return;
     const nowMs = this.#clock.nowMs();
-    if (sentAtMs < this.#lastSilenceMs || nowMs - sentAtMs < LEAST_MS) return;
     this.#lastSilenceMs = nowMs;
     if (++this.#silences >= SILENCES_IN_A_ROW) {
       this.#restsUntilMs = nowMs + backoffMs(REST, ++this.#rests, this.#random);

@@ -79,6 +79,18 @@ describe('a source that says nothing to ranges', () => {
     expect(source.ranges).toBe(4 + 5);
   });
 
+  it('is one that answers with other content, too', async () => {
+    const source = build();
+    source.answers = true;
+    source.range = BLOCKS.slice(10);
+    await reading(10);
+    expect(source.ranges).toBe(2);
+    source.range = BLOCKS.slice(0, 3);
+    await clock.advance(MINUTE_MS);
+    await reading(5);
+    expect(source.ranges).toBe(2 + 5);
+  });
+
   it('holds up readers whose time is shorter than that just as seldom', async () => {
     const source = build();
     for (let at = 0; at < 10; at++) {
@@ -101,6 +113,7 @@ it('takes ranges that were on their way together for one, and what was given up 
   const sentAtMs = clock.nowMs();
   await clock.advance(FIRST_BLOCK_MS);
   for (let times = 0; times < 5; times++) patience.nothingCame(sentAtMs);
+  for (let times = 0; times < 5; times++) patience.othersCame(sentAtMs);
   expect(patience.mayAsk).toBe(true);
   patience.answered();
   await clock.advance(FIRST_BLOCK_MS);
