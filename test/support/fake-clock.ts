@@ -29,7 +29,9 @@ export class FakeClock implements Clock {
   }
 
   schedule(delayMs: number, run: () => void): () => void {
-    const timer = { atMs: this.#nowMs + delayMs, id: this.#ids++, run };
+    // As on every clock time passes, however short the delay: one that is lost in the sum would be waited for again and again, for ever.
+    const leastMs = delayMs > 0 ? this.#nowMs * (1 + Number.EPSILON) : this.#nowMs;
+    const timer = { atMs: Math.max(leastMs, this.#nowMs + delayMs), id: this.#ids++, run };
     this.#timers.splice(this.#placeOf(timer), 0, timer);
     return () => {
       const at = this.#timers.indexOf(timer);
