@@ -7,6 +7,7 @@ import { CodedError } from '../../src/base/errors.ts';
 import { type Block, blockKey } from '../../src/blocks/block.ts';
 import type { BlockSource, DagScope, FetchOptions, RangeSource } from '../../src/blocks/block-source.ts';
 import type { Clock } from '../../src/blocks/clock.ts';
+import { makeBlock } from './make-block.ts';
 
 export class LinkSource implements BlockSource {
   readonly name = 'link';
@@ -58,12 +59,16 @@ export class LinkSource implements BlockSource {
   async close(): Promise<void> {}
 }
 
-/** The same, and ranges of a file that is made of `leaves`, all of one size. */
+/** The root of a file; what its links would take is nothing beside its leaves. */
+const FILE_ROOT = makeBlock('the root of the file');
+
+/** The same, and ranges of a file that is made of `leaves`, all of one size: each begins with `root`. */
 export class RangeLinkSource extends LinkSource implements RangeSource {
+  readonly root = FILE_ROOT.cid;
   readonly #leaves: readonly Block[];
 
   constructor(clock: LinkSource['clock'], leaves: readonly Block[], roundTripMs: number, bytesPerMs: number) {
-    super(clock, leaves, roundTripMs, bytesPerMs);
+    super(clock, [FILE_ROOT, ...leaves], roundTripMs, bytesPerMs);
     this.#leaves = leaves;
   }
 
@@ -71,7 +76,10 @@ export class RangeLinkSource extends LinkSource implements RangeSource {
     const { from, to } = 'treeBytes' in scope ? { from: 0, to: scope.treeBytes - 1 } : scope;
     const leafBytes = this.#leaves[0]?.bytes.length ?? 1;
     const leaves = this.#leaves.slice(Math.floor(from / leafBytes), Math.floor(to / leafBytes) + 1);
-    const coming = leaves.map(async (leaf) => ({ ...leaf, bytes: await this.getBlock(leaf.cid, options) }));
+    const coming = [FILE_ROOT, ...leaves].map(async (leaf) => ({
+      ...leaf,
+      bytes: await this.getBlock(leaf.cid, options),
+    }));
     for (const block of coming) yield await block;
   }
 }

@@ -173,12 +173,12 @@ it.each([
     const bytesPerMs = megabits * 125;
     const source = new RangeLinkSource(clock, leaves, 50, bytesPerMs);
     const queue = new WantQueue({ sources: [source], timeoutMs: 600_000, clock, random: () => 0.5 });
-    const root = (leaves[0] as Block).cid;
     let asked = 0;
     const more = (): void => {
       const from = asked;
       asked += count * leafBytes;
-      if (asked <= 100 * MIB) void queue.wantRange(root, { from, to: asked - 1 }, { priority: 'readahead' }).then(more);
+      if (asked <= 100 * MIB)
+        void queue.wantRange(source.root, { from, to: asked - 1 }, { priority: 'readahead' }).then(more);
     };
     for (let index = 0; index < 40; index++) more();
     await clock.advance(300);
