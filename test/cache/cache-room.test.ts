@@ -4,14 +4,9 @@ import type { BlockKey } from '../../src/blocks/block.ts';
 import type { CacheDisk } from '../../src/cache/cache-disk.ts';
 import { CacheRoom } from '../../src/cache/cache-room.ts';
 
-test('one that is held goes when nothing else is left, and is renewed before', () => {
-  const room = new CacheRoom(1000, () => undefined);
-  const there = new Map([
-    ['held', 300],
-    ['a', 600],
-    ['b', 700],
-  ]);
-  const open = {
+/** Blocks and their sizes, the one that is to go first before the others. */
+function diskOf(there: Map<string, number>): CacheDisk {
+  return {
     disk: {
       get spaceBytes() {
         return [...there.values()].reduce((sum, size) => sum + size, 0);
@@ -28,6 +23,16 @@ test('one that is held goes when nothing else is left, and is renewed before', (
       },
     },
   } as unknown as CacheDisk;
+}
+
+test('one that is held goes when nothing else is left, and is renewed before', () => {
+  const room = new CacheRoom(1000, () => undefined);
+  const there = new Map([
+    ['held', 300],
+    ['a', 600],
+    ['b', 700],
+  ]);
+  const open = diskOf(there);
   const [first, second] = [room.hold('held' as BlockKey), room.hold('held' as BlockKey)];
   expect(room.make(open, 600)).toBe(true);
   expect([...there.keys()]).toEqual(['held']);
@@ -51,15 +56,7 @@ test('each block is told of, and counted, after the commit, and not where there 
     ['a', 600],
     ['b', 700],
   ]);
-  const open = {
-    disk: {
-      get spaceBytes() {
-        return [...there.values()].reduce((sum, size) => sum + size, 0);
-      },
-      delete: (key: string) => there.delete(key),
-    },
-    usage: { victims: () => [...there].map(([key, size]) => ({ key, size })), delete: () => undefined },
-  } as unknown as CacheDisk;
+  const open = diskOf(there);
 
   room.make(open, 0);
   expect([...there.keys()]).toEqual(['b']);
