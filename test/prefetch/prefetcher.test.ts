@@ -226,8 +226,10 @@ describe('the prefetcher', () => {
     blocks.fetched.length = 0;
     const second = start(undefined, 500);
     mounted(second);
-    await settle();
+    // A busy machine takes some turns for it.
+    await until(() => blocks.fetched.length === 2);
     await clock.advance(499);
+    for (let turn = 0; turn < 10; turn++) await settle();
     expect(blocks.fetched.map(({ cid }) => cid.toString())).toEqual([root, leaves[7]].map(String));
     await clock.advance(1);
     await until(() => second.progress('v')?.complete === true);
@@ -403,7 +405,8 @@ describe('the prefetcher', () => {
     await settle();
     expect(prefetcher.progress('v')).toBeUndefined();
     const counted = prefetcher.count('v', root, AUTO);
-    await until(() => prefetcher.progress('v') !== undefined);
+    // Between turns the count rests, by the clock.
+    await until(() => prefetcher.progress('v') !== undefined, 20);
     await counted;
     const rootBytes = blocks.blocks.get(blockKey(root))?.length ?? 0;
     expect(prefetcher.progress('v')).toMatchObject({ bytesCached: PART_BYTES + rootBytes, complete: false });
