@@ -52,9 +52,10 @@ export class KuboSource implements BlockSource {
   readonly #far: Station;
   readonly #link: Station;
   readonly #near: Station;
-  readonly #random = seeded(7);
+  readonly #random: () => number;
 
-  constructor(clock: FakeClock, blocks: Iterable<Block>, speed: KuboSpeed) {
+  constructor(clock: FakeClock, blocks: Iterable<Block>, speed: KuboSpeed, seed = 1) {
+    this.#random = seeded(seed);
     this.#clock = clock;
     this.#speed = speed;
     [this.#far, this.#link, this.#near] = [new Station(clock), new Station(clock), new Station(clock)];

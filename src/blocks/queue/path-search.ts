@@ -11,7 +11,7 @@ import { BURST_SLOWDOWN, pays, type Step, slownessOf } from './path-step.ts';
 /** What may be under way first: 170 ms of 100 Mbit/s. */
 export const FIRST_BYTES = 2 * 1024 * 1024;
 /** That more does not pay is believed of so many answers, or after so long: no longer is it kept under way. */
-const SURE_ANSWERS = 8;
+const SURE_ANSWERS = 16;
 const MAX_DOUBT_MS = 1000;
 /** What answers take of the least delay on a path that is full with what is under way first. */
 const FULL_SLOWDOWN = 1.75;

@@ -114,7 +114,8 @@ describe('beside a reader', () => {
       const queueMs = (one.priority === 'profile' ? 1 : 0.25) * ROUND_TRIP_MS;
       expect(later.extraMs.length).toBeGreaterThan(20);
       expect(Math.max(...later.extraMs)).toBeLessThan(queueMs + (1.75 * MIB) / bytesPerMs);
-      expect(later.share).toBeGreaterThan(0.7);
+      // Of a slow link half a block is more: by as much fewer may be under way.
+      expect(later.share).toBeGreaterThan(one.megabits >= 1000 ? 0.9 : 0.7);
     }
   });
 });
