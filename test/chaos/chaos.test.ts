@@ -115,6 +115,10 @@ class Chaos {
         this.#guarded(() => this.#fillDisk()),
         ...this.#gateways.map((gateway, index) => this.#guarded(() => this.#fail(gateway, index === 0))),
       ]);
+    } catch (error) {
+      // The seed repeats what was done, and not when: what the daemons said is all that is left of it.
+      console.log(this.#daemon.log.filter((line) => /"level":"(warn|error)"/.test(line)).join('\n'));
+      throw error;
     } finally {
       console.log(`chaos, seed ${SEED}: ${JSON.stringify(this.#counts)}`);
     }
