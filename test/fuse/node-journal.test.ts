@@ -4,6 +4,7 @@
  */
 import {
   appendFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -266,6 +267,31 @@ describe('the node journal', () => {
       await new Promise(setImmediate);
     }
     await until(() => statSync(path).size < 100_000);
+    first.journal.close();
+    expect(meaning(new Process(true))).toEqual(meaning(first));
+  });
+
+  test('a volume that got its first node and was removed while the file is written anew is there for that node', async () => {
+    const first = new Process(false);
+    const [many, few] = [first.addVolume('many'), first.addVolume('few')];
+    const rewritten = async (onBegun: (first: number) => void) => {
+      const grown = Array.from({ length: 20_000 }, (_, index) => first.addFile(many, index));
+      first.journal.keep();
+      for (const { id } of grown.slice(3000)) first.nodes.forget(id, 1);
+      first.addFile(many, 0);
+      first.journal.keep();
+      await until(() => existsSync(`${path}.new`));
+      onBegun(grown[0]?.id ?? 0);
+      await until(() => !existsSync(`${path}.new`));
+      for (const { id } of grown.slice(0, 3000)) first.nodes.forget(id, 1);
+    };
+    await rewritten((id) => {
+      // Its place in the table, which was written already, is the next node's.
+      first.nodes.forget(id, 2);
+      first.addFile(few, 1_000_000);
+      first.root.remove('few');
+    });
+    await rewritten(() => undefined);
     first.journal.close();
     expect(meaning(new Process(true))).toEqual(meaning(first));
   });

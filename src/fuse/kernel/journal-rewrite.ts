@@ -12,12 +12,17 @@ import { JournalFile } from './journal-file.ts';
 import { keptLookups } from './kept-lookups.ts';
 import { EventEncoder, maximalBytes } from './node-events.ts';
 
+/** Those that a node's record names. */
+export function volumesOf(node: Node): readonly MountedVolume[] {
+  return isDirectory(node) ? [node.volume] : node.holders.volumes;
+}
+
 /** Nodes a slice: about a millisecond. */
 const SLICE_NODES = 1000;
 
 export class JournalRewrite {
-  /** Volumes with nodes, by serial. */
-  readonly referenced = new Map<number, MountedVolume>();
+  /** Of volumes with nodes. */
+  readonly #referenced = new Set<number>();
   readonly #file: JournalFile;
   readonly #nodes: Iterator<Node>;
   readonly #encoder = new EventEncoder();
@@ -50,10 +55,19 @@ export class JournalRewrite {
       }
       this.#makeRoom(maximalBytes(node));
       this.#encoder.node(node, keptLookups(node.lookups));
-      const volumes = isDirectory(node) ? [node.volume] : node.holders.volumes;
-      for (const volume of volumes) this.referenced.set(volume.serial, volume);
+      this.refersTo(volumesOf(node));
     }
     return false;
+  }
+
+  /** Of a node that comes meanwhile: the slices may have passed the place in the table that it takes. */
+  refersTo(volumes: readonly MountedVolume[]): void {
+    for (const { serial } of volumes) this.#referenced.add(serial);
+  }
+
+  /** Whether any node's record needs the volume's. */
+  isReferenced({ serial }: MountedVolume): boolean {
+    return this.#referenced.has(serial);
   }
 
   /** Puts it in the place of the old one. @throws likewise */

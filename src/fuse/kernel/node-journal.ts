@@ -17,10 +17,10 @@ import { rmSync, truncateSync } from 'node:fs';
 import { messageChain } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { MountedVolume } from '../../fs/mounted-volume.ts';
-import { type ContentNode, isDirectory, type Node } from '../../fs/node.ts';
+import type { ContentNode, Node } from '../../fs/node.ts';
 import type { NodeEvent, NodeRecorder, RecordedState } from '../../fs/node-recorder.ts';
 import { JournalFile } from './journal-file.ts';
-import { JournalRewrite } from './journal-rewrite.ts';
+import { JournalRewrite, volumesOf } from './journal-rewrite.ts';
 import { keptLookups } from './kept-lookups.ts';
 import { EventEncoder, maximalBytes, usualBytes } from './node-events.ts';
 
@@ -120,9 +120,7 @@ export class NodeJournal implements NodeRecorder {
     }
     for (const node of fileSystem.heldNodes()) {
       this.#liveBytes += usualBytes(node);
-      for (const volume of isDirectory(node) ? [node.volume] : node.holders.volumes) {
-        this.#volumes.set(volume.serial, volume);
-      }
+      for (const volume of volumesOf(node)) this.#volumes.set(volume.serial, volume);
     }
     if (!this.#file) this.#startRewrite();
   }
@@ -159,6 +157,7 @@ export class NodeJournal implements NodeRecorder {
     this.#liveBytes += usualBytes(node);
     this.#makeRoom(maximalBytes(node));
     this.#encoder.node(node, keptLookups(node.lookups));
+    this.#rewrite?.refersTo(volumesOf(node));
     this.#urgent = true;
   }
 
@@ -174,6 +173,7 @@ export class NodeJournal implements NodeRecorder {
   held(node: ContentNode, volume: MountedVolume): void {
     this.#makeRoom(SMALL_BYTES);
     this.#encoder.held(node.id, volume.serial);
+    this.#rewrite?.refersTo([volume]);
     this.#later();
   }
 
@@ -257,7 +257,7 @@ export class NodeJournal implements NodeRecorder {
       this.#file = file;
       this.#rewriteAtBytes = this.#rewriteFromBytes;
       for (const [serial, volume] of this.#volumes) {
-        if (!volume.mounted && !rewrite.referenced.has(serial)) this.#volumes.delete(serial);
+        if (!volume.mounted && !rewrite.isReferenced(volume)) this.#volumes.delete(serial);
       }
     } catch (error) {
       this.#abandonRewrite(error);
