@@ -3,7 +3,6 @@
  * Docker's protocol on its socket. New for each cold trial, so that nothing is remembered from the last one.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,11 +48,10 @@ export class VolumeDaemon {
         ...environment,
       },
     });
-    for (const deadline = Date.now() + 60_000; !existsSync(socket); await pause(10)) {
+    const client = new DaemonClient(socket);
+    for (const deadline = Date.now() + 60_000; !(await answers(client)); await pause(10)) {
       if (child.exitCode !== null || Date.now() > deadline) throw new Error('ipfs-volume serve did not start');
     }
-    const client = new DaemonClient(socket);
-    await client.status();
     return new VolumeDaemon(directory, child, client);
   }
 
@@ -93,4 +91,12 @@ export class VolumeDaemon {
     }
     await rm(this.#directory, { recursive: true, force: true });
   }
+}
+
+/** False where nothing listens on its socket, which is there a moment before that. */
+function answers(client: DaemonClient): Promise<boolean> {
+  return client.status().then(
+    () => true,
+    () => false,
+  );
 }
