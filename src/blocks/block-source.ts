@@ -54,6 +54,11 @@ export type DagScope = ({ readonly from: number; readonly to: number } | { reado
   readonly entry?: string | undefined;
 };
 
+/** What it is thought to measure: the blocks that reach over a range's ends, and the way there, not counted. */
+export function scopeBytes(scope: DagScope): number {
+  return 'treeBytes' in scope ? scope.treeBytes : scope.to - scope.from + 1;
+}
+
 /** A source that can send many blocks in one answer (a CAR of a trustless gateway). */
 export interface RangeSource extends BlockSource {
   /** Those of `scope`, from `root` on, in the DAG's order and unverified. May end early without an error: count what came. */

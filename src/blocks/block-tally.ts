@@ -8,7 +8,6 @@
  * A walk has marks of its own for each block that it meets, and those are the ones that are here, or will be: it may keep them
  * in the set of these (`lendMarks`), which is half the memory of two.
  */
-import type { CID } from 'multiformats/cid';
 import { blockKey } from './block.ts';
 import type { OnBlock } from './block-reader.ts';
 import { spaceOf } from './disk/disk-total.ts';
@@ -73,7 +72,8 @@ export class BlockTally {
     return PRIORITIES.reduce((sum, priority) => sum + this.fetched[priority].bytes, 0);
   }
 
-  add(cid: CID, sizeBytes: number, how: Parameters<OnBlock>[2]): void {
+  /** To be given along with every want that is on this account. */
+  readonly account: OnBlock = (cid, sizeBytes, how) => {
     if (how.fetched && this.here(blockKey(cid), sizeBytes, true)) {
       const fetched = this.fetched[how.priority];
       fetched.blocks++;
@@ -81,7 +81,7 @@ export class BlockTally {
       this.source = how.origin;
     }
     this.listener?.(cid, sizeBytes, how);
-  }
+  };
 
   /** The block of that key (any that ends in the digest) is on this machine, `evictable` in the cache; true where that is news. */
   here(key: string, sizeBytes: number, evictable: boolean): boolean {

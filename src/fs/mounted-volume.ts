@@ -62,7 +62,7 @@ export class MountedVolume {
   failing = false;
   /** To be given along with every want on this volume's account. */
   readonly account: OnBlock = (cid, sizeBytes, how) => {
-    this.tally.add(cid, sizeBytes, how);
+    this.tally.account(cid, sizeBytes, how);
     if (how.priority === 'demand') this.onNeed?.(cid, sizeBytes, how.fetched);
   };
   /** Told of each block, or part of one, that a reader was given, and whether it `waited`. Must not throw. */

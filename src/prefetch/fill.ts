@@ -101,12 +101,11 @@ class Pass {
     this.#underWay = new FillUnderWay(parts);
     this.#failures = new FillFailures(parts.clock);
     const { priority, signal, tally } = options;
-    const account: WantOptions['account'] = (cid, sizeBytes, how) => tally.add(cid, sizeBytes, how);
     this.#want = {
       priority,
       signal: AbortSignal.any([signal, this.#ended.signal]),
       timeoutMs: WANT_TIMEOUT_MS,
-      account,
+      account: tally.account,
     };
   }
 

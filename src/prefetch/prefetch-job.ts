@@ -9,7 +9,7 @@
 import type { CID } from 'multiformats/cid';
 import type { Logger } from '../base/log.ts';
 import { type BlockKey, blockKey } from '../blocks/block.ts';
-import type { BlockReader, WantOptions } from '../blocks/block-reader.ts';
+import type { BlockReader } from '../blocks/block-reader.ts';
 import { BlockTally } from '../blocks/block-tally.ts';
 import type { MountedVolume } from '../fs/mounted-volume.ts';
 import type { BackgroundSuspects } from './background-suspects.ts';
@@ -144,9 +144,8 @@ export class PrefetchJob {
   expectShipped(): void {
     if (this.#volume) return;
     this.#profile.expected();
-    const { tally, root } = this;
-    const account: WantOptions['account'] = (cid, sizeBytes, how) => tally.add(cid, sizeBytes, how);
-    this.#shipped = requestShipped(this.#blocks, root, { priority: 'profile', signal: this.#begin(), account });
+    const { account } = this.tally;
+    this.#shipped = requestShipped(this.#blocks, this.root, { priority: 'profile', signal: this.#begin(), account });
   }
 
   /** What belongs to a mount may begin: gives the signal that ends it. */

@@ -9,7 +9,7 @@
 import type { CID } from 'multiformats/cid';
 import type { CodedError } from '../base/errors.ts';
 import { type Block, MAX_BLOCK_BYTES } from '../blocks/block.ts';
-import type { DagScope, FetchOptions, RangeSource } from '../blocks/block-source.ts';
+import { type DagScope, type FetchOptions, type RangeSource, scopeBytes } from '../blocks/block-source.ts';
 import { type Clock, systemClock } from '../blocks/clock.ts';
 import { verifyBlock } from '../blocks/verify.ts';
 import { gatewayCarBlocks } from './gateway-car.ts';
@@ -93,8 +93,7 @@ class GatewaySource implements RangeSource {
     // Depth first is the order in which readers need them; a block that stands twice is sent once.
     const answer = await this.#ask(path, carQuery(scope), `${CAR};version=1;order=dfs;dups=n`, signal);
     this.#checkType(answer, CAR_TYPES);
-    const sizeBytes = 'treeBytes' in scope ? scope.treeBytes : scope.to - scope.from + 1;
-    yield* gatewayCarBlocks(this.#http, answer.chunks(onBytes), sizeBytes);
+    yield* gatewayCarBlocks(this.#http, answer.chunks(onBytes), scopeBytes(scope));
   }
 
   ping({ signal }: { readonly signal: AbortSignal }): Promise<boolean> {

@@ -9,7 +9,7 @@ import type { CID } from 'multiformats/cid';
 import { codeOf, messageChain } from '../../base/errors.ts';
 import { blockKey, MAX_BLOCK_BYTES } from '../block.ts';
 import type { WantOptions } from '../block-reader.ts';
-import { type DagScope, isRangeSource } from '../block-source.ts';
+import { type DagScope, isRangeSource, scopeBytes } from '../block-source.ts';
 import type { Clock } from '../clock.ts';
 import { PRIORITIES, PRIORITY_RANK } from '../priority.ts';
 import { verifyBlock } from '../verify.ts';
@@ -58,9 +58,8 @@ class Range extends Job implements LaneJob {
     this.rank = rank;
   }
 
-  /** The blocks that reach over its ends, and the way there, not counted. */
   get expectedBytes(): number {
-    return 'treeBytes' in this.scope ? this.scope.treeBytes : this.scope.to - this.scope.from + 1;
+    return scopeBytes(this.scope);
   }
 
   /**

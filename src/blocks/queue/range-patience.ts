@@ -7,7 +7,6 @@
  * So after two in a row it is left alone with ranges, for a time that doubles. Then one is sent, and no other until that one's
  * first block.
  */
-
 import { type Backoff, backoffMs } from '../backoff.ts';
 import type { Clock } from '../clock.ts';
 
